@@ -1,0 +1,161 @@
+//! An alert: one normalised notice from a detector.
+//!
+//! Field names map onto OCSF Detection Finding (class 2004); the mapping is
+//! in `docs/alerts.md`. What the detector did not say is absent, never guessed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::id::AlertId;
+use crate::domain::time::Timestamp;
+use crate::domain::value::Value;
+
+/// What sort of detector spoke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Category {
+    /// Data loss prevention.
+    Dlp,
+    /// Sign-ins, accounts, entitlements.
+    Identity,
+    /// Endpoint detection.
+    Endpoint,
+    /// User activity monitoring.
+    Uam,
+    /// Behaviour analytics.
+    Ueba,
+    /// Cloud control planes and SaaS.
+    Cloud,
+    /// Mail security.
+    Email,
+    /// Network detection.
+    Network,
+    /// A policy check.
+    Policy,
+    /// None of these, or not said.
+    Other,
+}
+
+/// The detector's rule that fired.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// The detector's id of the rule.
+    pub id: Option<String>,
+    /// The rule's name.
+    pub name: Option<String>,
+    /// The rule's version.
+    pub version: Option<String>,
+}
+
+/// A person or account that the alert is about.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    /// Mail address or user principal name.
+    pub email: Option<String>,
+    /// The id the detector's directory gives.
+    pub id: Option<String>,
+    /// Login or display name.
+    pub name: Option<String>,
+    /// The HR number.
+    pub employee_id: Option<String>,
+}
+
+/// A machine.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// The detector's id.
+    pub id: Option<String>,
+    /// The host name.
+    pub name: Option<String>,
+    /// Its address.
+    pub ip: Option<String>,
+}
+
+/// A file, table, message or the like that was touched.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Object {
+    /// The file name.
+    pub name: Option<String>,
+    /// Where it lies.
+    pub path: Option<String>,
+    /// The system it came from, as the detector names it.
+    pub origin: Option<String>,
+    /// SHA-256 of the content, lowercase hex.
+    pub sha256: Option<String>,
+    /// Its sensitivity label or matched classifier.
+    pub label: Option<String>,
+    /// Size in bytes.
+    pub bytes: Option<i64>,
+    /// How many of these.
+    pub count: Option<i64>,
+}
+
+/// Where data went.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Dest {
+    /// A site or domain.
+    pub domain: Option<String>,
+    /// An account there.
+    pub account: Option<String>,
+    /// A device serial.
+    pub device: Option<String>,
+}
+
+/// An observable that can be looked up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Indicator {
+    /// `ip`, `domain`, `url`, `sha256`, `md5`, `email`.
+    pub kind: String,
+    /// The observable.
+    pub value: String,
+}
+
+/// One normalised alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Our id.
+    pub id: AlertId,
+    /// The configured source it came in by.
+    pub source: String,
+    /// The sender's own id.
+    pub source_id: Option<String>,
+    /// The rule that fired.
+    pub rule: Rule,
+    /// What sort of detector spoke.
+    pub category: Category,
+    /// 0 to 100. An unknown severity is 50, never low.
+    pub severity: u8,
+    /// The severity in the sender's own words.
+    pub vendor_severity: Option<String>,
+    /// One line.
+    pub title: String,
+    /// More, in the detector's words.
+    pub description: Option<String>,
+    /// When it happened, as the detector says.
+    pub event_time: Option<Timestamp>,
+    /// When it came in.
+    pub received_at: Timestamp,
+    /// The subject: whom the alert is about.
+    pub user: User,
+    /// All users it names, the subject first.
+    pub users: Vec<User>,
+    /// The machine it happened on.
+    pub host: Host,
+    /// All machines it names.
+    pub hosts: Vec<Host>,
+    /// Where the activity came from.
+    pub src_ip: Option<String>,
+    /// What was touched.
+    pub objects: Vec<Object>,
+    /// Where data went.
+    pub dest: Dest,
+    /// What can be looked up.
+    pub indicators: Vec<Indicator>,
+    /// ATT&CK or ITM ids the detector gives.
+    pub techniques: Vec<String>,
+    /// A page about it at the sender's.
+    pub url: Option<String>,
+    /// What makes two alerts the same finding.
+    pub fingerprint: String,
+    /// The payload as it came.
+    pub raw: Value,
+}

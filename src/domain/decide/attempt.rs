@@ -1,0 +1,382 @@
+//! What an outcome means: go on, try again, fail, or nobody knows.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::domain::command::Phase;
+use crate::domain::decide::turn::Turn;
+use crate::domain::event::Event;
+use crate::domain::id::ContainmentId;
+use crate::domain::outcome::{Failure, FailureClass, Outcome};
+use crate::domain::playbook::{ActionSpec, Body, Effect, Retry, Step};
+use crate::domain::run::{Hold, LOOK_FIRST, LOOK_MOST, Stage, StepEnd, StepKey};
+use crate::domain::signal::Refusal;
+use crate::domain::time::{Timestamp, duration_text};
+use crate::domain::value::{Value, digest};
+
+/// The longest wait that a peer's `Retry-After` is granted.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+impl Turn<'_> {
+    pub(super) fn performed(
+        &mut self,
+        key: &StepKey,
+        phase: Phase,
+        attempt: u32,
+        outcome: &Outcome,
+    ) -> Result<(), Refusal> {
+        if !self.in_flight(key, phase, attempt) {
+            return Ok(());
+        }
+        self.record(Event::AttemptEnded { key: key.clone(), phase, attempt, outcome: outcome.clone() })?;
+        if phase.undoes() {
+            return self.undo_performed(key, phase, outcome);
+        }
+        let plan = self.plan.clone();
+        let (_, spec) = self.spec(&plan, key)?;
+        if phase == Phase::Announce {
+            return match outcome {
+                Outcome::Failed { failure, .. } => self.announce_again(key, spec, failure),
+                Outcome::Succeeded { .. } => Ok(()),
+            };
+        }
+        let Body::Perform(action) = &spec.body else {
+            return Ok(());
+        };
+        match outcome {
+            Outcome::Succeeded { output, .. } => self.succeeded(key, action, phase, output),
+            Outcome::Failed { failure, .. } => self.failed(key, spec, action, phase, failure),
+        }
+    }
+
+    /// The process that held the attempt is gone: what may follow is a matter
+    /// of what the operation does to the world.
+    pub(super) fn lost(&mut self, key: &StepKey, phase: Phase, attempt: u32) -> Result<(), Refusal> {
+        if !self.in_flight(key, phase, attempt) {
+            return Ok(());
+        }
+        self.record(Event::AttemptLost { key: key.clone(), phase, attempt })?;
+        if phase.undoes() {
+            // Looking first makes the way back safe to begin again.
+            return self.attempt(key, Phase::UndoCheck);
+        }
+        let plan = self.plan.clone();
+        let (_, spec) = self.spec(&plan, key)?;
+        match &spec.body {
+            Body::Perform(action) if phase != Phase::Announce => {
+                self.unknown(key, action, phase, "the server stopped while this was under way")
+            }
+            // An announcement that comes twice asks for the same one decision.
+            _ if phase == Phase::Announce && self.still_asked(key) => self.attempt(key, phase),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the step's approval is still open.
+    fn still_asked(&self, key: &StepKey) -> bool {
+        let approval = self.state.steps.get(key).and_then(|step| step.approval);
+        let asked = approval.and_then(|id| self.state.approvals.get(&id));
+        asked.is_some_and(|asked| !asked.closed) && self.state.ending.is_none()
+    }
+
+    /// Approvers that could not be told are told again, while that may help.
+    /// Whether they were told or not, the approval waits until its time is up.
+    fn announce_again(&mut self, key: &StepKey, spec: &Step, failure: &Failure) -> Result<(), Refusal> {
+        let tried = self.step(key)?.attempts.get(&Phase::Announce).copied().unwrap_or(1);
+        let hopeless = failure.class == FailureClass::Permanent || tried > spec.retry.times;
+        if hopeless || !self.still_asked(key) {
+            return Ok(());
+        }
+        let wait = self.backoff(key, Phase::Announce, tried, spec.retry, failure.retry_after);
+        let at = self.now.after(wait);
+        self.record(Event::AttemptDue { key: key.clone(), phase: Phase::Announce, at })
+    }
+
+    fn succeeded(
+        &mut self,
+        key: &StepKey,
+        action: &ActionSpec,
+        phase: Phase,
+        output: &Value,
+    ) -> Result<(), Refusal> {
+        match phase {
+            Phase::Capture if self.state.ending.is_some() => Ok(()),
+            Phase::Capture => self.next_move(key),
+            Phase::Act if action.containment.is_some() => self.contained(key, action, true),
+            Phase::Act if action.question.is_some() => self.asked(key, action, true),
+            Phase::Act => self.end_step(key, StepEnd::Succeeded, None, None),
+            Phase::Verify => self.looked(key, action, output),
+            _ => Ok(()),
+        }
+    }
+
+    /// The system accepted the containment (or it already was so).
+    pub(super) fn contained(
+        &mut self,
+        key: &StepKey,
+        action: &ActionSpec,
+        changed: bool,
+    ) -> Result<(), Refusal> {
+        let Some(spec) = &action.containment else {
+            return Ok(());
+        };
+        let id = ContainmentId::derived(self.run.ulid(), &key.to_string());
+        let step = self.step(key)?;
+        let target =
+            step.captured.as_ref().and_then(|state| state.value().get("target")).and_then(Value::as_str);
+        let until = spec.hold.filter(|_| changed).map(|hold| self.now.after(hold));
+        self.record(Event::ContainmentAccepted {
+            key: key.clone(),
+            containment: id,
+            operation: action.operation.clone(),
+            target: target.unwrap_or("the target").to_owned(),
+            changed,
+            until,
+        })?;
+        if !changed {
+            return self.verified(key, id);
+        }
+        match spec.verify_within {
+            Some(_) => self.attempt(key, Phase::Verify),
+            None => self.end_contained(key, id, None),
+        }
+    }
+
+    fn verified(&mut self, key: &StepKey, id: ContainmentId) -> Result<(), Refusal> {
+        if self.state.containments[&id].hold == Hold::Accepted {
+            self.record(Event::ContainmentVerified { containment: id })?;
+        }
+        let why = (!self.state.containments[&id].changed)
+            .then(|| "it already was in that state; nothing was written".to_owned());
+        self.end_contained(key, id, why)
+    }
+
+    fn end_contained(
+        &mut self,
+        key: &StepKey,
+        id: ContainmentId,
+        why: Option<String>,
+    ) -> Result<(), Refusal> {
+        let held = &self.state.containments[&id];
+        let before = self.step(key)?.captured.as_ref().map(|state| state.value().clone()).unwrap_or_default();
+        let output = json!({
+            "containment": id, "target": before.get("target"), "before": before.get("state"),
+            "changed": held.changed, "until": held.until,
+        });
+        self.end_step(key, StepEnd::Succeeded, Some(output), why)
+    }
+
+    /// A look at the target after acting, or after an act whose outcome is unknown.
+    fn looked(&mut self, key: &StepKey, action: &ActionSpec, output: &Value) -> Result<(), Refusal> {
+        let holds = output.get("holds").and_then(Value::as_bool).unwrap_or(false);
+        let accepted = self.step(key)?.containment;
+        let plan = self.plan.clone();
+        let (_, spec) = self.spec(&plan, key)?;
+        match (holds, accepted) {
+            (true, Some(id)) => self.verified(key, id),
+            (true, None) => {
+                // The lost act did happen. It is recorded as ours, and verified by this look.
+                self.contained(key, action, true)
+            }
+            (false, None) => {
+                let tried = self.step(key)?.attempts.get(&Phase::Act).copied().unwrap_or(0);
+                if self.state.ending.is_none() && tried <= spec.retry.times {
+                    return self.attempt(key, Phase::Act);
+                }
+                // Directories show changes late: one look proves nothing.
+                if self.look_later(key, action)? {
+                    return Ok(());
+                }
+                let why = "it was sent and its outcome is unknown; reading back shows that it did not happen";
+                self.fail_step(key, why)
+            }
+            (false, Some(_)) if self.look_later(key, action)? => Ok(()),
+            (false, Some(_)) => {
+                let window = action.containment.as_ref().and_then(|spec| spec.verify_within);
+                let why = format!(
+                    "it was accepted, but reading back did not show it within {}: treat the target as NOT contained and look yourself",
+                    duration_text(window.unwrap_or_default())
+                );
+                self.fail_step(key, why)
+            }
+        }
+    }
+
+    /// Looks again a little later, while the time for it lasts; false when it is over.
+    fn look_later(&mut self, key: &StepKey, action: &ActionSpec) -> Result<bool, Refusal> {
+        let window = action.containment.as_ref().and_then(|spec| spec.verify_within).unwrap_or_default();
+        let step = self.step(key)?;
+        let since = step.phase_since.get(&Phase::Verify).copied().unwrap_or(self.now);
+        let looks = step.attempts.get(&Phase::Verify).copied().unwrap_or(1);
+        let over = since.after(window);
+        if self.now >= over {
+            return Ok(false);
+        }
+        let at = self.now.after(doubled(LOOK_FIRST, LOOK_MOST, looks)).min(over);
+        self.record(Event::AttemptDue { key: key.clone(), phase: Phase::Verify, at })?;
+        Ok(true)
+    }
+
+    fn failed(
+        &mut self,
+        key: &StepKey,
+        spec: &Step,
+        action: &ActionSpec,
+        phase: Phase,
+        failure: &Failure,
+    ) -> Result<(), Refusal> {
+        match failure.class {
+            FailureClass::Permanent => self.give_up(key, phase, failure),
+            FailureClass::Transient => self.again(key, spec, phase, failure),
+            FailureClass::Unknown if phase.reads() || action.effect == Effect::Read => {
+                self.again(key, spec, phase, failure)
+            }
+            FailureClass::Unknown => {
+                let converges = matches!(action.effect, Effect::Idempotent | Effect::Keyed);
+                if converges && action.containment.is_none() {
+                    return self.again(key, spec, phase, failure);
+                }
+                self.unknown(key, action, phase, &failure.message)
+            }
+        }
+    }
+
+    /// An attempt whose outcome nobody knows.
+    fn unknown(
+        &mut self,
+        key: &StepKey,
+        action: &ActionSpec,
+        phase: Phase,
+        what: &str,
+    ) -> Result<(), Refusal> {
+        if phase.reads() || action.effect == Effect::Read {
+            return self.attempt(key, phase);
+        }
+        let verifies = action.containment.as_ref().is_some_and(|spec| spec.verify_within.is_some());
+        match action.effect {
+            // Read back first, then converge.
+            Effect::Idempotent | Effect::Keyed if verifies => self.attempt(key, Phase::Verify),
+            Effect::Idempotent | Effect::Keyed => self.attempt(key, phase),
+            // The question may have arrived: its answer, or its deadline, will tell.
+            _ if action.question.is_some() => self.asked(key, action, false),
+            _ => self.uncertain(key, what),
+        }
+    }
+
+    fn uncertain(&mut self, key: &StepKey, what: &str) -> Result<(), Refusal> {
+        let plan = self.plan.clone();
+        let (_, spec) = self.spec(&plan, key)?;
+        self.record(Event::StepUncertain { key: key.clone(), what: what.to_owned() })?;
+        if spec.on_error == crate::domain::playbook::OnError::Continue || self.state.ending.is_some() {
+            return self.end_step(key, StepEnd::Uncertain, None, Some(what.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Tries again later, unless it was tried often enough or time is up.
+    fn again(&mut self, key: &StepKey, spec: &Step, phase: Phase, failure: &Failure) -> Result<(), Refusal> {
+        let step = self.step(key)?;
+        let tried = step.attempts.get(&phase).copied().unwrap_or(1);
+        let wait = self.backoff(key, phase, tried, spec.retry, failure.retry_after);
+        let at = self.now.after(wait);
+        let too_late = deadline(spec, step.since).is_some_and(|deadline| at > deadline);
+        if tried > spec.retry.times || too_late || self.state.ending.is_some() {
+            return self.give_up(key, phase, failure);
+        }
+        self.record(Event::AttemptDue { key: key.clone(), phase, at })
+    }
+
+    /// Whether an earlier act of this containment may have happened unheard.
+    pub(super) fn may_have_contained(&self, key: &StepKey) -> Result<bool, Refusal> {
+        let acts = self.step(key)?.attempts.get(&Phase::Act).copied().unwrap_or(0);
+        let (_, spec) = self.spec(&self.plan, key)?;
+        let verifies = |action: &ActionSpec| {
+            action.containment.as_ref().is_some_and(|spec| spec.verify_within.is_some())
+        };
+        Ok(acts > 1 && matches!(&spec.body, Body::Perform(action) if verifies(action)))
+    }
+
+    fn give_up(&mut self, key: &StepKey, phase: Phase, failure: &Failure) -> Result<(), Refusal> {
+        if phase == Phase::Act && self.may_have_contained(key)? {
+            return self.attempt(key, Phase::Verify);
+        }
+        let tried = self.step(key)?.attempts.get(&phase).copied().unwrap_or(1);
+        let times = if tried > 1 { format!(" (tried {tried} times)") } else { String::new() };
+        self.fail_step(key, format!("{}{times}", failure.message))
+    }
+
+    /// How long to wait before the next attempt: doubling, spread by a hash so
+    /// that many runs do not come back at once; the peer's wish wins.
+    pub(super) fn backoff(
+        &self,
+        key: &StepKey,
+        phase: Phase,
+        tried: u32,
+        retry: Retry,
+        wish: Option<Duration>,
+    ) -> Duration {
+        if let Some(wish) = wish {
+            return wish.min(RETRY_AFTER_MAX);
+        }
+        let whole = doubled(retry.first, retry.most, tried);
+        let spread = digest(format!("{}/{key}/{phase}/{tried}", self.run).as_bytes()).0[0];
+        // Between three quarters and the whole.
+        whole.mul_f64(0.75 + 0.25 * f64::from(spread) / 255.0)
+    }
+
+    /// Something that was waited for may be due.
+    pub(super) fn wake(&mut self) -> Result<(), Refusal> {
+        let active: Vec<StepKey> = self.state.active.iter().cloned().collect();
+        for key in &active {
+            self.wake_step(key)?;
+        }
+        self.wake_containments()
+    }
+
+    fn wake_step(&mut self, key: &StepKey) -> Result<(), Refusal> {
+        let Some(step) = self.state.steps.get(key) else {
+            return Ok(());
+        };
+        let plan = self.plan.clone();
+        let (_, spec) = self.spec(&plan, key)?;
+        let stage = step.stage.clone();
+        let late = deadline(spec, step.since).is_some_and(|deadline| deadline <= self.now);
+        let due_approval = step.approval.filter(|id| {
+            self.state.approvals.get(id).is_some_and(|asked| !asked.closed && asked.until <= self.now)
+        });
+        match stage {
+            Stage::Ended(_) => Ok(()),
+            Stage::Due { phase, at } if at <= self.now => self.attempt(key, phase),
+            Stage::Sleeping { until } if until <= self.now => {
+                self.end_step(key, StepEnd::Succeeded, None, None)
+            }
+            Stage::Asking(id) if self.state.questions[&id].until <= self.now => self.question_silent(id),
+            Stage::Approving(_)
+            | Stage::InFlight { phase: Phase::Announce, .. }
+            | Stage::Due { phase: Phase::Announce, .. }
+                if due_approval.is_some() =>
+            {
+                due_approval.map_or(Ok(()), |id| self.approval_silent(id))
+            }
+            Stage::Sleeping { .. } | Stage::Asking(_) | Stage::Approving(_) | Stage::Due { .. } if late => {
+                self.fail_step(
+                    key,
+                    format!("it took longer than {}", duration_text(spec.within.unwrap_or_default())),
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// When a step must be over.
+pub(super) fn deadline(spec: &Step, since: Timestamp) -> Option<Timestamp> {
+    spec.within.map(|within| since.after(within))
+}
+
+/// The wait after `tried` attempts: the first, doubled each time, up to the longest.
+pub(super) fn doubled(first: Duration, most: Duration, tried: u32) -> Duration {
+    let factor = 2u32.saturating_pow(tried.saturating_sub(1).min(16));
+    first.saturating_mul(factor).min(most)
+}

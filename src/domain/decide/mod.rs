@@ -1,0 +1,23 @@
+//! `decide`: what follows when the world tells a run something.
+//!
+//! ```text
+//!   turn.rs     one turn: events are recorded and folded in as they are decided
+//!   signal.rs   what happened: each signal, checked against the state
+//!   attempt.rs  what an outcome means: go on, try again, fail, uncertain
+//!   people.rs   approvals and answers
+//!   advance.rs  what may start now: order, loops, blocks, the end of the run
+//!   step.rs     how a step begins, and its next move
+//!   undo.rs     the way back
+//!   scope.rs    what expressions see
+//! ```
+//! Time comes in as an argument; ids are derived from the run's; waits are
+//! spread by a hash. The same state, signal and time always give the same events.
+
+pub mod advance;
+pub mod attempt;
+pub mod people;
+pub mod scope;
+pub mod signal;
+pub mod step;
+pub mod turn;
+pub mod undo;

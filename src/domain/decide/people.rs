@@ -1,0 +1,261 @@
+//! Approvals and answers: what a person's word is worth, and when silence speaks.
+
+use serde_json::json;
+
+use crate::domain::decide::turn::Turn;
+use crate::domain::event::{Event, Verdict};
+use crate::domain::id::{ApprovalId, QuestionId};
+use crate::domain::playbook::{Body, IfSilent, InputKind, QuestionSpec};
+use crate::domain::run::{Approval, StepEnd, StepKey};
+use crate::domain::signal::{Person, Refusal};
+use crate::domain::time::duration_text;
+use crate::domain::value::Value;
+
+impl Turn<'_> {
+    pub(super) fn decided(
+        &mut self,
+        id: ApprovalId,
+        by: &Person,
+        approve: bool,
+        note: Option<String>,
+    ) -> Result<(), Refusal> {
+        let asked = self
+            .state
+            .approvals
+            .get(&id)
+            .ok_or_else(|| Refusal::new("approval-unknown", format!("this run asked for no approval {id}")))?
+            .clone();
+        if asked.closed {
+            return Err(Refusal::new(
+                "approval-closed",
+                format!("{id} is decided already; nothing was changed"),
+            ));
+        }
+        let counts_for = self.standing(&asked, by)?;
+        self.record(Event::ApprovalGiven {
+            approval: id,
+            by: by.address.clone(),
+            counts_for,
+            approve,
+            note: note.clone(),
+        })?;
+        if !approve {
+            let why = note.map_or_else(
+                || format!("rejected by {}", by.address),
+                |note| format!("rejected by {}: {note}", by.address),
+            );
+            return self.refuse_approval(id, &asked.key, Verdict::Rejected, why);
+        }
+        if self.satisfied(id, &asked.key)? {
+            self.record(Event::ApprovalClosed { approval: id, verdict: Verdict::Approved })?;
+            self.next_move(&asked.key)?;
+        }
+        Ok(())
+    }
+
+    /// The entries of the approval that this person satisfies; refused when
+    /// none, or when the person is not free to decide.
+    fn standing(&self, asked: &Approval, by: &Person) -> Result<Vec<String>, Refusal> {
+        let address = by.address.to_lowercase();
+        if self.started()?.by.to_lowercase() == address {
+            return Err(Refusal::new(
+                "own-request",
+                "whoever started a run cannot approve its steps; ask another approver",
+            ));
+        }
+        if self.state.subject().is_some_and(|subject| subject == address) {
+            return Err(Refusal::new("subject", "the person a run is about cannot approve its steps"));
+        }
+        if asked.given.iter().any(|(who, _)| *who == by.address) {
+            return Err(Refusal::new(
+                "approved-already",
+                format!("{} has approved this already; another person is needed", by.address),
+            ));
+        }
+        let counts: Vec<String> = asked
+            .by
+            .iter()
+            .filter(|entry| match entry.strip_prefix("group:") {
+                Some(group) => by.groups.iter().any(|mine| mine == group),
+                None => entry.to_lowercase() == address,
+            })
+            .cloned()
+            .collect();
+        if counts.is_empty() {
+            return Err(Refusal::new(
+                "not-an-approver",
+                format!("{} is none of those who can approve this: {}", by.address, asked.by.join(", ")),
+            ));
+        }
+        Ok(counts)
+    }
+
+    /// Whether every entry has enough people, nobody counted for two entries.
+    fn satisfied(&self, id: ApprovalId, key: &StepKey) -> Result<bool, Refusal> {
+        let plan = self.plan.clone();
+        let (_, spec) = self.spec(&plan, key)?;
+        let each = spec.approval.as_ref().map_or(1, |approval| approval.each) as usize;
+        let asked = &self.state.approvals[&id];
+        let seats: Vec<&String> =
+            asked.by.iter().flat_map(|entry| std::iter::repeat_n(entry, each)).collect();
+        let mut taken: Vec<Option<usize>> = vec![None; asked.given.len()];
+        Ok((0..seats.len())
+            .all(|seat| sit(seat, &seats, &asked.given, &mut taken, &mut vec![false; asked.given.len()])))
+    }
+
+    fn refuse_approval(
+        &mut self,
+        id: ApprovalId,
+        key: &StepKey,
+        verdict: Verdict,
+        why: String,
+    ) -> Result<(), Refusal> {
+        self.record(Event::ApprovalClosed { approval: id, verdict })?;
+        self.end_step(key, StepEnd::Skipped, None, Some(why))
+    }
+
+    /// Nobody approved in time.
+    pub(super) fn approval_silent(&mut self, id: ApprovalId) -> Result<(), Refusal> {
+        let asked = self.state.approvals[&id].clone();
+        let plan = self.plan.clone();
+        let (_, spec) = self.spec(&plan, &asked.key)?;
+        let within = spec.approval.as_ref().map(|approval| approval.within).unwrap_or_default();
+        if asked.if_silent == IfSilent::Escalate && !asked.escalated {
+            self.record(Event::ApprovalEscalated { approval: id, until: self.now.after(within) })?;
+            return self.attempt(&asked.key, crate::domain::command::Phase::Announce);
+        }
+        let why = format!("nobody approved in time ({})", duration_text(within));
+        self.refuse_approval(id, &asked.key, Verdict::Silent, why)
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        id: QuestionId,
+        by: &str,
+        choice: &str,
+        fields: &Value,
+    ) -> Result<(), Refusal> {
+        let asked = self
+            .state
+            .questions
+            .get(&id)
+            .ok_or_else(|| Refusal::new("question-unknown", format!("this run asked no question {id}")))?
+            .clone();
+        if asked.closed || self.has_ended(&asked.key) {
+            return Err(Refusal::new(
+                "question-closed",
+                "this question is answered or closed already; nothing was changed",
+            ));
+        }
+        // A group stands here only when nobody knows whether the messages left;
+        // then the personal link is what vouches for the person.
+        if !asked.asked.iter().any(|who| who.eq_ignore_ascii_case(by) || who.starts_with("group:")) {
+            return Err(Refusal::new("not-asked", format!("{by} was not asked this question")));
+        }
+        let plan = self.plan.clone();
+        let question = self.question_spec(&plan, &asked.key)?;
+        let Some((_, label)) = question.choices.iter().find(|(value, _)| value == choice) else {
+            let known: Vec<&str> = question.choices.iter().map(|(value, _)| value.as_str()).collect();
+            return Err(Refusal::new(
+                "choice-unknown",
+                format!("`{choice}` is no answer to this question; choose one of {}", known.join(", ")),
+            ));
+        };
+        check_fields(question, fields)?;
+        self.record(Event::QuestionAnswered {
+            question: id,
+            by: by.to_owned(),
+            choice: choice.to_owned(),
+            fields: fields.clone(),
+        })?;
+        let output = json!({
+            "choice": choice, "label": label, "by": by, "fields": fields, "silent": false, "at": self.now,
+        });
+        self.end_step(&asked.key, StepEnd::Succeeded, Some(output), None)
+    }
+
+    /// Nobody answered in time: silence is an answer, and is recorded as silence.
+    pub(super) fn question_silent(&mut self, id: QuestionId) -> Result<(), Refusal> {
+        let key = self.state.questions[&id].key.clone();
+        let plan = self.plan.clone();
+        let question = self.question_spec(&plan, &key)?;
+        let choice = question.if_silent.clone();
+        let label = question.choices.iter().find(|(value, _)| *value == choice).map(|(_, label)| label);
+        let output = json!({
+            "choice": choice, "label": label, "by": null, "fields": {}, "silent": true, "at": self.now,
+        });
+        self.record(Event::QuestionSilent { question: id, choice })?;
+        self.end_step(&key, StepEnd::Succeeded, Some(output), Some("nobody answered in time".to_owned()))
+    }
+
+    fn question_spec<'p>(
+        &self,
+        plan: &'p crate::domain::plan::Plan,
+        key: &StepKey,
+    ) -> Result<&'p QuestionSpec, Refusal> {
+        let (_, spec) = self.spec(plan, key)?;
+        match &spec.body {
+            Body::Perform(action) => action.question.as_ref(),
+            _ => None,
+        }
+        .ok_or_else(|| Refusal::new("not-a-question", format!("step `{key}` asks nothing")))
+    }
+}
+
+/// One more seat is taken, moving others where that helps (Kuhn's algorithm:
+/// few seats, few people).
+fn sit(
+    seat: usize,
+    seats: &[&String],
+    given: &[(String, Vec<String>)],
+    taken: &mut [Option<usize>],
+    tried: &mut [bool],
+) -> bool {
+    for person in 0..given.len() {
+        if tried[person] || !given[person].1.contains(seats[seat]) {
+            continue;
+        }
+        tried[person] = true;
+        let free = match taken[person] {
+            None => true,
+            Some(other) => sit(other, seats, given, taken, tried),
+        };
+        if free {
+            taken[person] = Some(seat);
+            return true;
+        }
+    }
+    false
+}
+
+/// The longest text in one field of an answer, in characters: a paragraph or two.
+const FIELD_CHARS_MAX: usize = 4000;
+
+fn check_fields(question: &QuestionSpec, fields: &Value) -> Result<(), Refusal> {
+    let wrong = |message: String| Err(Refusal::new("field-wrong", message));
+    let Some(given) = fields.as_object() else {
+        return wrong("the fields of an answer are an object of names and values".to_owned());
+    };
+    for name in given.keys() {
+        if !question.fields.iter().any(|field| field.name == *name) {
+            return wrong(format!("this question has no field `{name}`"));
+        }
+    }
+    for field in &question.fields {
+        let title = field.label.as_deref().unwrap_or(&field.name);
+        let value = given.get(&field.name).unwrap_or(&Value::Null);
+        let fits = match (value, field.kind) {
+            (Value::Null, _) => !field.required,
+            (Value::String(text), InputKind::String) => {
+                text.chars().count() <= FIELD_CHARS_MAX && !(field.required && text.trim().is_empty())
+            }
+            (Value::Number(number), InputKind::Integer) => number.is_i64(),
+            (Value::Number(_), InputKind::Number) | (Value::Bool(_), InputKind::Boolean) => true,
+            _ => false,
+        };
+        if !fits {
+            return wrong(format!("`{title}` is missing or is not a {:?}", field.kind).to_lowercase());
+        }
+    }
+    Ok(())
+}

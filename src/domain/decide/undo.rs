@@ -1,0 +1,160 @@
+//! The way back: look, restore, look again. Lifting is tried until it is seen
+//! to have happened; when somebody else changed the target, a person decides.
+
+use crate::domain::command::Phase;
+use crate::domain::decide::attempt::doubled;
+use crate::domain::decide::signal::may_lift;
+use crate::domain::decide::turn::Turn;
+use crate::domain::event::Event;
+use crate::domain::id::ContainmentId;
+use crate::domain::outcome::{FailureClass, Outcome};
+use crate::domain::playbook::{Body, StepIx};
+use crate::domain::run::{Hold, LIFT_MOST, LOOK_FIRST, LOOK_MOST, Stage, StepEnd, StepKey};
+use crate::domain::signal::Refusal;
+use crate::domain::time::duration_text;
+use crate::domain::value::Value;
+
+impl Turn<'_> {
+    /// Whether the step's containment declares a way back.
+    pub(super) fn can_undo(&self, key: &StepKey) -> bool {
+        let Some((_, spec)) = self.plan.playbook.step(&key.id) else {
+            return false;
+        };
+        match &spec.body {
+            Body::Perform(action) => action.containment.as_ref().is_some_and(|spec| spec.undo),
+            _ => false,
+        }
+    }
+
+    pub(super) fn undo_performed(
+        &mut self,
+        key: &StepKey,
+        phase: Phase,
+        outcome: &Outcome,
+    ) -> Result<(), Refusal> {
+        let Some(id) = self.step(key)?.containment else {
+            return Ok(());
+        };
+        let output = match outcome {
+            Outcome::Succeeded { output, .. } => output,
+            Outcome::Failed { failure, .. } if failure.class == FailureClass::Permanent => {
+                return self.record(Event::UndoRefused { containment: id, why: failure.message.clone() });
+            }
+            Outcome::Failed { failure, .. } => {
+                let wait = failure.retry_after.unwrap_or_else(|| self.lift_wait(key));
+                return self.lift_later(key, wait.min(LIFT_MOST));
+            }
+        };
+        match phase {
+            Phase::UndoCheck => match output.get("state").and_then(Value::as_str) {
+                Some("restored") => self.record(Event::ContainmentLifted { containment: id }),
+                Some("changed") => {
+                    let diff =
+                        output.get("diff").and_then(Value::as_str).unwrap_or("it is not as we left it");
+                    let why = format!(
+                        "somebody else changed the target since: {diff}; look at it, then lift it by hand or ask for the undo again"
+                    );
+                    self.record(Event::UndoRefused { containment: id, why })
+                }
+                _ => self.attempt(key, Phase::Undo),
+            },
+            Phase::Undo => self.attempt(key, Phase::UndoVerify),
+            Phase::UndoVerify if output.get("holds").and_then(Value::as_bool) == Some(true) => {
+                self.record(Event::ContainmentLifted { containment: id })
+            }
+            Phase::UndoVerify => self.look_whether_lifted(key),
+            _ => Ok(()),
+        }
+    }
+
+    fn look_whether_lifted(&mut self, key: &StepKey) -> Result<(), Refusal> {
+        let plan = self.plan.clone();
+        let (_, spec) = self.spec(&plan, key)?;
+        let window = match &spec.body {
+            Body::Perform(action) => action.containment.as_ref().and_then(|spec| spec.verify_within),
+            _ => None,
+        }
+        .unwrap_or_default();
+        let step = self.step(key)?;
+        let since = step.phase_since.get(&Phase::UndoVerify).copied().unwrap_or(self.now);
+        let looks = step.attempts.get(&Phase::UndoVerify).copied().unwrap_or(1);
+        if self.now < since.after(window) {
+            let at = self.now.after(doubled(LOOK_FIRST, LOOK_MOST, looks));
+            return self.record(Event::AttemptDue { key: key.clone(), phase: Phase::UndoVerify, at });
+        }
+        let wait = self.lift_wait(key);
+        self.lift_later(key, wait)
+    }
+
+    fn lift_wait(&self, key: &StepKey) -> std::time::Duration {
+        let tried = self
+            .state
+            .steps
+            .get(key)
+            .and_then(|step| step.attempts.get(&Phase::UndoCheck))
+            .copied()
+            .unwrap_or(1);
+        doubled(LOOK_FIRST, LIFT_MOST, tried)
+    }
+
+    fn lift_later(&mut self, key: &StepKey, wait: std::time::Duration) -> Result<(), Refusal> {
+        let at = self.now.after(wait);
+        self.record(Event::AttemptDue { key: key.clone(), phase: Phase::UndoCheck, at })
+    }
+
+    /// An `undo` step asks for what its targets contained to be lifted.
+    pub(super) fn begin_undo_step(&mut self, key: &StepKey, targets: &[StepIx]) -> Result<(), Refusal> {
+        for id in self.containments_of(targets) {
+            let held = &self.state.containments[&id];
+            if may_lift(held.hold) && self.can_undo(&held.key) {
+                self.record(Event::UndoRequested { containment: id, by: format!("step {key}"), why: None })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An `undo` step ends when everything it lifts is lifted or stuck.
+    pub(super) fn advance_undo_step(&mut self, key: &StepKey, targets: &[StepIx]) -> Result<(), Refusal> {
+        let ids = self.containments_of(targets);
+        let held = |id: &ContainmentId| self.state.containments[id].hold;
+        if ids.iter().any(|id| held(id) == Hold::Lifting) {
+            return Ok(());
+        }
+        if let Some(stuck) = ids.iter().find(|id| held(id) == Hold::Stuck) {
+            let why = self.state.containments[stuck].why.clone().unwrap_or_default();
+            return self.fail_step(key, format!("{stuck} could not be lifted: {why}"));
+        }
+        let why = ids.is_empty().then(|| "those steps contained nothing".to_owned());
+        self.end_step(key, StepEnd::Succeeded, None, why)
+    }
+
+    fn containments_of(&self, targets: &[StepIx]) -> Vec<ContainmentId> {
+        let made_there =
+            |key: &StepKey| self.plan.playbook.step(&key.id).is_some_and(|(ix, _)| targets.contains(&ix));
+        self.state.containments.iter().filter(|(_, held)| made_there(&held.key)).map(|(id, _)| *id).collect()
+    }
+
+    /// Time boxes that have run out, and tries that have come due.
+    pub(super) fn wake_containments(&mut self) -> Result<(), Refusal> {
+        let ids: Vec<ContainmentId> = self.state.containments.keys().copied().collect();
+        for id in ids {
+            let held = &self.state.containments[&id];
+            let over = matches!(held.hold, Hold::Accepted | Hold::Verified)
+                && held.until.is_some_and(|until| until <= self.now);
+            if over {
+                let late = self.now.since(held.until.unwrap_or(self.now));
+                let why = (late.as_secs() > 60).then(|| format!("late by {}", duration_text(late)));
+                self.record(Event::UndoRequested { containment: id, by: "time box".to_owned(), why })?;
+                continue;
+            }
+            let key = held.key.clone();
+            if let Some(Stage::Due { phase, at }) = held.undo
+                && held.hold == Hold::Lifting
+                && at <= self.now
+            {
+                self.attempt(&key, phase)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,387 @@
+//! Events: past-tense facts, and the entries that carry them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::command::Phase;
+use crate::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
+use crate::domain::incident::{Disposition, IncidentChange};
+use crate::domain::outcome::Outcome;
+use crate::domain::playbook::IfSilent;
+use crate::domain::run::{StepEnd, StepKey};
+use crate::domain::time::Timestamp;
+use crate::domain::value::{Digest, Value};
+
+/// One fact of one stream, as the journal keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Whose fact it is.
+    pub stream: StreamId,
+    /// Its number in the stream, from 1 without gaps.
+    pub seq: u64,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The fact.
+    pub event: Event,
+}
+
+/// What began a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// The run.
+    pub run: RunId,
+    /// The frozen plan, by digest.
+    pub plan: Digest,
+    /// The playbook's name, for people.
+    pub playbook: String,
+    /// Its version.
+    pub version: u32,
+    /// The investigation it belongs to.
+    pub incident: IncidentId,
+    /// The alert it runs on, by id and digest of the stored alert.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<AlertRef>,
+    /// Inputs of a run by hand.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub inputs: Value,
+    /// Who or what started it (`trigger`, or an address).
+    pub by: String,
+}
+
+/// Where an alert is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertRef {
+    /// Its id.
+    pub id: AlertId,
+    /// Digest of the stored alert.
+    pub digest: Digest,
+}
+
+/// What became of an alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// Runs were started.
+    RunStarted {
+        /// Which.
+        runs: Vec<RunId>,
+        /// The investigation they belong to.
+        incident: IncidentId,
+    },
+    /// No playbook wanted it.
+    NoPlaybook {
+        /// Which were asked and why each said no.
+        reasons: Vec<String>,
+    },
+}
+
+/// A past-tense fact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    // Alerts.
+    /// An alert was accepted.
+    AlertReceived {
+        /// The configured source.
+        source: String,
+        /// The sender's delivery or finding id.
+        source_id: Option<String>,
+        /// Title, for lists.
+        title: String,
+        /// 0 to 100.
+        severity: u8,
+        /// Digest of the stored alert.
+        digest: Digest,
+    },
+    /// What became of it.
+    AlertTriaged {
+        /// Its fate.
+        fate: Fate,
+    },
+
+    // Incidents.
+    /// An investigation was opened.
+    IncidentOpened {
+        /// One line.
+        title: String,
+        /// 0 to 100.
+        severity: u8,
+        /// Why: the alert, or the person.
+        alert: Option<AlertId>,
+        /// Whom it is about.
+        subject: Option<String>,
+    },
+    /// A run or a person changed it.
+    IncidentChanged {
+        /// What changed.
+        change: IncidentChange,
+    },
+
+    // Runs.
+    /// The run began.
+    RunStarted(Box<RunStarted>),
+    /// The run is on its way to its end: nothing new starts.
+    RunEnding {
+        /// How it will end.
+        end: RunEnd,
+        /// Why.
+        why: String,
+        /// The disposition, when a step gave one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        disposition: Option<Disposition>,
+    },
+    /// The run has ended.
+    RunEnded {
+        /// How.
+        end: RunEnd,
+    },
+
+    // Steps.
+    /// A step began, with this input.
+    StepStarted {
+        /// Which.
+        key: StepKey,
+        /// The rendered input.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        input: Value,
+    },
+    /// A loop knows its items.
+    StepExpanded {
+        /// Which.
+        key: StepKey,
+        /// The items, in order.
+        items: Vec<Value>,
+    },
+    /// A step waits until then.
+    StepSlept {
+        /// Which.
+        key: StepKey,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// A step has ended.
+    StepEnded {
+        /// Which.
+        key: StepKey,
+        /// How.
+        end: StepEnd,
+        /// What it gives to later steps; absent when the last outcome holds it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<Value>,
+        /// Why, when it is not plain success.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+
+    // Attempts.
+    /// The intent: from here on the world may be touched.
+    AttemptStarted {
+        /// Which step.
+        key: StepKey,
+        /// Which part of it.
+        phase: Phase,
+        /// Which attempt of that part, from 1.
+        attempt: u32,
+    },
+    /// What came of it.
+    AttemptEnded {
+        /// Which step.
+        key: StepKey,
+        /// Which part of it.
+        phase: Phase,
+        /// Which attempt.
+        attempt: u32,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// Its outcome was never heard: the process was gone.
+    AttemptLost {
+        /// Which step.
+        key: StepKey,
+        /// Which part of it.
+        phase: Phase,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// The next attempt or the next look comes then.
+    AttemptDue {
+        /// Which step.
+        key: StepKey,
+        /// Which part of it.
+        phase: Phase,
+        /// When.
+        at: Timestamp,
+    },
+    /// Sent, and nobody can yet say whether it happened.
+    StepUncertain {
+        /// Which.
+        key: StepKey,
+        /// What is known.
+        what: String,
+    },
+    /// A person said what happened.
+    StepSettled {
+        /// Which.
+        key: StepKey,
+        /// Whether it happened.
+        happened: bool,
+        /// Who said so.
+        by: String,
+        /// How they know.
+        note: Option<String>,
+    },
+
+    // Approvals.
+    /// People are asked for a yes.
+    ApprovalRequested {
+        /// Which step waits.
+        key: StepKey,
+        /// Names it.
+        approval: ApprovalId,
+        /// Addresses and groups; each must be satisfied.
+        by: Vec<String>,
+        /// Digest of target, operation, input and plan: what is approved.
+        binds: Digest,
+        /// Until when.
+        until: Timestamp,
+        /// What silence means.
+        if_silent: IfSilent,
+    },
+    /// A person said yes or no.
+    ApprovalGiven {
+        /// Which.
+        approval: ApprovalId,
+        /// Who.
+        by: String,
+        /// The entries of `by` that this person satisfies.
+        counts_for: Vec<String>,
+        /// Yes or no.
+        approve: bool,
+        /// Why.
+        note: Option<String>,
+    },
+    /// Nobody answered in time; it is asked once more.
+    ApprovalEscalated {
+        /// Which.
+        approval: ApprovalId,
+        /// The new deadline.
+        until: Timestamp,
+    },
+    /// It is decided.
+    ApprovalClosed {
+        /// Which.
+        approval: ApprovalId,
+        /// How.
+        verdict: Verdict,
+    },
+
+    // Questions.
+    /// A question was sent.
+    QuestionAsked {
+        /// Which step waits.
+        key: StepKey,
+        /// Names it.
+        question: QuestionId,
+        /// To whom, after groups were resolved.
+        asked: Vec<String>,
+        /// Until when.
+        until: Timestamp,
+        /// Whether the message surely left.
+        delivered: bool,
+    },
+    /// It was answered.
+    QuestionAnswered {
+        /// Which.
+        question: QuestionId,
+        /// By whom.
+        by: String,
+        /// The choice.
+        choice: String,
+        /// The other fields.
+        fields: Value,
+    },
+    /// Nobody answered in time.
+    QuestionSilent {
+        /// Which.
+        question: QuestionId,
+        /// What silence counts as.
+        choice: String,
+    },
+
+    // Containments.
+    /// The system accepted it; not yet seen to hold.
+    ContainmentAccepted {
+        /// Which step.
+        key: StepKey,
+        /// Names it.
+        containment: ContainmentId,
+        /// The operation.
+        operation: String,
+        /// Whom or what it touches, for people.
+        target: String,
+        /// False when the target already was in that state: nothing was written.
+        changed: bool,
+        /// When it lifts by itself.
+        until: Option<Timestamp>,
+    },
+    /// Read back: it holds.
+    ContainmentVerified {
+        /// Which.
+        containment: ContainmentId,
+    },
+    /// It holds longer now.
+    ContainmentExtended {
+        /// Which.
+        containment: ContainmentId,
+        /// The new time.
+        until: Timestamp,
+        /// Who wanted it.
+        by: String,
+    },
+    /// It is to be lifted.
+    UndoRequested {
+        /// Which.
+        containment: ContainmentId,
+        /// Who or what wants it (`time box`, a step, an address).
+        by: String,
+        /// Why.
+        why: Option<String>,
+    },
+    /// It is lifted, and read back.
+    ContainmentLifted {
+        /// Which.
+        containment: ContainmentId,
+    },
+    /// It could not be lifted; a person must look.
+    UndoRefused {
+        /// Which.
+        containment: ContainmentId,
+        /// What stands in the way.
+        why: String,
+    },
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunEnd {
+    /// Every step ended as it should, or a `finish` step was reached.
+    Succeeded,
+    /// A step failed it.
+    Failed,
+    /// A person ended it.
+    Cancelled,
+}
+
+/// How an approval was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// All who were needed said yes.
+    Approved,
+    /// Somebody said no.
+    Rejected,
+    /// Nobody answered; that is a no.
+    Silent,
+    /// The run ended before it was decided.
+    Withdrawn,
+}

@@ -1,0 +1,88 @@
+//! An incident: the investigation that groups alerts and runs.
+
+use serde::{Deserialize, Serialize};
+
+/// Where an investigation stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Nobody has looked yet.
+    #[default]
+    Open,
+    /// Being looked into.
+    Investigating,
+    /// Harm is limited.
+    Contained,
+    /// Nothing is left to do.
+    Closed,
+}
+
+impl Status {
+    /// All of them, as a playbook writes them.
+    pub const NAMES: [&'static str; 4] = ["open", "investigating", "contained", "closed"];
+}
+
+/// How an investigation ended (the field's list, after Dispatch).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Disposition {
+    /// Real, and harmless.
+    Benign,
+    /// The detector was wrong.
+    FalsePositive,
+    /// The person said it was them, and why.
+    UserAcknowledged,
+    /// A policy was broken.
+    PolicyViolation,
+    /// A mistake in operations.
+    OperationalError,
+    /// A true finding, contained.
+    Contained,
+    /// A true finding, mitigated.
+    Mitigated,
+    /// Handed on.
+    Escalated,
+    /// Cannot be told.
+    InsufficientInformation,
+    /// Facts were collected; nothing was decided.
+    InformationGathered,
+}
+
+impl Disposition {
+    /// All of them, as a playbook writes them.
+    pub const NAMES: [&'static str; 10] = [
+        "benign",
+        "false_positive",
+        "user_acknowledged",
+        "policy_violation",
+        "operational_error",
+        "contained",
+        "mitigated",
+        "escalated",
+        "insufficient_information",
+        "information_gathered",
+    ];
+}
+
+/// What a run may change of its incident; absent fields stay as they are.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct IncidentChange {
+    /// 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<u8>,
+    /// Where it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disposition: Option<Disposition>,
+    /// Whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignee: Option<String>,
+    /// A note for the timeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Tags to add.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+}

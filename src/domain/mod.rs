@@ -1,0 +1,19 @@
+//! The pure core. Nothing here is async or touches a clock, chance, a file, a
+//! socket or a log: time, chance and ids come in as arguments.
+
+pub mod alert;
+pub mod command;
+pub mod decide;
+pub mod event;
+pub mod evolve;
+pub mod expr;
+pub mod id;
+pub mod incident;
+pub mod outcome;
+pub mod owed;
+pub mod plan;
+pub mod playbook;
+pub mod run;
+pub mod signal;
+pub mod time;
+pub mod value;

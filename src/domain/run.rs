@@ -1,0 +1,401 @@
+//! The state of a run: what its entries add up to. Only `evolve` changes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::domain::alert::Alert;
+use crate::domain::command::Phase;
+use crate::domain::event::{RunEnd, RunStarted};
+use crate::domain::expr::scope::Root;
+use crate::domain::id::{ApprovalId, ContainmentId, QuestionId};
+use crate::domain::incident::{Disposition, IncidentChange};
+use crate::domain::outcome::Failure;
+use crate::domain::plan::Plan;
+use crate::domain::playbook::IfSilent;
+use crate::domain::time::Timestamp;
+use crate::domain::value::{Digest, Value};
+
+/// One step of one run: the step's id and the place in each loop around it.
+/// Written `suspend`, `intel[3]`, `tell[2.0]`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepKey {
+    /// The step's id in the playbook.
+    pub id: Arc<str>,
+    /// Indices in the loops around it, the outermost first, its own last.
+    pub at: Vec<u32>,
+}
+
+impl StepKey {
+    /// A step outside any loop.
+    pub fn root(id: &str) -> Self {
+        Self { id: id.into(), at: Vec::new() }
+    }
+
+    /// The step with this id in the same loops as `self`, or one loop deeper.
+    pub fn within(at: &[u32], id: &Arc<str>) -> Self {
+        Self { id: id.clone(), at: at.to_vec() }
+    }
+
+    /// This step for one item of its own loop.
+    pub fn item(&self, index: u32) -> Self {
+        let mut at = self.at.clone();
+        at.push(index);
+        Self { id: self.id.clone(), at }
+    }
+}
+
+impl fmt::Display for StepKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id)?;
+        if self.at.is_empty() {
+            return Ok(());
+        }
+        let indices: Vec<String> = self.at.iter().map(u32::to_string).collect();
+        write!(f, "[{}]", indices.join("."))
+    }
+}
+
+impl fmt::Debug for StepKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for StepKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((id, rest)) = text.split_once('[') else {
+            return Ok(Self::root(text));
+        };
+        let wrong = || format!("`{text}` is no step; one looks like `suspend` or `intel[3]`");
+        let indices = rest.strip_suffix(']').ok_or_else(wrong)?;
+        let at = indices.split('.').map(|i| i.parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;
+        Ok(Self { id: id.into(), at })
+    }
+}
+
+impl Serialize for StepKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for StepKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// How a step ended, in the words that `outcome.<id>` gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepEnd {
+    /// Done.
+    Succeeded,
+    /// Not done.
+    Failed,
+    /// Its condition did not hold, or a person said no.
+    Skipped,
+    /// It was done and then lifted.
+    Undone,
+    /// Sent, and nobody can say whether it happened.
+    Uncertain,
+    /// The run ended before it did.
+    Cancelled,
+}
+
+impl StepEnd {
+    /// As a playbook reads it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Undone => "undone",
+            Self::Uncertain => "uncertain",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A value that many readers share, with its form for expressions made once.
+#[derive(Clone, Default)]
+pub struct Shared(Arc<SharedValue>);
+
+#[derive(Default)]
+struct SharedValue {
+    value: Value,
+    root: OnceLock<Root>,
+}
+
+impl Shared {
+    /// Wraps a value.
+    pub fn new(value: Value) -> Self {
+        Self(Arc::new(SharedValue { value, root: OnceLock::new() }))
+    }
+
+    /// The value.
+    pub fn value(&self) -> &Value {
+        &self.0.value
+    }
+
+    /// Its form for expressions.
+    pub fn root(&self) -> &Root {
+        self.0.root.get_or_init(|| Root::from(&self.0.value))
+    }
+}
+
+impl PartialEq for Shared {
+    fn eq(&self, other: &Self) -> bool {
+        self.value() == other.value()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value().fmt(f)
+    }
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stage {
+    /// Started; what follows is decided in the same breath.
+    Ready,
+    /// Waits for people to approve.
+    Approving(ApprovalId),
+    /// An intent is durable and its outcome is not known yet.
+    InFlight {
+        /// Which part.
+        phase: Phase,
+        /// Which attempt.
+        attempt: u32,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The next attempt or look comes then.
+    Due {
+        /// Which part.
+        phase: Phase,
+        /// When.
+        at: Timestamp,
+    },
+    /// Waits for a person's answer.
+    Asking(QuestionId),
+    /// Pauses.
+    Sleeping {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// A block or a loop whose inner steps are running.
+    Open,
+    /// A person must say what happened.
+    Uncertain {
+        /// What is known.
+        what: String,
+    },
+    /// Over.
+    Ended(StepEnd),
+}
+
+/// The state of one step of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepState {
+    /// When it began.
+    pub since: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Where it stands.
+    pub stage: Stage,
+    /// The rendered input.
+    pub input: Shared,
+    /// The items of its loop.
+    pub items: Option<Arc<Vec<Shared>>>,
+    /// Attempts made of each part.
+    pub attempts: BTreeMap<Phase, u32>,
+    /// When the part in progress was first tried.
+    pub phase_since: BTreeMap<Phase, Timestamp>,
+    /// The state of the target before it was touched.
+    pub captured: Option<Shared>,
+    /// What the act answered.
+    pub acted: Option<Shared>,
+    /// What the last look at the target showed.
+    pub observed: Option<Shared>,
+    /// What it gives to later steps.
+    pub output: Shared,
+    /// The last failure, while it is tried again and when it failed.
+    pub failure: Option<Failure>,
+    /// Why it ended so.
+    pub why: Option<String>,
+    /// The approval it asked for.
+    pub approval: Option<ApprovalId>,
+    /// The containment it made.
+    pub containment: Option<ContainmentId>,
+}
+
+/// An approval that a step asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Approval {
+    /// Which step waits.
+    pub key: StepKey,
+    /// What must be satisfied.
+    pub by: Vec<String>,
+    /// What is approved.
+    pub binds: Digest,
+    /// Until when.
+    pub until: Timestamp,
+    /// What silence means.
+    pub if_silent: IfSilent,
+    /// Whether it was asked a second time.
+    pub escalated: bool,
+    /// Who said yes, and the entries that counts for.
+    pub given: Vec<(String, Vec<String>)>,
+    /// Whether it is decided.
+    pub closed: bool,
+}
+
+/// A question that a step asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// Which step waits.
+    pub key: StepKey,
+    /// To whom it went.
+    pub asked: Vec<String>,
+    /// Until when.
+    pub until: Timestamp,
+    /// Whether it is over.
+    pub closed: bool,
+}
+
+/// Where a containment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// The system accepted it; not yet seen to hold.
+    Accepted,
+    /// Read back: it holds.
+    Verified,
+    /// On its way back.
+    Lifting,
+    /// Lifted, and read back.
+    Lifted,
+    /// It could not be lifted; a person must look.
+    Stuck,
+}
+
+/// A containment that a step made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Containment {
+    /// Which step made it.
+    pub key: StepKey,
+    /// Where it stands.
+    pub hold: Hold,
+    /// False when the target already was in that state.
+    pub changed: bool,
+    /// When it lifts by itself.
+    pub until: Option<Timestamp>,
+    /// When the system accepted it; undo runs in the reverse of this order.
+    pub accepted: u64,
+    /// The way back, while it runs: in flight or due.
+    pub undo: Option<Stage>,
+    /// Why it is stuck.
+    pub why: Option<String>,
+}
+
+/// The state of a run.
+#[derive(Debug, Clone)]
+pub struct RunState {
+    /// The frozen plan.
+    pub plan: Arc<Plan>,
+    /// The alert it runs on, with its form for expressions.
+    pub alert: Option<(Arc<Alert>, Shared)>,
+    /// How it began; absent before its first entry.
+    pub started: Option<(RunStarted, Timestamp)>,
+    /// Inputs, for expressions.
+    pub inputs: Shared,
+    /// The number of its last entry.
+    pub seq: u64,
+    /// How it is about to end, and why.
+    pub ending: Option<(RunEnd, String)>,
+    /// The disposition that a step gave.
+    pub disposition: Option<Disposition>,
+    /// How and when it ended.
+    pub ended: Option<(RunEnd, Timestamp)>,
+    /// All steps that began or ended.
+    pub steps: BTreeMap<StepKey, StepState>,
+    /// Those that have not ended.
+    pub active: BTreeSet<StepKey>,
+    /// Approvals, also closed ones.
+    pub approvals: BTreeMap<ApprovalId, Approval>,
+    /// Questions, also closed ones.
+    pub questions: BTreeMap<QuestionId, Question>,
+    /// Containments, also lifted ones.
+    pub containments: BTreeMap<ContainmentId, Containment>,
+    /// What this run changed of its incident, added up.
+    pub incident: IncidentChange,
+}
+
+impl RunState {
+    /// The state before the first entry.
+    pub fn new(plan: Arc<Plan>, alert: Option<Arc<Alert>>) -> Self {
+        let alert = alert.map(|alert| {
+            let shared = Shared::new(serde_json::to_value(&*alert).unwrap_or(Value::Null));
+            (alert, shared)
+        });
+        Self {
+            plan,
+            alert,
+            started: None,
+            inputs: Shared::default(),
+            seq: 0,
+            ending: None,
+            disposition: None,
+            ended: None,
+            steps: BTreeMap::new(),
+            active: BTreeSet::new(),
+            approvals: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            containments: BTreeMap::new(),
+            incident: IncidentChange::default(),
+        }
+    }
+
+    /// The address of the person it is about, lower-case.
+    pub fn subject(&self) -> Option<String> {
+        let (alert, _) = self.alert.as_ref()?;
+        alert.user.email.as_deref().map(str::to_lowercase)
+    }
+}
+
+impl PartialEq for RunState {
+    /// Everything that entries add up to; the plan is the same by its digest.
+    fn eq(&self, other: &Self) -> bool {
+        self.started == other.started
+            && self.seq == other.seq
+            && self.ending == other.ending
+            && self.disposition == other.disposition
+            && self.ended == other.ended
+            && self.steps == other.steps
+            && self.active == other.active
+            && self.approvals == other.approvals
+            && self.questions == other.questions
+            && self.containments == other.containments
+            && self.incident == other.incident
+    }
+}
+
+/// How long a look at the target waits before the next: doubles from the
+/// first to the last. Directories are often eventually consistent (Entra and
+/// AWS take minutes), so it slows down.
+pub const LOOK_FIRST: Duration = Duration::from_secs(1);
+/// The longest wait between two looks.
+pub const LOOK_MOST: Duration = Duration::from_secs(30);
+/// The longest wait between two tries to lift a containment.
+pub const LIFT_MOST: Duration = Duration::from_secs(600);

@@ -1,0 +1,11 @@
+//! Quell: an incident-response orchestrator.
+//!
+//! Alerts come in, YAML playbooks run on them, people are asked, access is
+//! suspended, verified and lifted again, and summaries are written. Every step
+//! is a fact in an embedded journal before the world is touched.
+
+pub mod authored;
+pub mod domain;
+pub mod projection;
+pub mod settings;
+pub mod yaml;

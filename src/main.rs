@@ -1,0 +1,3 @@
+//! argv to exit code; everything else lives in the library.
+
+fn main() {}

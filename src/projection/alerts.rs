@@ -1,0 +1,90 @@
+//! Alerts as lists show them: where each came from and what became of it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::domain::event::{Entry, Event, Fate};
+use crate::domain::id::{AlertId, StreamId};
+use crate::domain::time::Timestamp;
+use crate::domain::value::truncate_text;
+use crate::projection::fold::{Page, Projection, ROW_TEXT_BYTES_MAX, page};
+
+/// One alert in a list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AlertRow {
+    /// Its id.
+    pub id: AlertId,
+    /// The configured source it came in by.
+    pub source: String,
+    /// The sender's own id.
+    pub source_id: Option<String>,
+    /// One line.
+    pub title: String,
+    /// 0 to 100.
+    pub severity: u8,
+    /// When it was accepted.
+    pub received_at: Timestamp,
+    /// What became of it; absent until it was triaged.
+    pub fate: Option<Fate>,
+}
+
+/// Which alerts a list shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AlertFilter {
+    /// Only those of this source.
+    pub source: Option<String>,
+    /// Only those at least this severe.
+    pub severity_min: Option<u8>,
+}
+
+/// All alerts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Alerts {
+    rows: BTreeMap<AlertId, AlertRow>,
+}
+
+impl Alerts {
+    /// The row of one alert.
+    pub fn get(&self, id: AlertId) -> Option<&AlertRow> {
+        self.rows.get(&id)
+    }
+
+    /// The newest first, from before `before`.
+    pub fn list(&self, filter: &AlertFilter, before: Option<AlertId>, limit: usize) -> Page<AlertRow> {
+        let keep = |row: &AlertRow| {
+            filter.source.as_ref().is_none_or(|source| *source == row.source)
+                && filter.severity_min.is_none_or(|least| row.severity >= least)
+        };
+        page(&self.rows, before, limit, keep, AlertRow::clone)
+    }
+}
+
+impl Projection for Alerts {
+    fn apply(&mut self, entry: &Entry) {
+        let StreamId::Alert(id) = entry.stream else {
+            return;
+        };
+        match &entry.event {
+            Event::AlertReceived { source, source_id, title, severity, .. } => {
+                let fate = self.rows.remove(&id).and_then(|row| row.fate);
+                let row = AlertRow {
+                    id,
+                    source: source.clone(),
+                    source_id: source_id.clone(),
+                    title: truncate_text(title, ROW_TEXT_BYTES_MAX).into_owned(),
+                    severity: *severity,
+                    received_at: entry.at,
+                    fate,
+                };
+                self.rows.insert(id, row);
+            }
+            Event::AlertTriaged { fate } => {
+                if let Some(row) = self.rows.get_mut(&id) {
+                    row.fate = Some(fate.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! The dossier: all that the journal says about one run, for its reports and
+//! for `quell show`.
+//!
+//! Every item carries the entry it rests on, so that a reader can check each
+//! sentence of a report against the record. Texts are cut to a fixed length:
+//! a dossier describes the record, it does not replace it.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::domain::alert::Alert;
+use crate::domain::event::{Entry, RunEnd, Verdict};
+use crate::domain::id::{ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
+use crate::domain::incident::{Disposition, Status};
+use crate::domain::outcome::Evidence;
+use crate::domain::plan::Plan;
+use crate::domain::playbook::Posture;
+use crate::domain::run::{Hold, StepEnd, StepKey};
+use crate::domain::time::Timestamp;
+use crate::domain::value::Digest;
+
+mod fold;
+mod holding;
+mod parts;
+mod people;
+mod words;
+
+/// Lines that each list of a dossier keeps. A report longer than this is read
+/// by nobody; what is left out is counted and said.
+pub const LINES_MAX: usize = 2000;
+
+/// The longest text of a dossier, in bytes.
+pub const TEXT_BYTES_MAX: usize = 2000;
+
+/// The entry that a sentence rests on: `#12` in the run's stream, or
+/// `incident #2`, or `alert #1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cite {
+    /// Whose entry it is.
+    pub stream: StreamId,
+    /// Its number there.
+    pub seq: u64,
+}
+
+impl Cite {
+    /// Names this entry.
+    pub fn of(entry: &Entry) -> Self {
+        Self { stream: entry.stream, seq: entry.seq }
+    }
+}
+
+impl fmt::Display for Cite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.stream {
+            StreamId::Run(_) => write!(f, "#{}", self.seq),
+            StreamId::Incident(_) => write!(f, "incident #{}", self.seq),
+            StreamId::Alert(_) => write!(f, "alert #{}", self.seq),
+        }
+    }
+}
+
+impl Serialize for Cite {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What a dossier is made from. Everything comes from the journal.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// The run's entries, in their order.
+    pub run: &'a [Entry],
+    /// The entries of its incident; may be empty.
+    pub incident: &'a [Entry],
+    /// The entries of its alert; may be empty.
+    pub alert_entries: &'a [Entry],
+    /// The plan it runs.
+    pub plan: &'a Plan,
+    /// The alert it runs on.
+    pub alert: Option<&'a Alert>,
+}
+
+/// How the run began and stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunPart {
+    /// Its id; absent when the journal holds no start.
+    pub id: Option<RunId>,
+    /// The playbook's name.
+    pub playbook: String,
+    /// The playbook's version.
+    pub version: u32,
+    /// The playbook's title.
+    pub title: String,
+    /// Who answers for the playbook.
+    pub owner: Option<String>,
+    /// How it may show itself.
+    pub posture: Posture,
+    /// Digest of the playbook's own text.
+    pub source: Digest,
+    /// Who or what started it.
+    pub by: String,
+    /// When it began.
+    pub started: Option<Moment>,
+    /// How it is about to end or has ended.
+    pub end: Option<RunEnd>,
+    /// Why.
+    pub why: Option<String>,
+    /// When that was decided.
+    pub ending: Option<Moment>,
+    /// When it ended.
+    pub ended: Option<Moment>,
+    /// Connectors that the plan names, sorted.
+    pub connectors: Vec<String>,
+    /// The titles of those connectors: names of products.
+    pub products: Vec<String>,
+    /// Technique ids among the playbook's tags, without `attack:` or `itm:`.
+    pub techniques: Vec<String>,
+}
+
+/// A time and the entry that says so.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Moment {
+    /// When.
+    pub at: Timestamp,
+    /// Which entry says so.
+    pub cite: Cite,
+}
+
+/// A value and when it was set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Noted<T> {
+    /// The value.
+    pub value: T,
+    /// When it was set.
+    pub at: Timestamp,
+    /// Which entry says so.
+    pub cite: Cite,
+}
+
+/// The investigation the run belongs to.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct IncidentPart {
+    /// Its id.
+    pub id: Option<IncidentId>,
+    /// One line.
+    pub title: Option<String>,
+    /// Whom it is about.
+    pub subject: Option<String>,
+    /// When it was opened.
+    pub opened: Option<Moment>,
+    /// Severities, the first first; the last holds.
+    pub severity: Vec<Noted<u8>>,
+    /// Where it stands.
+    pub status: Option<Noted<Status>>,
+    /// How it ended.
+    pub disposition: Option<Noted<Disposition>>,
+    /// Whose it is.
+    pub assignee: Option<Noted<String>>,
+    /// Notes.
+    pub notes: Vec<Noted<String>>,
+    /// Tags.
+    pub tags: Vec<Noted<String>>,
+}
+
+/// The alert, with the entry that brought it in.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AlertPart {
+    /// The normalised alert without its raw payload, each text cut.
+    pub alert: Alert,
+    /// Digest of the stored alert.
+    pub digest: Option<Digest>,
+    /// The entry that brought it in: the alert's own or the run's start.
+    pub cite: Cite,
+}
+
+/// One line of the timeline.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Item {
+    /// The entry.
+    pub cite: Cite,
+    /// When.
+    pub at: Timestamp,
+    /// What sort of fact, as the journal names it.
+    pub kind: &'static str,
+    /// The step it is about.
+    pub step: Option<StepKey>,
+    /// What happened, in plain words.
+    pub text: String,
+    /// Who or what did it.
+    pub actor: String,
+    /// True for what only a close reader wants: retries, looks, starts.
+    pub detail: bool,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepPart {
+    /// Which.
+    pub key: StepKey,
+    /// What people see.
+    pub title: String,
+    /// The name of its kind.
+    pub kind: String,
+    /// When it began.
+    pub started: Option<Moment>,
+    /// When it ended.
+    pub ended: Option<Moment>,
+    /// How it ended.
+    pub outcome: Option<StepEnd>,
+    /// Attempts made of what it does, looks and the way back not counted.
+    pub attempts: u32,
+    /// Why, when it is not plain success.
+    pub why: Option<String>,
+    /// When it sleeps or is tried again.
+    pub due: Option<Timestamp>,
+}
+
+/// One exchange with a system.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EvidencePart {
+    /// The entry that holds it.
+    pub cite: Cite,
+    /// What it proves, in plain words.
+    pub what: String,
+    /// The step it was made for.
+    pub step: StepKey,
+    /// The part of the step.
+    pub phase: &'static str,
+    /// Request, response and digest.
+    pub exchange: Evidence,
+}
+
+/// One question.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QuestionPart {
+    /// Its id.
+    pub id: QuestionId,
+    /// The step that asked.
+    pub step: StepKey,
+    /// What people see of that step.
+    pub title: String,
+    /// The question as it was written to people, when the step kept it.
+    pub wording: Option<String>,
+    /// To whom it went.
+    pub asked: Vec<String>,
+    /// When it was asked.
+    pub sent: Moment,
+    /// Until when an answer counts.
+    pub until: Timestamp,
+    /// Whether the message surely left.
+    pub delivered: bool,
+    /// How it ended; absent while it is open.
+    pub end: Option<QuestionEnd>,
+}
+
+/// How a question ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QuestionEnd {
+    /// When and where it is written.
+    pub when: Moment,
+    /// The choice's value; absent when it was withdrawn.
+    pub choice: Option<String>,
+    /// The choice's label.
+    pub label: Option<String>,
+    /// By whom; absent when nobody answered.
+    pub by: Option<String>,
+    /// The other fields, by label.
+    pub fields: Vec<(String, String)>,
+}
+
+/// One approval.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ApprovalPart {
+    /// Its id.
+    pub id: ApprovalId,
+    /// The step that waits.
+    pub step: StepKey,
+    /// What people see of that step.
+    pub title: String,
+    /// Whose yes is needed.
+    pub by: Vec<String>,
+    /// Digest of what is approved.
+    pub binds: Digest,
+    /// When it was asked for.
+    pub asked: Moment,
+    /// Until when.
+    pub until: Timestamp,
+    /// Whether it was asked a second time.
+    pub escalated: bool,
+    /// Who said what.
+    pub given: Vec<GivenPart>,
+    /// How it was decided.
+    pub verdict: Option<Verdict>,
+    /// When it was decided.
+    pub closed: Option<Moment>,
+}
+
+/// One person's word on an approval.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GivenPart {
+    /// Who.
+    pub by: String,
+    /// What it counts for.
+    pub counts_for: Vec<String>,
+    /// Yes or no.
+    pub approve: bool,
+    /// Why.
+    pub note: Option<String>,
+    /// When.
+    pub when: Moment,
+}
+
+/// One containment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ContainmentPart {
+    /// Its id.
+    pub id: ContainmentId,
+    /// The step that made it.
+    pub step: StepKey,
+    /// What people see of that step.
+    pub title: String,
+    /// The operation.
+    pub operation: String,
+    /// Whom or what it touches.
+    pub target: String,
+    /// 0 to 4, when the plan says so.
+    pub tier: Option<u8>,
+    /// Where it stands.
+    pub hold: Hold,
+    /// False when the target already was in that state.
+    pub changed: bool,
+    /// When the system accepted it.
+    pub accepted: Moment,
+    /// When it was seen to hold.
+    pub verified: Option<Moment>,
+    /// When it lifts by itself.
+    pub until: Option<Timestamp>,
+    /// Who let it hold longer, last.
+    pub extended: Option<Noted<String>>,
+    /// Who wanted it lifted, and why.
+    pub lifting: Option<Noted<String>>,
+    /// When it was seen to be lifted.
+    pub lifted: Option<Moment>,
+    /// Why it could not be lifted.
+    pub stuck: Option<Noted<String>>,
+    /// What was sent and answered, in one line.
+    pub request: Option<String>,
+    /// What reading it back showed, in one line.
+    pub read_back: Option<String>,
+    /// The exact command that lifts it; absent when nothing is held or the
+    /// operation declares no way back.
+    pub undo: Option<String>,
+}
+
+/// A step of which nobody could say whether it happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UncertainPart {
+    /// The step.
+    pub step: StepKey,
+    /// What people see of that step.
+    pub title: String,
+    /// What is known.
+    pub what: String,
+    /// When it was noticed.
+    pub since: Moment,
+    /// What a person said happened: whether it did, who says so, how they know.
+    pub settled: Option<Settled>,
+}
+
+/// A person's word on what happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Settled {
+    /// Whether it happened.
+    pub happened: bool,
+    /// Who said so.
+    pub by: String,
+    /// How they know.
+    pub note: Option<String>,
+    /// When.
+    pub when: Moment,
+}
+
+/// All that the journal says about one run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Dossier {
+    /// How the run began and stands.
+    pub run: RunPart,
+    /// The investigation it belongs to.
+    pub incident: IncidentPart,
+    /// The alert it runs on.
+    pub alert: Option<AlertPart>,
+    /// What happened, in the order of time.
+    pub timeline: Vec<Item>,
+    /// Steps, in the order they began.
+    pub steps: Vec<StepPart>,
+    /// Exchanges with systems.
+    pub evidence: Vec<EvidencePart>,
+    /// Questions.
+    pub questions: Vec<QuestionPart>,
+    /// Approvals.
+    pub approvals: Vec<ApprovalPart>,
+    /// Containments.
+    pub containments: Vec<ContainmentPart>,
+    /// Steps that were uncertain.
+    pub uncertain: Vec<UncertainPart>,
+    /// The last entry of the run that is taken in; absent when there is none.
+    pub last: Option<Moment>,
+    /// Lines left out of the lists because they were full.
+    pub left_out: usize,
+}
+
+impl Dossier {
+    /// Folds the dossier of one run. Total: entries that make no sense in
+    /// their place are left out, and what is missing stays absent.
+    pub fn build(sources: Sources<'_>) -> Dossier {
+        fold::fold(sources)
+    }
+
+    /// The severity that holds: the incident's, else the alert's.
+    pub fn severity(&self) -> Option<u8> {
+        let set = self.incident.severity.last().map(|noted| noted.value);
+        set.or(self.alert.as_ref().map(|part| part.alert.severity))
+    }
+}

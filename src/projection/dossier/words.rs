@@ -1,0 +1,193 @@
+//! Entries in plain words.
+
+use super::parts::step_title;
+use super::{Dossier, Sources};
+use crate::domain::command::Phase;
+use crate::domain::event::{Entry, Event, Fate, RunEnd};
+use crate::domain::incident::IncidentChange;
+use crate::domain::outcome::{Evidence, FailureClass, Outcome};
+use crate::domain::run::{StepEnd, StepKey};
+
+mod holding;
+mod people;
+
+/// One entry, told.
+pub(super) struct Told {
+    pub kind: &'static str,
+    pub step: Option<StepKey>,
+    pub text: String,
+    pub actor: String,
+    pub detail: bool,
+}
+
+/// An exchange in one line.
+pub(super) fn exchange(evidence: &Evidence) -> String {
+    format!("{} → {}", evidence.request, evidence.response)
+}
+
+/// What an exchange proves.
+pub(super) fn proves(title: &str, phase: Phase, succeeded: bool) -> String {
+    let what = match phase {
+        Phase::Capture => "the state before",
+        Phase::Announce => "the message to the approvers",
+        Phase::Act => "the answer",
+        Phase::Verify => "the read-back",
+        Phase::UndoCheck => "the state before lifting",
+        Phase::Undo => "the answer to lifting",
+        Phase::UndoVerify => "the read-back after lifting",
+    };
+    let how = if succeeded { "" } else { " (failed)" };
+    format!("{title}: {what}{how}")
+}
+
+/// Who speaks when a person or the run's own rules do.
+const PLAYBOOK: &str = "playbook";
+
+/// The entry in plain words; nothing for those that only carry bookkeeping.
+pub(super) fn tell(sources: &Sources<'_>, dossier: &Dossier, entry: &Entry) -> Option<Told> {
+    let told = of_case(entry).or_else(|| of_step(sources, &entry.event));
+    let told = told.or_else(|| of_uncertain(sources, &entry.event));
+    let told = told.or_else(|| people::of_question(sources, dossier, &entry.event));
+    let told = told.or_else(|| people::of_approval(sources, dossier, &entry.event));
+    told.or_else(|| holding::of_containment(sources, dossier, &entry.event))
+}
+
+fn line(kind: &'static str, step: Option<&StepKey>, actor: &str, text: String) -> Option<Told> {
+    Some(Told { kind, step: step.cloned(), text, actor: actor.to_owned(), detail: false })
+}
+
+fn detail(kind: &'static str, step: &StepKey, text: String) -> Option<Told> {
+    line(kind, Some(step), PLAYBOOK, text).map(|told| Told { detail: true, ..told })
+}
+
+/// Alerts, incidents, and the run as a whole.
+fn of_case(entry: &Entry) -> Option<Told> {
+    match &entry.event {
+        Event::AlertReceived { source, title, severity, .. } => {
+            let text = format!("Alert received, severity {severity} of 100: {title}");
+            line("alert_received", None, source, text)
+        }
+        Event::AlertTriaged { fate } => {
+            let text = match fate {
+                Fate::RunStarted { runs, .. } if runs.len() == 1 => {
+                    "Alert triaged: a run was started".to_owned()
+                }
+                Fate::RunStarted { runs, .. } => {
+                    format!("Alert triaged: {} runs were started", runs.len())
+                }
+                Fate::NoPlaybook { .. } => "Alert triaged: no playbook wanted it".to_owned(),
+            };
+            line("alert_triaged", None, "triage", text)
+        }
+        Event::IncidentOpened { title, .. } => {
+            line("incident_opened", None, "triage", format!("Incident opened: {title}"))
+        }
+        Event::IncidentChanged { change } => line("incident_changed", None, PLAYBOOK, changed(change)?),
+        Event::RunStarted(run) => {
+            let text = format!("Run of playbook {} version {} started", run.playbook, run.version);
+            line("run_started", None, &run.by, text)
+        }
+        Event::RunEnding { end, why, .. } => {
+            line("run_ending", None, PLAYBOOK, format!("Run is ending ({}): {why}", run_end(*end)))
+        }
+        Event::RunEnded { end } => line("run_ended", None, PLAYBOOK, format!("Run {}", run_end(*end))),
+        _ => None,
+    }
+}
+
+fn run_end(end: RunEnd) -> &'static str {
+    match end {
+        RunEnd::Succeeded => "succeeded",
+        RunEnd::Failed => "failed",
+        RunEnd::Cancelled => "cancelled",
+    }
+}
+
+fn changed(change: &IncidentChange) -> Option<String> {
+    let mut parts = Vec::new();
+    if let Some(severity) = change.severity {
+        parts.push(format!("severity {severity} of 100"));
+    }
+    if let Some(status) = change.status {
+        parts.push(format!("status {}", format!("{status:?}").to_lowercase()));
+    }
+    if change.disposition.is_some() {
+        parts.push("a disposition was set".to_owned());
+    }
+    if let Some(assignee) = &change.assignee {
+        parts.push(format!("assigned to {assignee}"));
+    }
+    if !change.tags.is_empty() {
+        parts.push(format!("tagged {}", change.tags.join(", ")));
+    }
+    if let Some(note) = &change.note {
+        parts.push(format!("note: {note}"));
+    }
+    (!parts.is_empty()).then(|| format!("Incident: {}", parts.join("; ")))
+}
+
+fn of_step(sources: &Sources<'_>, event: &Event) -> Option<Told> {
+    let title = |key: &StepKey| step_title(sources.plan, key);
+    match event {
+        Event::StepStarted { key, .. } => detail("step_started", key, format!("{}: started", title(key))),
+        Event::StepExpanded { key, items } => {
+            detail("step_expanded", key, format!("{}: {} items", title(key), items.len()))
+        }
+        Event::StepSlept { key, until } => {
+            let text = format!("{}: waits until {}", title(key), until.to_minute());
+            line("step_slept", Some(key), PLAYBOOK, text)
+        }
+        Event::StepEnded { key, end, why, .. } => {
+            let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let text = format!("{}: {}{why}", title(key), end.name());
+            let told = line("step_ended", Some(key), PLAYBOOK, text)?;
+            Some(Told { detail: *end == StepEnd::Skipped && !key.at.is_empty(), ..told })
+        }
+        Event::AttemptEnded { key, phase, attempt, outcome } => {
+            attempt_ended(&title(key), key, *phase, *attempt, outcome)
+        }
+        Event::AttemptLost { key, phase, .. } => {
+            let text = format!("{}: the outcome of {phase} was never heard", title(key));
+            line("attempt_lost", Some(key), PLAYBOOK, text)
+        }
+        Event::AttemptDue { key, phase, at } => {
+            detail("attempt_due", key, format!("{}: {phase} comes next at {}", title(key), at.to_minute()))
+        }
+        _ => None,
+    }
+}
+
+fn of_uncertain(sources: &Sources<'_>, event: &Event) -> Option<Told> {
+    let title = |key: &StepKey| step_title(sources.plan, key);
+    match event {
+        Event::StepUncertain { key, what } => {
+            let text = format!("{}: uncertain whether it happened: {what}", title(key));
+            line("step_uncertain", Some(key), PLAYBOOK, text)
+        }
+        Event::StepSettled { key, happened, by, note } => {
+            let said = if *happened { "it happened" } else { "it did not happen" };
+            let note = note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+            line("step_settled", Some(key), by, format!("{}: a person says that {said}{note}", title(key)))
+        }
+        _ => None,
+    }
+}
+
+fn attempt_ended(title: &str, key: &StepKey, phase: Phase, attempt: u32, outcome: &Outcome) -> Option<Told> {
+    let what = proves(title, phase, true);
+    match outcome {
+        Outcome::Succeeded { evidence, .. } => {
+            let answer = evidence.as_ref().map(|it| format!(" → {}", it.response)).unwrap_or_default();
+            detail("attempt_ended", key, format!("{what}{answer}"))
+        }
+        Outcome::Failed { failure, .. } => {
+            let how = match failure.class {
+                FailureClass::Transient => "failed, to be tried again",
+                FailureClass::Permanent => "failed",
+                FailureClass::Unknown => "nobody can say whether it happened",
+            };
+            let text = format!("{what}, attempt {attempt}: {how}: {}", failure.message);
+            line("attempt_ended", Some(key), PLAYBOOK, text)
+        }
+    }
+}

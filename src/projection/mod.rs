@@ -1,0 +1,15 @@
+//! Views folded from the journal: disposable, deterministic and total.
+//!
+//! A projection never refuses an entry. What it can't place (an answer to a
+//! question it never saw, an order that can't be) it leaves alone: the journal
+//! is the truth, and judging it belongs to replay.
+
+pub mod alerts;
+pub mod approvals;
+pub mod containments;
+pub mod dossier;
+pub mod fold;
+pub mod incidents;
+pub mod questions;
+pub mod runs;
+pub mod views;

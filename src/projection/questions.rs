@@ -1,0 +1,148 @@
+//! Questions: what was asked of whom, and what came back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::domain::event::{Entry, Event};
+use crate::domain::id::{QuestionId, RunId, StreamId};
+use crate::domain::run::StepKey;
+use crate::domain::time::Timestamp;
+use crate::projection::fold::{Page, Projection, page};
+
+/// What was answered.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Answer {
+    /// The choice's value.
+    pub choice: String,
+    /// By whom.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One question in a list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QuestionRow {
+    /// Its id.
+    pub id: QuestionId,
+    /// The run that waits.
+    pub run: RunId,
+    /// The step that waits.
+    pub step: StepKey,
+    /// To whom it went.
+    pub asked: Vec<String>,
+    /// When it was sent.
+    pub asked_at: Timestamp,
+    /// Until when an answer counts.
+    pub until: Timestamp,
+    /// Whether the message surely left.
+    pub delivered: bool,
+    /// The answer.
+    pub answer: Option<Answer>,
+    /// What silence counted as, when nobody answered in time.
+    pub silent: Option<String>,
+    /// True when the step or run ended before an answer came.
+    pub withdrawn: bool,
+}
+
+impl QuestionRow {
+    /// Whether an answer is still awaited.
+    pub fn is_open(&self) -> bool {
+        self.answer.is_none() && self.silent.is_none() && !self.withdrawn
+    }
+}
+
+/// Which questions a list shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QuestionFilter {
+    /// Open (`true`) or closed (`false`) ones only.
+    pub open: Option<bool>,
+    /// Only those of this run.
+    pub run: Option<RunId>,
+}
+
+/// All questions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Questions {
+    rows: BTreeMap<QuestionId, QuestionRow>,
+    /// Open ones by run: what an ending step or run withdraws.
+    open: BTreeSet<(RunId, QuestionId)>,
+}
+
+impl Questions {
+    /// The row of one question.
+    pub fn get(&self, id: QuestionId) -> Option<&QuestionRow> {
+        self.rows.get(&id)
+    }
+
+    /// The newest first, from before `before`.
+    pub fn list(
+        &self,
+        filter: QuestionFilter,
+        before: Option<QuestionId>,
+        limit: usize,
+    ) -> Page<QuestionRow> {
+        let keep = |row: &QuestionRow| {
+            filter.open.is_none_or(|open| open == row.is_open())
+                && filter.run.is_none_or(|run| run == row.run)
+        };
+        page(&self.rows, before, limit, keep, QuestionRow::clone)
+    }
+
+    fn close(&mut self, run: RunId, id: QuestionId, change: impl FnOnce(&mut QuestionRow)) {
+        self.open.remove(&(run, id));
+        if let Some(row) = self.rows.get_mut(&id) {
+            change(row);
+        }
+    }
+
+    /// Closes the run's open questions, or those of one step.
+    fn withdraw(&mut self, run: RunId, step: Option<&StepKey>) {
+        let least = QuestionId::new(ulid::Ulid::nil());
+        let of_run = self.open.range((run, least)..).take_while(|(of, _)| *of == run);
+        let over: Vec<QuestionId> = of_run
+            .map(|(_, id)| *id)
+            .filter(|id| step.is_none_or(|step| self.rows.get(id).is_some_and(|row| row.step == *step)))
+            .collect();
+        for id in over {
+            self.close(run, id, |row| row.withdrawn = true);
+        }
+    }
+}
+
+impl Projection for Questions {
+    fn apply(&mut self, entry: &Entry) {
+        let StreamId::Run(run) = entry.stream else {
+            return;
+        };
+        match &entry.event {
+            Event::QuestionAsked { key, question, asked, until, delivered } => {
+                let row = QuestionRow {
+                    id: *question,
+                    run,
+                    step: key.clone(),
+                    asked: asked.clone(),
+                    asked_at: entry.at,
+                    until: *until,
+                    delivered: *delivered,
+                    answer: None,
+                    silent: None,
+                    withdrawn: false,
+                };
+                self.rows.insert(*question, row);
+                self.open.insert((run, *question));
+            }
+            Event::QuestionAnswered { question, by, choice, .. } => {
+                let answer = Answer { choice: choice.clone(), by: by.clone(), at: entry.at };
+                self.close(run, *question, |row| row.answer = Some(answer));
+            }
+            Event::QuestionSilent { question, choice } => {
+                self.close(run, *question, |row| row.silent = Some(choice.clone()));
+            }
+            Event::StepEnded { key, .. } => self.withdraw(run, Some(key)),
+            Event::RunEnded { .. } => self.withdraw(run, None),
+            _ => {}
+        }
+    }
+}

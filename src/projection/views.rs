@@ -1,0 +1,44 @@
+//! All views of the house in one list.
+
+use crate::domain::event::Entry;
+use crate::projection::alerts::Alerts;
+use crate::projection::approvals::Approvals;
+use crate::projection::containments::Containments;
+use crate::projection::fold::Projection;
+use crate::projection::incidents::Incidents;
+use crate::projection::questions::Questions;
+use crate::projection::runs::Runs;
+
+/// The views that the API, the pages and the guardrails read. A new view is
+/// one field here and one line in `apply`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Views {
+    /// What came in and what became of it.
+    pub alerts: Alerts,
+    /// Investigations.
+    pub incidents: Incidents,
+    /// Runs.
+    pub runs: Runs,
+    /// Approvals asked for.
+    pub approvals: Approvals,
+    /// Questions asked.
+    pub questions: Questions,
+    /// What is or was contained.
+    pub containments: Containments,
+}
+
+impl Projection for Views {
+    fn apply(&mut self, entry: &Entry) {
+        let all: [&mut dyn Projection; 6] = [
+            &mut self.alerts,
+            &mut self.incidents,
+            &mut self.runs,
+            &mut self.approvals,
+            &mut self.questions,
+            &mut self.containments,
+        ];
+        for view in all {
+            view.apply(entry);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Deterministic simulation of the core: a seed makes a playbook, a world with
+//! faults, people, crashes and clock jumps; time is virtual. The same seed
+//! gives the same trace. On a broken promise the seed is printed.
+//!
+//! `QUELL_SEEDS=20000` runs more; `QUELL_SEED=17` runs one and prints its trace.
+
+mod chance;
+mod playbooks;
+mod range;
+
+use quell::domain::value::digest;
+
+use crate::range::Range;
+
+/// Seeds of an ordinary run.
+const SEEDS: u64 = 3000;
+
+fn seeds() -> Vec<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    match number("QUELL_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("QUELL_SEEDS").unwrap_or(SEEDS)).collect(),
+    }
+}
+
+#[test]
+fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
+    let (mut crashes, mut uncertain, mut contained, mut lifted) = (0, 0, 0, 0);
+    for seed in seeds() {
+        let mut range = Range::new(seed, true);
+        if let Err(broken) = range.play() {
+            panic!("seed {seed}: {broken}\n{}", range.trace());
+        }
+        if std::env::var_os("QUELL_SEED").is_some() {
+            println!("{}", range.trace());
+        }
+        crashes += range.crashes;
+        uncertain += range.uncertain;
+        contained += range.contained;
+        lifted += range.lifted;
+    }
+    println!("crashes {crashes}, uncertain {uncertain}, contained {contained}, lifted {lifted}");
+    if seeds().len() > 1000 {
+        // The test would prove nothing if these never happened.
+        assert!(crashes > 1000 && uncertain > 10 && contained > 100 && lifted > 100);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in 0..100 {
+        let trace = |seed| {
+            let mut range = Range::new(seed, true);
+            let _ = range.play();
+            digest(range.trace().as_bytes())
+        };
+        assert_eq!(trace(seed), trace(seed), "seed {seed}");
+    }
+}
+
+#[test]
+fn crashing_at_every_journal_point_of_a_run_changes_nothing_in_the_world() {
+    for seed in 0..40 {
+        let mut calm = Range::new(seed, false);
+        calm.play().unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+        for point in 1..=calm.appends {
+            let mut range = Range::new(seed, false);
+            range.crash_at = Some(point);
+            if let Err(broken) = range.play() {
+                panic!("seed {seed}, stopped after append {point}: {broken}\n{}", range.trace());
+            }
+            assert_eq!(range.crashes, 1, "seed {seed}: append {point} was reached");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Random playbooks: every shape of step, in blocks and loops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quell::domain::expr::Expr;
+use quell::domain::expr::template::Template;
+use quell::domain::playbook::{
+    ActionSpec, ApprovalSpec, Body, Compute, ContainmentSpec, Effect, ForEach, IfSilent, OnError, Playbook,
+    Posture, QuestionSpec, Retry, Step, StepIx,
+};
+use serde_json::json;
+
+use crate::chance::Chance;
+
+/// A playbook of up to a dozen steps.
+pub fn playbook(chance: &mut Chance) -> Playbook {
+    let mut steps = Vec::new();
+    let count = 2 + chance.below(6) as usize;
+    let roots = siblings(chance, &mut steps, None, count, 0);
+    Playbook {
+        name: "simulated".to_owned(),
+        version: 1,
+        title: "Simulated".to_owned(),
+        owner: None,
+        description: None,
+        posture: Posture::Overt,
+        tags: Vec::new(),
+        triggers: Vec::new(),
+        inputs: Vec::new(),
+        steps,
+        roots,
+    }
+}
+
+fn siblings(
+    chance: &mut Chance,
+    steps: &mut Vec<Step>,
+    parent: Option<StepIx>,
+    count: usize,
+    depth: usize,
+) -> Vec<StepIx> {
+    let mut children: Vec<StepIx> = Vec::new();
+    for _ in 0..count {
+        let ix = steps.len();
+        let needs = match (chance.below(10), children.last()) {
+            (0..=1, _) | (_, None) => Vec::new(),
+            (2, Some(_)) => vec![children[chance.below(children.len() as u64) as usize]],
+            (_, Some(&last)) => vec![last],
+        };
+        steps.push(step(chance, ix, parent, needs));
+        if depth < 2 && chance.percent(15) {
+            let inner = 1 + chance.below(3) as usize;
+            let inside = siblings(chance, steps, Some(ix), inner, depth + 1);
+            steps[ix].body = Body::Block(inside);
+            steps[ix].kind = "steps".into();
+            if chance.percent(70) {
+                steps[ix].approval = None;
+            }
+        } else {
+            steps[ix].body = body(chance, &children, steps);
+        }
+        if matches!(steps[ix].body, Body::Undo(_) | Body::Compute(_) | Body::Wait(_)) {
+            steps[ix].approval = None;
+        }
+        children.push(ix);
+    }
+    children
+}
+
+fn step(chance: &mut Chance, ix: StepIx, parent: Option<StepIx>, needs: Vec<StepIx>) -> Step {
+    let for_each = chance.percent(12).then(|| ForEach {
+        items: Expr::parse(["[1, 2, 3]", "[]", "[1]", "[1, 2, 3, 4, 5]"][chance.below(4) as usize]).unwrap(),
+        at_once: 1 + chance.below(3) as usize,
+    });
+    let when = chance.percent(15).then(|| {
+        Expr::parse(["true", "false", "run.version == 1", "inputs.nothing == 1"][chance.below(4) as usize])
+            .unwrap()
+    });
+    let approval = chance.percent(25).then(|| ApprovalSpec {
+        by: vec!["group:leads".to_owned(), "group:hr".to_owned()],
+        each: 1,
+        within: Duration::from_secs(1800),
+        if_silent: if chance.percent(50) { IfSilent::Escalate } else { IfSilent::Reject },
+    });
+    Step {
+        id: Arc::from(format!("s{ix}")),
+        kind: "call".into(),
+        parent,
+        needs,
+        when,
+        for_each,
+        retry: Retry {
+            times: chance.below(4) as u32,
+            first: Duration::from_secs(1),
+            most: Duration::from_secs(8),
+        },
+        timeout: Duration::from_secs(20),
+        within: chance.percent(10).then(|| Duration::from_secs(60 + chance.below(4000))),
+        on_error: if chance.percent(60) { OnError::Continue } else { OnError::Fail },
+        approval,
+        label: None,
+        note: None,
+        body: Body::Block(Vec::new()),
+    }
+}
+
+fn body(chance: &mut Chance, before: &[StepIx], steps: &[Step]) -> Body {
+    let plain = |value| Template::parse(&value).unwrap();
+    let contained: Vec<StepIx> = before
+        .iter()
+        .copied()
+        .filter(|&ix| matches!(&steps[ix].body, Body::Perform(action) if action.containment.is_some()))
+        .collect();
+    match chance.below(12) {
+        0 => Body::Compute(Compute::Set(plain(json!({ "version": "${ run.version + 1 }" })))),
+        1 => Body::Wait(Duration::from_secs(chance.below(5000))),
+        2 if !contained.is_empty() => Body::Undo(contained),
+        3 if chance.percent(30) => {
+            Body::Compute(Compute::Finish(plain(json!({ "disposition": "contained" }))))
+        }
+        4 => Body::Perform(ActionSpec {
+            operation: "ask".to_owned(),
+            input: plain(json!({ "who": "group:owners" })),
+            effect: Effect::Once,
+            containment: None,
+            question: Some(QuestionSpec {
+                choices: vec![("yes".to_owned(), "Yes".to_owned()), ("no".to_owned(), "No".to_owned())],
+                fields: Vec::new(),
+                within: Duration::from_secs(600),
+                if_silent: "no".to_owned(),
+            }),
+        }),
+        5..=7 => Body::Perform(ActionSpec {
+            operation: "peer.contain".to_owned(),
+            input: plain(json!({ "run": "${ run.id }" })),
+            effect: Effect::Idempotent,
+            containment: Some(ContainmentSpec {
+                tier: 3,
+                visible: true,
+                verify_within: Some(Duration::from_secs(60)),
+                undo: true,
+                hold: chance.percent(60).then(|| Duration::from_secs(60 + chance.below(10_000))),
+            }),
+            question: None,
+        }),
+        other => {
+            let effect = match other {
+                8 => Effect::Read,
+                9 => Effect::Idempotent,
+                10 => Effect::Keyed,
+                _ => Effect::Once,
+            };
+            Body::Perform(ActionSpec {
+                operation: "peer.call".to_owned(),
+                input: plain(json!({})),
+                effect,
+                containment: None,
+                question: None,
+            })
+        }
+    }
+}

@@ -1,0 +1,479 @@
+//! The world around one simulated run: a peer with faults, people, a journal,
+//! crashes, and a clock that jumps.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quell::domain::command::{Command, Perform, Phase};
+use quell::domain::decide::turn::{decide, take};
+use quell::domain::event::{Entry, Event, RunStarted, Verdict};
+use quell::domain::evolve::evolve;
+use quell::domain::id::{IncidentId, RunId, StreamId};
+use quell::domain::outcome::{Failure, FailureClass, Outcome};
+use quell::domain::owed::commands;
+use quell::domain::plan::Plan;
+use quell::domain::playbook::{Body, Effect};
+use quell::domain::run::{Hold, RunState, Stage, StepEnd, StepKey};
+use quell::domain::signal::{Person, Signal};
+use quell::domain::time::Timestamp;
+use quell::domain::value::digest;
+use serde_json::{Value, json};
+use ulid::Ulid;
+
+use crate::chance::Chance;
+use crate::playbooks::playbook;
+
+/// Turns after which a run that has not come to rest counts as stuck.
+const TURNS_MAX: usize = 5000;
+
+/// What the peer really holds, whatever anybody believes.
+#[derive(Default)]
+struct Peer {
+    /// Who is contained, by step.
+    contained: BTreeMap<String, bool>,
+    /// Looks that still show the old state.
+    lag: BTreeMap<String, u64>,
+    /// How often a once-only effect happened, by idempotency key.
+    once: BTreeMap<String, u32>,
+    /// Keyed effects that happened.
+    keyed: BTreeMap<String, u32>,
+}
+
+pub struct Range {
+    chance: Chance,
+    faults: bool,
+    plan: Arc<Plan>,
+    run: RunId,
+    now: Timestamp,
+    journal: Vec<Entry>,
+    state: RunState,
+    flying: Vec<(Timestamp, Perform)>,
+    peer: Peer,
+    pub crash_at: Option<usize>,
+    pub appends: usize,
+    pub crashes: usize,
+    pub uncertain: usize,
+    pub contained: usize,
+    pub lifted: usize,
+}
+
+impl Range {
+    pub fn new(seed: u64, faults: bool) -> Self {
+        let mut chance = Chance::new(seed);
+        let plan = Arc::new(Plan {
+            playbook: playbook(&mut chance),
+            source: digest(b""),
+            texts: BTreeMap::new(),
+            connectors: BTreeMap::new(),
+        });
+        Self {
+            faults,
+            state: RunState::new(Arc::clone(&plan), None),
+            plan,
+            run: RunId::new(Ulid::from_parts(1, u128::from(seed) + 1)),
+            now: Timestamp::from_millis(1_795_000_000_000),
+            journal: Vec::new(),
+            flying: Vec::new(),
+            peer: Peer::default(),
+            crash_at: None,
+            appends: 0,
+            crashes: 0,
+            uncertain: 0,
+            contained: 0,
+            lifted: 0,
+            chance,
+        }
+    }
+
+    pub fn trace(&self) -> String {
+        let mut text = String::new();
+        for entry in &self.journal {
+            let _ = writeln!(text, "{:>4} {} {:?}", entry.seq, entry.at, entry.event);
+        }
+        text
+    }
+
+    /// Plays the run until nothing is left to happen.
+    pub fn play(&mut self) -> Result<(), String> {
+        let started = RunStarted {
+            run: self.run,
+            plan: digest(b"plan"),
+            playbook: "simulated".to_owned(),
+            version: 1,
+            incident: IncidentId::derived(self.run.ulid(), "incident"),
+            alert: None,
+            inputs: Value::Null,
+            by: "trigger".to_owned(),
+        };
+        self.tell(Signal::Start(Box::new(started)))?;
+        for _ in 0..TURNS_MAX {
+            if !self.turn()? {
+                return self.at_rest();
+            }
+        }
+        Err("it never comes to rest".to_owned())
+    }
+
+    /// One thing happens; false when nothing is left to happen.
+    fn turn(&mut self) -> Result<bool, String> {
+        if self.faults && self.chance.percent(4) {
+            self.crash()?;
+        }
+        if self.faults && self.chance.percent(2) {
+            let back = self.chance.percent(30);
+            let jump = Duration::from_secs(self.chance.below(4000));
+            self.now = if back {
+                Timestamp::from_millis(self.now.millis() - i64::try_from(jump.as_millis()).unwrap() / 4)
+            } else {
+                self.now.after(jump)
+            };
+        }
+        let wake = commands(&self.state).into_iter().find_map(|command| match command {
+            Command::WakeAt(at) => Some(at),
+            Command::Perform(_) => None,
+        });
+        let landing = self.flying.iter().map(|(at, _)| *at).min();
+        if let Some(signal) = self.person() {
+            self.now = self.now.after(Duration::from_secs(self.chance.below(40)));
+            self.tell(signal)?;
+            return Ok(true);
+        }
+        match (landing, wake) {
+            (Some(landing), wake) if wake.is_none_or(|wake| landing <= wake) => {
+                self.now = self.now.max(landing);
+                let at = self.flying.iter().position(|(at, _)| *at == landing).unwrap_or(0);
+                let (_, perform) = self.flying.remove(at);
+                let outcome = self.perform(&perform)?;
+                if self.faults && self.chance.percent(5) {
+                    // The effect happened (or not), and then the process was gone.
+                    self.crash()?;
+                    return Ok(true);
+                }
+                self.tell(Signal::Performed {
+                    key: perform.key,
+                    phase: perform.phase,
+                    attempt: perform.attempt,
+                    outcome,
+                })?;
+            }
+            (_, Some(wake)) => {
+                self.now = self.now.max(wake);
+                self.tell(Signal::Wake)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// What a person does now, if somebody does something.
+    fn person(&mut self) -> Option<Signal> {
+        let uncertain =
+            self.state.steps.iter().find(|(_, step)| matches!(step.stage, Stage::Uncertain { .. }));
+        if let Some((key, _)) = uncertain {
+            let happened = self.peer.once.get(&format!("{}/{key}/do", self.run)).copied().unwrap_or(0) > 0;
+            return Some(Signal::Settle {
+                key: key.clone(),
+                happened,
+                by: "ana@example.com".to_owned(),
+                note: None,
+            });
+        }
+        if let Some((&question, asked)) = self.state.questions.iter().find(|(_, asked)| !asked.closed) {
+            let open = !matches!(self.state.steps[&asked.key].stage, Stage::Ended(_));
+            if open && self.chance.percent(40) {
+                return Some(Signal::Answer {
+                    question,
+                    by: asked.asked.first().cloned().unwrap_or_default(),
+                    choice: "yes".to_owned(),
+                    fields: json!({}),
+                });
+            }
+        }
+        if let Some((&approval, asked)) = self.state.approvals.iter().find(|(_, asked)| !asked.closed)
+            && self.chance.percent(50)
+        {
+            let (who, group) = if asked.given.iter().any(|(who, _)| who == "ana@example.com") {
+                ("lee@example.com", "hr")
+            } else {
+                ("ana@example.com", "leads")
+            };
+            let by = Person { address: who.to_owned(), groups: vec![group.to_owned()] };
+            return Some(Signal::Decide { approval, by, approve: self.chance.percent(85), note: None });
+        }
+        let stuck = self
+            .state
+            .containments
+            .values()
+            .any(|held| matches!(held.hold, Hold::Accepted | Hold::Verified | Hold::Stuck));
+        if stuck && self.chance.percent(6) {
+            return Some(Signal::Undo {
+                containments: Vec::new(),
+                by: "ana@example.com".to_owned(),
+                why: None,
+            });
+        }
+        if self.state.ending.is_none() && self.state.ended.is_none() && self.chance.percent(1) {
+            return Some(Signal::Cancel { by: "ana@example.com".to_owned(), why: None });
+        }
+        None
+    }
+
+    /// The run hears a signal: decide, append, dispatch.
+    fn tell(&mut self, signal: Signal) -> Result<(), String> {
+        if !self.record(signal)? {
+            return Ok(());
+        }
+        if self.crash_at == Some(self.appends) {
+            return self.crash();
+        }
+        self.dispatch();
+        Ok(())
+    }
+
+    /// Decides and appends; false when nothing follows.
+    fn record(&mut self, signal: Signal) -> Result<bool, String> {
+        let pure = decide(&self.state, &signal, self.now);
+        let mut next = self.state.clone();
+        let events = match take(&mut next, &signal, self.now) {
+            Ok(events) => events,
+            Err(refusal) if refusal.code == "cannot-follow" => return Err(refusal.message),
+            Err(_) => return Ok(false),
+        };
+        if pure.as_ref() != Ok(&events) {
+            return Err("decide and take differ".to_owned());
+        }
+        if events.is_empty() {
+            return Ok(false);
+        }
+        for event in events {
+            self.promise(&event)?;
+            let seq = self.journal.len() as u64 + 1;
+            self.journal.push(Entry { stream: StreamId::Run(self.run), seq, at: self.now, event });
+        }
+        self.state = next;
+        self.appends += 1;
+        Ok(true)
+    }
+
+    fn dispatch(&mut self) {
+        for command in commands(&self.state) {
+            let Command::Perform(perform) = command else {
+                continue;
+            };
+            let known = self.flying.iter().any(|(_, other)| {
+                (&other.key, other.phase, other.attempt) == (&perform.key, perform.phase, perform.attempt)
+            });
+            if !known {
+                let latency = Duration::from_millis(1 + self.chance.below(3000));
+                self.flying.push((self.now.after(latency), perform));
+            }
+        }
+    }
+
+    /// The process is gone and starts again: replay, and what was in flight is lost.
+    fn crash(&mut self) -> Result<(), String> {
+        self.crashes += 1;
+        // A call that was on its way may still reach the peer, whoever listens.
+        let flying = std::mem::take(&mut self.flying);
+        for (_, perform) in &flying {
+            if self.chance.percent(50) {
+                let _ = self.perform(perform)?;
+            }
+        }
+        let replayed = self.replay()?;
+        if replayed != self.state {
+            return Err("replay gives another state".to_owned());
+        }
+        self.state = replayed;
+        let lost: Vec<Signal> = commands(&self.state)
+            .into_iter()
+            .filter_map(|command| match command {
+                Command::Perform(perform) => {
+                    Some(Signal::Lost { key: perform.key, phase: perform.phase, attempt: perform.attempt })
+                }
+                Command::WakeAt(_) => None,
+            })
+            .collect();
+        for signal in lost {
+            self.record(signal)?;
+        }
+        self.dispatch();
+        Ok(())
+    }
+
+    fn replay(&self) -> Result<RunState, String> {
+        let mut state = RunState::new(Arc::clone(&self.plan), None);
+        for entry in &self.journal {
+            evolve(&mut state, entry).map_err(|corrupt| corrupt.to_string())?;
+        }
+        Ok(state)
+    }
+
+    /// The peer is called; it does what it does, and answers what it answers.
+    fn perform(&mut self, perform: &Perform) -> Result<Outcome, String> {
+        let intent = self.journal.iter().any(|entry| {
+            matches!(&entry.event, Event::AttemptStarted { key, phase, attempt } if *key == perform.key && *phase == perform.phase && *attempt == perform.attempt)
+        });
+        if !intent {
+            return Err(format!(
+                "{} {} was performed before its intent was durable",
+                perform.key, perform.phase
+            ));
+        }
+        let plan = Arc::clone(&self.plan);
+        let (_, spec) = plan.playbook.step(&perform.key.id).ok_or("no such step")?;
+        let Body::Perform(action) = &spec.body else {
+            return Ok(succeeded(json!({})));
+        };
+        let fate = if self.faults { self.chance.below(20) } else { 19 };
+        let fail = |class| Outcome::from(Failure::new(class, "fault", "a fault"));
+        match fate {
+            0 | 1 => return Ok(fail(FailureClass::Transient)),
+            2 if !perform.phase.undoes() => return Ok(fail(FailureClass::Permanent)),
+            3 => return Ok(fail(FailureClass::Unknown)),
+            _ => {}
+        }
+        let outcome = self.effect(perform, action.effect, action.containment.is_some());
+        Ok(if fate == 4 { fail(FailureClass::Unknown) } else { outcome })
+    }
+
+    fn effect(&mut self, perform: &Perform, effect: Effect, contains: bool) -> Outcome {
+        let who = perform.key.to_string();
+        let lag = if self.faults { self.chance.below(3) } else { 0 };
+        let holds = self.peer.contained.get(&who).copied().unwrap_or(false);
+        let mut look = |truth: bool| {
+            let lag = self.peer.lag.entry(who.clone()).or_default();
+            if *lag > 0 {
+                *lag -= 1;
+                return !truth;
+            }
+            truth
+        };
+        match perform.phase {
+            Phase::Announce => succeeded(json!({})),
+            Phase::Capture => {
+                succeeded(json!({ "target": who, "already": holds, "state": { "active": !holds } }))
+            }
+            Phase::Verify => succeeded(json!({ "holds": look(holds) })),
+            Phase::UndoCheck => succeeded(json!({ "state": if holds { "as_left" } else { "restored" } })),
+            Phase::UndoVerify => succeeded(json!({ "holds": look(!holds) })),
+            Phase::Undo => {
+                self.peer.contained.insert(who.clone(), false);
+                self.peer.lag.insert(who, lag);
+                succeeded(json!({}))
+            }
+            Phase::Act if contains => {
+                if !holds {
+                    self.peer.contained.insert(who.clone(), true);
+                    self.peer.lag.insert(who, lag);
+                }
+                succeeded(json!({}))
+            }
+            Phase::Act => {
+                match effect {
+                    Effect::Once => *self.peer.once.entry(perform.idempotency_key.clone()).or_default() += 1,
+                    Effect::Keyed => {
+                        *self.peer.keyed.entry(perform.idempotency_key.clone()).or_default() += 1
+                    }
+                    Effect::Read | Effect::Idempotent => {}
+                }
+                succeeded(json!({ "asked": ["owner@example.com"], "ok": true }))
+            }
+        }
+    }
+
+    /// What must hold whenever this is recorded.
+    fn promise(&mut self, event: &Event) -> Result<(), String> {
+        match event {
+            Event::AttemptStarted { key, phase: Phase::Act, .. } => {
+                let needs = self.plan.playbook.step(&key.id).is_some_and(|(_, spec)| spec.approval.is_some());
+                let approved = self.journal_approved(key);
+                if needs && !approved && !self.state_already(key) {
+                    return Err(format!("{key} acts without its approval"));
+                }
+            }
+            Event::StepUncertain { .. } => self.uncertain += 1,
+            Event::ContainmentVerified { .. } => self.contained += 1,
+            Event::ContainmentLifted { .. } => self.lifted += 1,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn journal_approved(&self, key: &StepKey) -> bool {
+        let asked = self.journal.iter().find_map(|entry| match &entry.event {
+            Event::ApprovalRequested { key: asked, approval, .. } if asked == key => Some(*approval),
+            _ => None,
+        });
+        asked.is_some_and(|id| self.journal.iter().any(|entry| matches!(&entry.event, Event::ApprovalClosed { approval, verdict: Verdict::Approved } if *approval == id)))
+    }
+
+    fn state_already(&self, key: &StepKey) -> bool {
+        let captured = self.state.steps.get(key).and_then(|step| step.captured.as_ref());
+        captured.is_some_and(|state| state.value()["already"] == json!(true))
+    }
+
+    /// Nothing is left to happen: what must hold now?
+    fn at_rest(&self) -> Result<(), String> {
+        if self.state.ended.is_none() {
+            return Err("nothing is left to happen, and the run has not ended".to_owned());
+        }
+        if self.replay()? != self.state || self.replay()? != self.replay()? {
+            return Err("replay gives another state".to_owned());
+        }
+        for (key, count) in &self.peer.once {
+            if *count > 1 {
+                return Err(format!("a once-only effect happened {count} times: {key}"));
+            }
+        }
+        self.intents_end()?;
+        for (who, &holds) in &self.peer.contained {
+            let key: StepKey = who.parse()?;
+            let step = &self.state.steps[&key];
+            let held = step.containment.map(|id| &self.state.containments[&id]);
+            match held.map(|held| held.hold) {
+                Some(Hold::Accepted | Hold::Verified | Hold::Stuck) => {}
+                Some(Hold::Lifting) => return Err(format!("{who} is still being lifted at rest")),
+                Some(Hold::Lifted) if holds => {
+                    return Err(format!("{who} is contained, and its record says lifted"));
+                }
+                // A failed step says itself that it may be half done.
+                None if holds && step.stage != Stage::Ended(StepEnd::Failed) => {
+                    return Err(format!(
+                        "{who} is contained, and nothing on record explains it: {:?}",
+                        step.stage
+                    ));
+                }
+                _ => {}
+            }
+            if held.is_some_and(|held| held.hold == Hold::Verified && held.changed) && !holds {
+                return Err(format!("{who} is on record as contained, and is not"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every intent has an outcome or was lost.
+    fn intents_end(&self) -> Result<(), String> {
+        for entry in &self.journal {
+            let Event::AttemptStarted { key, phase, attempt } = &entry.event else {
+                continue;
+            };
+            let ended = self.journal.iter().any(|other| match &other.event {
+                Event::AttemptEnded { key: k, phase: p, attempt: a, .. }
+                | Event::AttemptLost { key: k, phase: p, attempt: a } => (k, p, a) == (key, phase, attempt),
+                _ => false,
+            });
+            if !ended && *phase != Phase::Announce {
+                return Err(format!("{key} {phase} attempt {attempt} never ended"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn succeeded(output: Value) -> Outcome {
+    Outcome::Succeeded { output, evidence: None }
+}
