@@ -8,4 +8,5 @@ pub mod authored;
 pub mod domain;
 pub mod projection;
 pub mod settings;
+pub mod store;
 pub mod yaml;

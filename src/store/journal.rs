@@ -1,0 +1,146 @@
+//! What a journal promises: batches of entries, all or nothing, durable when
+//! acknowledged, in one order for everybody.
+//!
+//! ```text
+//! append ──▶ record 1, record 2, record 3 … (one per batch, hash-chained)
+//!               │ every entry belongs to one stream, numbered from 1
+//!               ├──▶ read(stream)    ├──▶ scan(all)    └──▶ follow (live)
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::broadcast;
+
+use crate::domain::event::{Entry, Event};
+use crate::domain::id::StreamId;
+use crate::domain::time::Timestamp;
+use crate::domain::value::Digest;
+use crate::store::error::StoreError;
+
+/// Batches a follower may be behind before it is told `Lagged` and has to catch
+/// up by [`Journal::scan`]. A thousand batches of a few entries are about 1 MiB.
+pub const FOLLOW_BUFFER_BATCHES: usize = 1024;
+
+/// Events for one stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Append {
+    /// Whose facts they are.
+    pub stream: StreamId,
+    /// The number of the stream's last entry that the writer has seen; 0 means
+    /// that the stream is new. An append without events only checks this.
+    pub after: u64,
+    /// When they were decided.
+    pub at: Timestamp,
+    /// The facts, in order.
+    pub events: Vec<Event>,
+}
+
+/// What is appended together: all of it, or nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// Events, by stream. The same stream may come twice, in order.
+    pub appends: Vec<Append>,
+    /// Larger contents that the events name by digest. One that is kept already
+    /// is not written again.
+    pub blobs: Vec<(Digest, Vec<u8>)>,
+    /// Unique keys (delivery ids, idempotency keys): when one exists already the
+    /// batch is refused as [`StoreError::Taken`]. Each leads to the stream of
+    /// the first append.
+    pub keys: Vec<String>,
+}
+
+/// What became durable with one batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Receipt {
+    /// The number of the batch's record in the whole journal, from 1 without
+    /// gaps; of a batch without events the number of the last record there is.
+    pub position: u64,
+    /// The entries of the batch, in order.
+    pub entries: Arc<[Entry]>,
+}
+
+/// Where the journal ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The number of the last record; 0 when there is none.
+    pub position: u64,
+    /// The hash of the last record, which covers all before it; zeros when
+    /// there is none.
+    pub hash: Digest,
+}
+
+impl Head {
+    /// The head of an empty journal.
+    pub const EMPTY: Head = Head { position: 0, hash: Digest([0; 32]) };
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "record {} ({})", self.position, self.hash)
+    }
+}
+
+/// The append-only record of all that happened; the only truth.
+///
+/// Only what is durable is ever shown: no reader sees an entry that a power cut
+/// could take back. Calls need a tokio runtime.
+pub trait Journal: Send + Sync + 'static {
+    /// Appends all of the batch or nothing. It is durable when this returns.
+    ///
+    /// Dropping the future does not take the batch back: it may still be
+    /// appended. Read the stream to know.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when a stream has moved on, [`StoreError::Taken`]
+    /// when a key exists, [`StoreError::TooLarge`], [`StoreError::Malformed`],
+    /// and [`StoreError::Full`]: nothing was written. [`StoreError::Io`] and
+    /// [`StoreError::Stopped`]: whether it was written is unknown until the
+    /// journal is opened again.
+    fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Receipt, StoreError>>;
+
+    /// The entries of one stream with a number above `after`, in order; empty
+    /// when the stream is unknown.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Io`].
+    fn read(&self, stream: StreamId, after: u64) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>>;
+
+    /// Entries of all streams from records above `after`, each with the number
+    /// of its record, in order. Stops at the first end of a record with at least
+    /// `limit` entries in hand, so that the last number is where to go on from.
+    /// Empty only at the end of the journal.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Io`].
+    fn scan(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(u64, Entry)>, StoreError>>;
+
+    /// A content by its digest, checked against it.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the content does not have the digest,
+    /// [`StoreError::Io`].
+    fn blob(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Arc<[u8]>>, StoreError>>;
+
+    /// The stream that a unique key leads to.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Io`].
+    fn key(&self, key: &str) -> BoxFuture<'_, Result<Option<StreamId>, StoreError>>;
+
+    /// Where the journal ends.
+    fn head(&self) -> Head;
+
+    /// What becomes durable from now on, batch by batch, in order. A follower
+    /// more than [`FOLLOW_BUFFER_BATCHES`] behind gets `Lagged` and reads on by
+    /// [`Journal::scan`].
+    fn follow(&self) -> broadcast::Receiver<Receipt>;
+
+    /// Whether appends are acknowledged.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] while there is no space; any other error is final
+    /// and the process should exit with a failure.
+    fn health(&self) -> Result<(), StoreError>;
+}

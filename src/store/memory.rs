@@ -1,0 +1,140 @@
+//! A journal in memory: the same promises except that it ends with the process.
+//! For tests and the practice range.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::sync::broadcast;
+
+use crate::domain::event::Entry;
+use crate::domain::id::StreamId;
+use crate::domain::value::Digest;
+use crate::store::admit;
+use crate::store::codec;
+use crate::store::error::StoreError;
+use crate::store::journal::{Batch, FOLLOW_BUFFER_BATCHES, Head, Journal, Receipt};
+
+/// A journal in memory.
+pub struct MemoryJournal {
+    inner: Mutex<Inner>,
+    live: broadcast::Sender<Receipt>,
+}
+
+struct Inner {
+    head: Head,
+    /// Record `n` is at index `n - 1`.
+    records: Vec<Arc<[Entry]>>,
+    streams: HashMap<StreamId, Vec<Entry>>,
+    blobs: HashMap<Digest, Arc<[u8]>>,
+    keys: HashMap<String, StreamId>,
+}
+
+impl MemoryJournal {
+    /// An empty journal.
+    pub fn new() -> Self {
+        let inner = Inner {
+            head: Head::EMPTY,
+            records: Vec::new(),
+            streams: HashMap::new(),
+            blobs: HashMap::new(),
+            keys: HashMap::new(),
+        };
+        Self { inner: Mutex::new(inner), live: broadcast::Sender::new(FOLLOW_BUFFER_BATCHES) }
+    }
+
+    fn append_now(&self, batch: Batch) -> Result<Receipt, StoreError> {
+        admit::check(&batch)?;
+        let entries: Arc<[Entry]> = admit::entries(&batch).into();
+        // Packed as on a disk, so that the limits and the head are the same.
+        let packed = codec::pack(&entries)?;
+        let mut inner = self.inner.lock();
+        admit::fit(
+            &admit::claims(&batch),
+            &batch.keys,
+            |stream| Ok(inner.streams.get(&stream).map_or(0, |entries| entries.len() as u64)),
+            |key| Ok(inner.keys.get(key).copied()),
+        )?;
+        for (digest, bytes) in batch.blobs {
+            inner.blobs.entry(digest).or_insert_with(|| bytes.into());
+        }
+        if entries.is_empty() {
+            return Ok(Receipt { position: inner.head.position, entries });
+        }
+        if let Some(append) = batch.appends.first() {
+            for key in batch.keys {
+                inner.keys.insert(key, append.stream);
+            }
+        }
+        for entry in entries.iter() {
+            inner.streams.entry(entry.stream).or_default().push(entry.clone());
+        }
+        inner.records.push(entries.clone());
+        inner.head = codec::seal(inner.head, &packed).1;
+        let receipt = Receipt { position: inner.head.position, entries };
+        // Sent under the lock, so that followers see the order of the records.
+        // Nobody following is no error.
+        let _ = self.live.send(receipt.clone());
+        Ok(receipt)
+    }
+
+    fn scan_now(&self, after: u64, limit: usize) -> Vec<(u64, Entry)> {
+        let inner = self.inner.lock();
+        let skip = usize::try_from(after).unwrap_or(usize::MAX);
+        let mut found = Vec::new();
+        for (position, entries) in (1u64..).zip(&inner.records).skip(skip) {
+            found.extend(entries.iter().map(|entry| (position, entry.clone())));
+            if found.len() >= limit {
+                break;
+            }
+        }
+        found
+    }
+}
+
+impl Default for MemoryJournal {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Receipt, StoreError>> {
+        Box::pin(async move { self.append_now(batch) })
+    }
+
+    fn read(&self, stream: StreamId, after: u64) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>> {
+        Box::pin(async move {
+            let skip = usize::try_from(after).unwrap_or(usize::MAX);
+            let inner = self.inner.lock();
+            let entries = inner.streams.get(&stream).into_iter().flatten();
+            Ok(entries.skip(skip).cloned().collect())
+        })
+    }
+
+    fn scan(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<(u64, Entry)>, StoreError>> {
+        Box::pin(async move { Ok(self.scan_now(after, limit)) })
+    }
+
+    fn blob(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Arc<[u8]>>, StoreError>> {
+        Box::pin(async move { Ok(self.inner.lock().blobs.get(&digest).cloned()) })
+    }
+
+    fn key(&self, key: &str) -> BoxFuture<'_, Result<Option<StreamId>, StoreError>> {
+        let stream = self.inner.lock().keys.get(key).copied();
+        Box::pin(async move { Ok(stream) })
+    }
+
+    fn head(&self) -> Head {
+        self.inner.lock().head
+    }
+
+    fn follow(&self) -> broadcast::Receiver<Receipt> {
+        self.live.subscribe()
+    }
+
+    fn health(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,13 @@
+//! The store: the journal is the only truth, and these files keep it.
+//!
+//! `journal` says what a journal promises; `memory` and `sled` keep the promise,
+//! one for tests and practice, one on a disk. `admit` decides what may be
+//! appended and `codec` how a record looks, for both alike.
+
+pub mod admit;
+pub mod codec;
+pub mod error;
+pub mod export;
+pub mod journal;
+pub mod memory;
+pub mod sled;

@@ -1,0 +1,145 @@
+//! The keys of the one tree. A prefix byte says what a key is; numbers are big
+//! endian so that keys sort as they count.
+//!
+//! ```text
+//! f                              → version of the layout (u32)
+//! r position                     → record
+//! s sort ulid position           → last number of the stream in that record
+//! b sha256                       → blob
+//! k key                          → position, stream (sort ulid)
+//! ```
+
+use ulid::Ulid;
+
+use crate::domain::id::{AlertId, IncidentId, RunId, StreamId};
+use crate::domain::value::Digest;
+
+/// Holds the version of this layout.
+pub const FORMAT: &[u8] = b"f";
+/// The version of this layout that this program writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+const RECORD: u8 = b'r';
+const STREAM: u8 = b's';
+const BLOB: u8 = b'b';
+const UNIQUE: u8 = b'k';
+
+/// Bytes of a stream in a key: its sort and its ULID.
+const STREAM_BYTES: usize = 17;
+
+/// The key of a record.
+pub fn record(position: u64) -> [u8; 9] {
+    let mut key = [RECORD; 9];
+    key[1..].copy_from_slice(&position.to_be_bytes());
+    key
+}
+
+/// The number of the record with this key.
+pub fn record_position(key: &[u8]) -> Option<u64> {
+    match key.split_first() {
+        Some((&RECORD, position)) => position.try_into().ok().map(u64::from_be_bytes),
+        _ => None,
+    }
+}
+
+/// What all index keys of a stream begin with.
+pub fn stream(stream: StreamId) -> [u8; 1 + STREAM_BYTES] {
+    let mut key = [STREAM; 1 + STREAM_BYTES];
+    key[1..].copy_from_slice(&stream_bytes(stream));
+    key
+}
+
+/// The index key of a stream's part of a record.
+pub fn stream_at(stream_id: StreamId, position: u64) -> [u8; 1 + STREAM_BYTES + 8] {
+    let mut key = [0; 1 + STREAM_BYTES + 8];
+    key[..=STREAM_BYTES].copy_from_slice(&stream(stream_id));
+    key[1 + STREAM_BYTES..].copy_from_slice(&position.to_be_bytes());
+    key
+}
+
+/// The record's number in an index key.
+pub fn stream_position(key: &[u8]) -> Option<u64> {
+    key.get(1 + STREAM_BYTES..)?.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// A number as short as it can be: big endian without leading zeros.
+pub fn short(number: u64) -> Vec<u8> {
+    let bytes = number.to_be_bytes();
+    bytes[(number.leading_zeros() / 8) as usize..].to_vec()
+}
+
+/// The number that [`short`] wrote.
+pub fn from_short(bytes: &[u8]) -> Option<u64> {
+    let mut all = [0; 8];
+    all.get_mut(8usize.checked_sub(bytes.len())?..)?.copy_from_slice(bytes);
+    Some(u64::from_be_bytes(all))
+}
+
+/// The key of a blob.
+pub fn blob(digest: Digest) -> [u8; 33] {
+    let mut key = [BLOB; 33];
+    key[1..].copy_from_slice(&digest.0);
+    key
+}
+
+/// The key of a unique key.
+pub fn unique(key: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(1 + key.len());
+    bytes.push(UNIQUE);
+    bytes.extend_from_slice(key.as_bytes());
+    bytes
+}
+
+/// What a unique key leads to.
+pub fn unique_value(position: u64, stream: StreamId) -> Vec<u8> {
+    let mut bytes = position.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&stream_bytes(stream));
+    bytes
+}
+
+/// Takes apart what [`unique_value`] wrote.
+pub fn from_unique_value(bytes: &[u8]) -> Option<(u64, StreamId)> {
+    let (position, stream) = bytes.split_first_chunk()?;
+    let (&sort, ulid) = stream.split_first()?;
+    let ulid = Ulid::from_bytes(ulid.try_into().ok()?);
+    let stream = match sort {
+        b'a' => StreamId::Alert(AlertId::new(ulid)),
+        b'i' => StreamId::Incident(IncidentId::new(ulid)),
+        b'r' => StreamId::Run(RunId::new(ulid)),
+        _ => return None,
+    };
+    Some((u64::from_be_bytes(*position), stream))
+}
+
+fn stream_bytes(stream: StreamId) -> [u8; STREAM_BYTES] {
+    let (sort, ulid) = match stream {
+        StreamId::Alert(id) => (b'a', id.ulid()),
+        StreamId::Incident(id) => (b'i', id.ulid()),
+        StreamId::Run(id) => (b'r', id.ulid()),
+    };
+    let mut bytes = [sort; STREAM_BYTES];
+    bytes[1..].copy_from_slice(&ulid.to_bytes());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sort_as_their_numbers_and_read_back() {
+        let run = StreamId::Run(RunId::new(Ulid::from_parts(1, 2)));
+        for (less, more) in [(0, 1), (255, 256), (u64::MAX - 1, u64::MAX)] {
+            assert!(record(less) < record(more));
+            assert!(stream_at(run, less) < stream_at(run, more));
+            assert_eq!(record_position(&record(more)), Some(more));
+            assert_eq!(stream_position(&stream_at(run, more)), Some(more));
+            assert_eq!(from_short(&short(more)), Some(more));
+            assert_eq!(from_unique_value(&unique_value(more, run)), Some((more, run)));
+        }
+        assert!(stream_at(run, 3).starts_with(&stream(run)));
+        assert_eq!(short(0), Vec::<u8>::new());
+        assert_eq!(from_short(&[1; 9]), None);
+        assert_eq!(from_unique_value(b"short"), None);
+    }
+}
