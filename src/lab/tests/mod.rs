@@ -1,0 +1,8 @@
+//! The practice range over real sockets, by what its users rely on.
+
+mod directories;
+mod identity;
+mod mail;
+mod persons;
+mod restart;
+mod support;
