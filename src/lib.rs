@@ -6,6 +6,7 @@
 
 pub mod authored;
 pub mod domain;
+pub mod intake;
 pub mod lab;
 pub mod projection;
 pub mod settings;

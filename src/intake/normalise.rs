@@ -1,0 +1,386 @@
+//! One payload to its alerts: all of them or none.
+//!
+//! ```text
+//! body ─size, UTF-8, JSON→ payload ─split→ items ─when→ ─fields→ [Alert]
+//! ```
+
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::alert::{Alert, Category, Dest, Host, Indicator, Object, Rule, User};
+use crate::domain::expr::scope::{Root, Scope};
+use crate::domain::id::AlertId;
+use crate::domain::time::Timestamp;
+use crate::domain::value::Value;
+use crate::intake::error::IntakeError;
+use crate::intake::json::{self, JsonMistake};
+use crate::intake::record::{LISTED_MAX, Listed, Record, email};
+use crate::intake::rule::{Sight, as_text};
+use crate::intake::source::{Format, SourceSpec};
+use crate::intake::{fingerprint, moment, severity, text};
+
+/// Bytes of one payload. A page of a hundred large alerts has some 500 KB.
+pub const ALERT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Lists and maps inside one another. Detectors write fewer than 20; whoever
+/// walks a payload by recursion is safe far above 64.
+pub const ALERT_DEPTH_MAX: usize = 64;
+
+/// Alerts of one payload: the largest page that vendors' interfaces give.
+pub const ALERTS_MAX: usize = 1000;
+
+/// Characters of a title: two lines on a wide screen.
+pub const TITLE_CHARS_MAX: usize = 300;
+
+/// Characters of ids, names and paths. Windows paths can have 32,767, but
+/// nobody reads more, and `raw` keeps all.
+pub const TEXT_CHARS_MAX: usize = 1000;
+
+/// Characters of a description: two pages.
+pub const DESCRIPTION_CHARS_MAX: usize = 10_000;
+
+/// Characters of a web address: what browsers and proxies commonly take.
+pub const URL_CHARS_MAX: usize = 2000;
+
+/// What stands in `raw` for a value that the source masks.
+pub const MASKED: &str = "[masked]";
+
+/// Turns one payload into its alerts.
+///
+/// `source` is the name by which the delivery came in, `content_type` the
+/// header of that name, `new_id` gives each alert its id. Items that the
+/// source's `when` turns down are no alerts, so the list may be empty.
+///
+/// # Errors
+/// Why nothing of the payload was taken.
+pub fn normalise(
+    spec: &SourceSpec,
+    source: &str,
+    body: &[u8],
+    content_type: Option<&str>,
+    received_at: Timestamp,
+    new_id: &mut dyn FnMut() -> AlertId,
+) -> Result<Vec<Alert>, IntakeError> {
+    let payloads = payloads(spec, body, content_type)?;
+    let count: usize = payloads.iter().map(|payload| items(spec, payload).len()).sum();
+    if count > ALERTS_MAX {
+        return Err(IntakeError::TooMany { count });
+    }
+    if count == 0 {
+        return Err(IntakeError::Empty { why: "its list of alerts is empty".to_owned() });
+    }
+    let uses_envelope =
+        spec.fields.uses_envelope() || spec.when.as_ref().is_some_and(|when| when.uses("envelope"));
+    let mut alerts = Vec::new();
+    let mut number = 0;
+    for payload in &payloads {
+        // Converted once for all items, and only when an expression asks.
+        let envelope = Root::from(if uses_envelope { payload } else { &Value::Null });
+        for item in items(spec, payload) {
+            number += 1;
+            let maker = Maker { spec, source, envelope: &envelope, received_at, number };
+            alerts.extend(maker.alert(item, new_id)?);
+        }
+    }
+    Ok(alerts)
+}
+
+/// The JSON texts of a body: one, or one per line.
+fn payloads(spec: &SourceSpec, body: &[u8], content_type: Option<&str>) -> Result<Vec<Value>, IntakeError> {
+    if body.len() > ALERT_BYTES_MAX {
+        return Err(IntakeError::TooLarge { bytes: body.len() });
+    }
+    let kind = content_type.unwrap_or_default().to_ascii_lowercase();
+    if let Some((_, charset)) = kind.split_once("charset=") {
+        let charset = charset.split(';').next().unwrap_or_default().trim().trim_matches('"');
+        if !matches!(charset, "utf-8" | "utf8" | "us-ascii") {
+            let charset = text::one_line(charset, 40);
+            return Err(IntakeError::NotUtf8 { why: format!("it says it is {charset}") });
+        }
+    }
+    let text = std::str::from_utf8(body).map_err(|mistake| IntakeError::NotUtf8 {
+        why: format!("byte {} is not", mistake.valid_up_to() + 1),
+    })?;
+    // RFC 8259, section 8.1: a reader may skip a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
+        return Err(IntakeError::Empty { why: "the body is empty".to_owned() });
+    }
+    let ndjson = ["ndjson", "jsonl", "json-lines", "jsonlines"].iter().any(|name| kind.contains(name));
+    if spec.format == Format::Json && !ndjson {
+        return Ok(vec![read(text, String::new())?]);
+    }
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines.map(|(at, line)| read(line, format!(" in line {}", at + 1))).collect()
+}
+
+fn read(text: &str, at: String) -> Result<Value, IntakeError> {
+    json::read(text, ALERT_DEPTH_MAX).map_err(|mistake| match mistake {
+        JsonMistake::TooDeep => IntakeError::TooDeep { at, depth: ALERT_DEPTH_MAX },
+        mistake => IntakeError::NotJson { at, mistake },
+    })
+}
+
+/// The items of a payload, by the first path that leads to lists; else a list
+/// gives its items, and anything else is one item.
+fn items<'a>(spec: &SourceSpec, payload: &'a Value) -> Vec<&'a Value> {
+    if let Some(items) = spec.split.iter().find_map(|path| path.all(payload)) {
+        return items;
+    }
+    match payload {
+        Value::Array(items) => items.iter().collect(),
+        one => vec![one],
+    }
+}
+
+/// What one item is made into an alert with.
+struct Maker<'a> {
+    spec: &'a SourceSpec,
+    source: &'a str,
+    envelope: &'a Root,
+    received_at: Timestamp,
+    /// Which item, counted from 1.
+    number: usize,
+}
+
+impl Maker<'_> {
+    /// The alert, or none when the source's `when` says that it is none.
+    fn alert(&self, item: &Value, new_id: &mut dyn FnMut() -> AlertId) -> Result<Option<Alert>, IntakeError> {
+        if !item.is_object() {
+            return Err(IntakeError::NotAnObject {
+                number: self.number,
+                found: json::kind_name(item),
+                source_name: self.source.to_owned(),
+            });
+        }
+        let mut seen = item.clone();
+        self.prepare(&mut seen, true);
+        let scope = Scope::new().with_root("raw", &Root::from(&seen)).with_root("envelope", self.envelope);
+        let sight = Sight { scope, absent: &self.spec.absent };
+        let turned_down = self.spec.when.as_ref().is_some_and(|when| {
+            // Only a clear `false` turns an item down: when in doubt it is an alert.
+            when.given(&sight).next() == Some(Value::Bool(false))
+        });
+        if turned_down {
+            return Ok(None);
+        }
+        let mut raw = item.clone();
+        self.prepare(&mut raw, false);
+        self.filled(&seen, raw, &sight, new_id).map(Some)
+    }
+
+    /// Masks what the source masks and, for what expressions see, opens texts
+    /// that hold JSON. A text that holds none stays as it is.
+    fn prepare(&self, value: &mut Value, open: bool) {
+        if open {
+            for path in &self.spec.parse_json {
+                let depth = ALERT_DEPTH_MAX.saturating_sub(path.depth());
+                path.change(value, &mut |inner| {
+                    let opened = inner.as_str().and_then(|text| json::read(text, depth).ok());
+                    if let Some(opened) = opened {
+                        *inner = opened;
+                    }
+                });
+            }
+        }
+        for path in &self.spec.mask {
+            path.change(value, &mut |inner| *inner = Value::from(MASKED));
+        }
+    }
+
+    fn filled(
+        &self,
+        seen: &Value,
+        raw: Value,
+        sight: &Sight<'_>,
+        new_id: &mut dyn FnMut() -> AlertId,
+    ) -> Result<Alert, IntakeError> {
+        let fields = &self.spec.fields;
+        let one = &fields.one;
+        let text = |key| one.text(key, sight, TEXT_CHARS_MAX);
+        let rule = Rule { id: text("rule.id"), name: text("rule.name"), version: text("rule.version") };
+        let title = self.title(&rule, sight)?;
+        let (severity, vendor_severity) =
+            fields.severity.as_ref().map_or((severity::UNKNOWN, None), |rule| rule.of(sight));
+        let user =
+            user(one, sight, ["user.email", "user.id", "user.name", "user.employee_id"]).unwrap_or_default();
+        let host = host(one, sight, ["host.id", "host.name", "host.ip"]).unwrap_or_default();
+        let mut alert = Alert {
+            id: new_id(),
+            source: self.source.to_owned(),
+            source_id: one.first("source_id", sight, source_id),
+            rule,
+            category: one.first("category", sight, category).unwrap_or(Category::Other),
+            severity,
+            vendor_severity,
+            title,
+            description: one.first("description", sight, description),
+            event_time: one.first("event_time", sight, |value| moment::read(value, self.spec.zone)),
+            received_at: self.received_at,
+            users: self.users(&user, seen, sight),
+            hosts: self.hosts(&host, seen, sight),
+            user,
+            host,
+            src_ip: one.checked("src_ip", sight, text::ip),
+            objects: self.objects(seen, sight),
+            dest: Dest {
+                domain: one.first("dest.domain", sight, |value| value.as_str().map(text::site)),
+                account: text("dest.account"),
+                device: text("dest.device"),
+            },
+            indicators: self.indicators(seen, sight),
+            techniques: self.techniques(sight),
+            url: one.checked("url", sight, |text| text::web_address(text, URL_CHARS_MAX)),
+            fingerprint: String::new(),
+            raw,
+        };
+        alert.fingerprint = fingerprint::of(&alert, &self.spec.fingerprint);
+        Ok(alert)
+    }
+
+    /// The title, or else the name of the rule that fired.
+    fn title(&self, rule: &Rule, sight: &Sight<'_>) -> Result<String, IntakeError> {
+        let title = self.spec.fields.one.text("title", sight, TITLE_CHARS_MAX);
+        let of_rule = || rule.name.as_ref().map(|name| text::one_line(name, TITLE_CHARS_MAX));
+        title.or_else(of_rule).ok_or_else(|| IntakeError::WithoutTitle {
+            number: self.number,
+            source_name: self.source.to_owned(),
+        })
+    }
+
+    fn users(&self, subject: &User, seen: &Value, sight: &Sight<'_>) -> Vec<User> {
+        let mut users: Vec<_> = (*subject != User::default()).then(|| subject.clone()).into_iter().collect();
+        Listed::collect(&self.spec.fields.users, seen, sight, &mut users, |record, sight| {
+            user(record, sight, ["email", "id", "name", "employee_id"])
+        });
+        without_repeats(users)
+    }
+
+    fn hosts(&self, first: &Host, seen: &Value, sight: &Sight<'_>) -> Vec<Host> {
+        let mut hosts: Vec<_> = (*first != Host::default()).then(|| first.clone()).into_iter().collect();
+        Listed::collect(&self.spec.fields.hosts, seen, sight, &mut hosts, |record, sight| {
+            host(record, sight, ["id", "name", "ip"])
+        });
+        without_repeats(hosts)
+    }
+
+    fn objects(&self, seen: &Value, sight: &Sight<'_>) -> Vec<Object> {
+        let mut objects = Vec::new();
+        Listed::collect(&self.spec.fields.objects, seen, sight, &mut objects, |record, sight| {
+            let text = |key| record.text(key, sight, TEXT_CHARS_MAX);
+            let object = Object {
+                name: text("name"),
+                path: text("path"),
+                origin: text("origin"),
+                sha256: record.checked("sha256", sight, text::sha256),
+                label: text("label"),
+                bytes: record.count("bytes", sight),
+                count: record.count("count", sight),
+            };
+            (object != Object::default()).then_some(object)
+        });
+        without_repeats(objects)
+    }
+
+    fn indicators(&self, seen: &Value, sight: &Sight<'_>) -> Vec<Indicator> {
+        let mut indicators = Vec::new();
+        Listed::collect(&self.spec.fields.indicators, seen, sight, &mut indicators, |record, sight| {
+            let kind = record.text("kind", sight, TEXT_CHARS_MAX)?.to_lowercase();
+            let value = record.first("value", sight, |value| indicator(&kind, value.as_str()?))?;
+            Some(Indicator { kind, value })
+        });
+        without_repeats(indicators)
+    }
+
+    fn techniques(&self, sight: &Sight<'_>) -> Vec<String> {
+        let Some(rule) = &self.spec.fields.techniques else {
+            return Vec::new();
+        };
+        let given = rule.given(sight).flat_map(|value| match value {
+            Value::Array(items) => items,
+            one => vec![one],
+        });
+        let texts =
+            given.filter(|value| !sight.is_absent(value)).filter_map(|value| as_text(&value, TEXT_CHARS_MAX));
+        without_repeats(texts.take(LISTED_MAX).collect())
+    }
+}
+
+/// A user by the rules of four keys: mail address, id, name, HR number. What
+/// stands where an address is wanted and is none becomes the name, so that
+/// nothing is ever sent to or done to an address that is no address.
+fn user(record: &Record, sight: &Sight<'_>, keys: [&str; 4]) -> Option<User> {
+    let [mail, id, name, employee_id] = keys;
+    let text = |key| record.text(key, sight, TEXT_CHARS_MAX);
+    let user = User {
+        email: record.checked(mail, sight, email),
+        id: text(id),
+        name: text(name).or_else(|| {
+            let not_mail =
+                |value: &Value| as_text(value, TEXT_CHARS_MAX).filter(|text| !text::is_email(text));
+            record.first(mail, sight, not_mail)
+        }),
+        employee_id: text(employee_id),
+    };
+    (user != User::default()).then_some(user)
+}
+
+fn host(record: &Record, sight: &Sight<'_>, keys: [&str; 3]) -> Option<Host> {
+    let [id, name, ip] = keys;
+    let host = Host {
+        id: record.text(id, sight, TEXT_CHARS_MAX),
+        name: record.text(name, sight, text::SITE_CHARS_MAX),
+        ip: record.checked(ip, sight, text::ip),
+    };
+    (host != Host::default()).then_some(host)
+}
+
+/// The sender's id. One that is too long is kept as its digest: cut, two
+/// findings could look like one.
+fn source_id(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if text.chars().count() > TEXT_CHARS_MAX => {
+            Some(format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes()))))
+        }
+        other => as_text(other, usize::MAX),
+    }
+}
+
+fn description(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text::many_lines(text, DESCRIPTION_CHARS_MAX)),
+        other => as_text(other, DESCRIPTION_CHARS_MAX),
+    }
+}
+
+fn category(value: &Value) -> Option<Category> {
+    let word = value.as_str()?.trim().to_lowercase();
+    serde_json::from_value(Value::String(word)).ok()
+}
+
+/// An indicator whose value is what its kind says.
+fn indicator(kind: &str, value: &str) -> Option<String> {
+    match kind {
+        "ip" => text::ip(value),
+        "sha256" => text::sha256(value),
+        "md5" => text::md5(value),
+        "email" => email(value),
+        "domain" => {
+            Some(text::site(value)).filter(|site| site.contains('.') && !site.contains(char::is_whitespace))
+        }
+        "url" => Some(value)
+            .filter(|url| url.chars().count() <= URL_CHARS_MAX)
+            .map(|url| text::one_line(url, usize::MAX)),
+        _ => None,
+    }
+}
+
+/// The first of each; the lists have at most [`LISTED_MAX`] items.
+fn without_repeats<T: PartialEq>(list: Vec<T>) -> Vec<T> {
+    let mut kept = Vec::with_capacity(list.len());
+    for item in list {
+        if !kept.contains(&item) {
+            kept.push(item);
+        }
+    }
+    kept
+}
