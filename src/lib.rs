@@ -5,7 +5,9 @@
 //! is a fact in an embedded journal before the world is touched.
 
 pub mod authored;
+pub mod connector;
 pub mod domain;
+pub mod guard;
 pub mod intake;
 pub mod lab;
 pub mod projection;

@@ -1,0 +1,226 @@
+//! The parts of a containment: find and read the target before it is touched,
+//! read back, and compare before lifting.
+//!
+//! "Somebody else changed it since" means: the names that the connector keeps
+//! (`capture.keep`) show neither what we left (the verify condition holds) nor
+//! what was captured.
+
+use serde_json::json;
+
+use crate::connector::hub::{Hub, OperationAnswer, OperationCall, permanent, request_scope};
+use crate::connector::spec::{Capture, Containment, Verify};
+use crate::domain::expr::EvalError;
+use crate::domain::expr::scope::Scope;
+use crate::domain::outcome::{Failure, Outcome};
+use crate::domain::value::Value;
+
+impl Hub {
+    /// Finds the target and reads its state. Gives
+    /// `{target, id, already, state, attributes}`; none or several matches fail.
+    pub async fn capture(&self, call: &OperationCall<'_>) -> OperationAnswer {
+        let Some(containment) = containment(call) else {
+            return not_one(call);
+        };
+        let capture = &containment.capture;
+        let mut read =
+            self.perform(&OperationCall { operation: &capture.with, captured: None, ..*call }).await;
+        if let Outcome::Failed { failure, .. } = &mut read.outcome {
+            // Where the peer, not the count, says that there is none or several.
+            let found = match failure.code.as_str() {
+                "not-found" => Some(NOT_FOUND),
+                "ambiguous" => Some(AMBIGUOUS),
+                _ => None,
+            };
+            if let Some((code, advice)) = found {
+                *failure = permanent(code, format!("{}; nobody was touched. {advice}", failure.message));
+            }
+        }
+        with_output(read, |output| captured(call, containment, capture, output))
+    }
+
+    /// Reads back. Gives `{holds, read}`.
+    pub async fn verify(&self, call: &OperationCall<'_>) -> OperationAnswer {
+        let Some(verify) = containment(call).and_then(|containment| containment.verify.as_ref()) else {
+            return not_one(call);
+        };
+        let read = self.look(call, verify).await;
+        with_output(read, |output| Ok(json!({ "holds": holds(call, verify, &output), "read": output })))
+    }
+
+    /// Reads the target before lifting. Gives `{state, diff}`: `as_left`,
+    /// `restored` (nothing to do) or `changed`.
+    pub async fn undo_check(&self, call: &OperationCall<'_>) -> OperationAnswer {
+        let Some(containment) = containment(call) else {
+            return not_one(call);
+        };
+        let Some(verify) = &containment.verify else {
+            return not_one(call);
+        };
+        let read = self.look(call, verify).await;
+        with_output(read, |output| {
+            let differing = differences(call, &containment.capture, &output);
+            let state = if differing.is_empty() {
+                "restored"
+            } else if holds(call, verify, &output) {
+                "as_left"
+            } else {
+                "changed"
+            };
+            Ok(json!({ "state": state, "diff": differing.join("; ") }))
+        })
+    }
+
+    /// Restores the captured state.
+    pub async fn undo(&self, call: &OperationCall<'_>) -> OperationAnswer {
+        let Some(undo) = containment(call).and_then(|containment| containment.undo.as_deref()) else {
+            return not_one(call);
+        };
+        self.perform(&OperationCall { operation: undo, ..*call }).await
+    }
+
+    /// Reads back whether the captured state is restored. Gives `{holds, read}`.
+    pub async fn undo_verify(&self, call: &OperationCall<'_>) -> OperationAnswer {
+        let Some(containment) = containment(call) else {
+            return not_one(call);
+        };
+        let Some(verify) = &containment.verify else {
+            return not_one(call);
+        };
+        let read = self.look(call, verify).await;
+        with_output(read, |output| {
+            Ok(
+                json!({ "holds": differences(call, &containment.capture, &output).is_empty(), "read": output }),
+            )
+        })
+    }
+
+    async fn look(&self, call: &OperationCall<'_>, verify: &Verify) -> OperationAnswer {
+        let input = match &verify.input {
+            None => call.input.clone(),
+            Some(template) => match template.render(&request_scope(call)) {
+                Ok(input) => input,
+                Err(error) => {
+                    return OperationAnswer::failed(permanent(
+                        "request-unrendered",
+                        format!("reading back cannot be put together: {error}"),
+                    ));
+                }
+            },
+        };
+        self.perform(&OperationCall { operation: &verify.with, input: &input, ..*call }).await
+    }
+}
+
+/// Code and advice when a target is not there, or is not one.
+const NOT_FOUND: (&str, &str) = ("target-not-found", "Check the address in the alert, or contain by hand");
+const AMBIGUOUS: (&str, &str) =
+    ("target-ambiguous", "Find out which one is meant, and contain that one by its own name");
+
+fn containment<'a>(call: &OperationCall<'a>) -> Option<&'a Containment> {
+    call.spec.operations.get(call.operation)?.containment.as_ref()
+}
+
+fn not_one(call: &OperationCall<'_>) -> OperationAnswer {
+    OperationAnswer::failed(permanent(
+        "no-containment",
+        format!("`{}.{}` declares no containment, or no way to read it back", call.connector, call.operation),
+    ))
+}
+
+fn with_output(
+    answer: OperationAnswer,
+    make: impl FnOnce(Value) -> Result<Value, Failure>,
+) -> OperationAnswer {
+    let outcome = match answer.outcome {
+        Outcome::Succeeded { output, evidence } => match make(output) {
+            Ok(output) => Outcome::Succeeded { output, evidence },
+            Err(failure) => Outcome::Failed { failure, evidence },
+        },
+        failed => failed,
+    };
+    OperationAnswer { outcome, body: answer.body }
+}
+
+fn captured(
+    call: &OperationCall<'_>,
+    containment: &Containment,
+    capture: &Capture,
+    output: Value,
+) -> Result<Value, Failure> {
+    let scope = Scope::new().with("input", call.input).with("output", &output);
+    let unclear = |error: EvalError| {
+        permanent(
+            "target-unclear",
+            format!("the target cannot be told from the answer: {error}; nobody was touched"),
+        )
+    };
+    let found = match &capture.matches {
+        None => Some(1),
+        Some(matches) => matches.eval(&scope).map_err(unclear)?.as_i64(),
+    };
+    exactly_one(call, found)?;
+    let id = capture.id.render(&scope).map_err(unclear)?;
+    if id.is_null() || id.as_str().is_some_and(str::is_empty) {
+        return Err(permanent("target-unclear", "the target has no id; nobody was touched"));
+    }
+    let label = capture.label.render_text(&scope).map_err(unclear)?;
+    let attributes = capture
+        .attributes
+        .as_ref()
+        .map(|attributes| attributes.render(&scope))
+        .transpose()
+        .map_err(unclear)?
+        .unwrap_or(Value::Null);
+    let state: serde_json::Map<String, Value> = capture
+        .keep
+        .iter()
+        .map(|name| (name.clone(), output.get(name).cloned().unwrap_or_default()))
+        .collect();
+    let already = containment.verify.as_ref().is_some_and(|verify| holds(call, verify, &output));
+    Ok(json!({ "target": label, "id": id, "already": already, "state": state, "attributes": attributes }))
+}
+
+/// Nobody is touched unless exactly one target was found.
+fn exactly_one(call: &OperationCall<'_>, found: Option<i64>) -> Result<(), Failure> {
+    let texts = call.input.as_object().into_iter().flat_map(|map| map.values().filter_map(Value::as_str));
+    let looked_up = texts.collect::<Vec<_>>().join(", ");
+    let title = &call.spec.title;
+    match found {
+        Some(1) => Ok(()),
+        Some(0) => {
+            let message =
+                format!("`{looked_up}` is nobody {title} knows; nobody was touched. {}", NOT_FOUND.1);
+            Err(permanent(NOT_FOUND.0, message))
+        }
+        Some(found) => {
+            let message = format!(
+                "`{looked_up}` is {found} different accounts at {title}; nobody was touched. {}",
+                AMBIGUOUS.1
+            );
+            Err(permanent(AMBIGUOUS.0, message))
+        }
+        None => {
+            let message = "how many targets were found is no whole number; nobody was touched";
+            Err(permanent("target-unclear", message))
+        }
+    }
+}
+
+/// Whether the containment holds in what was read.
+fn holds(call: &OperationCall<'_>, verify: &Verify, output: &Value) -> bool {
+    verify.holds.eval_bool(&request_scope(call).with("output", output)).unwrap_or(false)
+}
+
+/// What differs from the captured state, in words.
+fn differences(call: &OperationCall<'_>, capture: &Capture, output: &Value) -> Vec<String> {
+    let before = call.captured.and_then(|captured| captured.get("state"));
+    capture
+        .keep
+        .iter()
+        .filter_map(|name| {
+            let was = before.and_then(|state| state.get(name)).unwrap_or(&Value::Null);
+            let is = output.get(name).unwrap_or(&Value::Null);
+            (was != is).then(|| format!("`{name}` was {was} before, and is {is} now"))
+        })
+        .collect()
+}

@@ -1,0 +1,314 @@
+//! One operation of one configured connector: render, send, judge.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::json;
+
+use crate::connector::driver::http::{HttpDriver, HttpRequest};
+use crate::connector::driver::smtp::SmtpDriver;
+use crate::connector::instance::{Instance, Transport};
+use crate::connector::judge::judge;
+use crate::connector::spec::{ConnectorSpec, DriverKind, Operation, Request};
+use crate::domain::expr::EvalError;
+use crate::domain::expr::scope::Scope;
+use crate::domain::expr::template::Template;
+use crate::domain::outcome::{Evidence, Failure, FailureClass, Outcome};
+use crate::domain::playbook::InputKind;
+use crate::domain::time::Timestamp;
+use crate::domain::value::{Value, digest};
+use crate::yaml::diagnostic::did_you_mean;
+
+/// Specifications kept parsed; a library of some hundred playbooks uses fewer.
+const SPECS_KEPT: usize = 256;
+
+/// Configured connectors.
+pub struct Hub {
+    instances: BTreeMap<String, Instance>,
+    parsed: Mutex<HashMap<String, Arc<ConnectorSpec>>>,
+    now: fn() -> Timestamp,
+}
+
+/// One call of an operation.
+#[derive(Clone, Copy)]
+pub struct OperationCall<'a> {
+    /// The configured connector.
+    pub connector: &'a str,
+    /// Its declaration, as the plan froze it.
+    pub spec: &'a ConnectorSpec,
+    /// The operation.
+    pub operation: &'a str,
+    /// The rendered input.
+    pub input: &'a Value,
+    /// The state of the target before it was touched.
+    pub captured: Option<&'a Value>,
+    /// Run + step + iteration + direction.
+    pub idempotency_key: &'a str,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// What came of a call.
+pub struct OperationAnswer {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The answer as it came, for the evidence.
+    pub body: Vec<u8>,
+}
+
+impl OperationAnswer {
+    pub(super) fn failed(failure: Failure) -> Self {
+        Self { outcome: failure.into(), body: Vec::new() }
+    }
+}
+
+impl Hub {
+    /// A hub over configured connectors.
+    pub fn new(instances: BTreeMap<String, Instance>, now: fn() -> Timestamp) -> Self {
+        Self { instances, parsed: Mutex::new(HashMap::new()), now }
+    }
+
+    /// The declaration of a configured connector, as it is now.
+    pub fn spec(&self, connector: &str) -> Option<Arc<ConnectorSpec>> {
+        self.instances.get(connector).map(|instance| Arc::clone(&instance.spec))
+    }
+
+    /// A frozen declaration, parsed once.
+    ///
+    /// # Errors
+    /// A permanent failure when this version cannot read it.
+    pub fn frozen(&self, text: &str) -> Result<Arc<ConnectorSpec>, Failure> {
+        if let Some(spec) = self.parsed.lock().get(text) {
+            return Ok(Arc::clone(spec));
+        }
+        let spec = ConnectorSpec::read("the plan", text).map_err(|mistakes| {
+            let first = mistakes.first().map(|mistake| mistake.message.clone()).unwrap_or_default();
+            Failure::new(
+                FailureClass::Permanent,
+                "connector-unreadable",
+                format!(
+                    "the connector that this run was planned with cannot be read by this version: {first}"
+                ),
+            )
+        })?;
+        let spec = Arc::new(spec);
+        let mut parsed = self.parsed.lock();
+        if parsed.len() >= SPECS_KEPT {
+            parsed.clear();
+        }
+        parsed.insert(text.to_owned(), Arc::clone(&spec));
+        Ok(spec)
+    }
+
+    /// Carries out one operation.
+    pub async fn perform(&self, call: &OperationCall<'_>) -> OperationAnswer {
+        let Some(instance) = self.instances.get(call.connector) else {
+            let meant = did_you_mean(call.connector, self.instances.keys())
+                .map(|meant| format!(" (did you mean `{meant}`?)"))
+                .unwrap_or_default();
+            return OperationAnswer::failed(permanent(
+                "connector-unknown",
+                format!(
+                    "no connector `{}` is configured here{meant}; add it under `connectors:` in the settings",
+                    call.connector
+                ),
+            ));
+        };
+        let Some(operation) = call.spec.operations.get(call.operation) else {
+            return OperationAnswer::failed(permanent(
+                "operation-unknown",
+                format!("the connector `{}` has no operation `{}`", call.spec.name, call.operation),
+            ));
+        };
+        if let Err(failure) = check_input(operation, call) {
+            return OperationAnswer::failed(failure);
+        }
+        // Waiting for one's turn is no failure, and is not part of the attempt's time.
+        instance.take_turn().await;
+        let Ok(_room) = instance.room.acquire().await else {
+            return OperationAnswer::failed(Failure::new(
+                FailureClass::Transient,
+                "stopping",
+                "the server is stopping",
+            ));
+        };
+        let input = with_defaults(operation, call.input);
+        let timeout = instance.spec.limits.timeout.map_or(call.timeout, |most| most.min(call.timeout));
+        let call = &OperationCall { input: &input, timeout, ..*call };
+        match &instance.transport {
+            Transport::Http(driver) => self.http(driver, operation, call).await,
+            Transport::Smtp(driver) => self.mail(driver, call).await,
+        }
+    }
+
+    async fn mail(&self, driver: &SmtpDriver, call: &OperationCall<'_>) -> OperationAnswer {
+        if call.spec.driver != DriverKind::Smtp {
+            return OperationAnswer::failed(permanent(
+                "operation-wrong",
+                format!("`{}` is a mail server, and `{}` is no mail", call.connector, call.operation),
+            ));
+        }
+        match driver.send(call.input, call.timeout).await {
+            Ok(sent) => {
+                let output = json!({ "message_id": call.input.get("message_id"), "response": sent.response });
+                let evidence = self.evidence(call, driver.line(call.input), sent.response, &[]);
+                OperationAnswer {
+                    outcome: Outcome::Succeeded { output, evidence: Some(evidence) },
+                    body: Vec::new(),
+                }
+            }
+            Err(failure) => OperationAnswer::failed(failure),
+        }
+    }
+
+    async fn http(
+        &self,
+        driver: &HttpDriver,
+        operation: &Operation,
+        call: &OperationCall<'_>,
+    ) -> OperationAnswer {
+        let Some(request) = &operation.request else {
+            return OperationAnswer::failed(permanent(
+                "operation-wrong",
+                format!("`{}.{}` declares no request", call.spec.name, call.operation),
+            ));
+        };
+        let request = match rendered(request, call) {
+            Ok(request) => request,
+            Err(failure) => return OperationAnswer::failed(failure),
+        };
+        let line = driver.line(&request);
+        match driver.send(&request).await {
+            Err(failure) => OperationAnswer::failed(failure),
+            Ok(answer) => {
+                let evidence = self.evidence(call, line, answer.status.to_string(), &answer.bytes);
+                let outcome = judge(driver, operation, call, &answer, evidence);
+                OperationAnswer { outcome, body: answer.bytes }
+            }
+        }
+    }
+
+    fn evidence(
+        &self,
+        call: &OperationCall<'_>,
+        request: String,
+        response: String,
+        bytes: &[u8],
+    ) -> Evidence {
+        Evidence {
+            source: format!("{}.{}", call.connector, call.operation),
+            request,
+            response,
+            sha256: digest(bytes),
+            bytes: bytes.len() as u64,
+            at: (self.now)(),
+        }
+    }
+}
+
+pub(super) fn permanent(code: &str, message: impl Into<String>) -> Failure {
+    Failure::new(FailureClass::Permanent, code, message)
+}
+
+/// Every input that is needed, and each of its type.
+fn check_input(operation: &Operation, call: &OperationCall<'_>) -> Result<(), Failure> {
+    for field in &operation.input {
+        let value = call.input.get(&field.name).or(field.default.as_ref()).unwrap_or(&Value::Null);
+        let fits = match (value, field.kind) {
+            (Value::Null, _) => !field.required,
+            (Value::String(text), Some(InputKind::String)) => !field.required || !text.trim().is_empty(),
+            (Value::Number(number), Some(InputKind::Integer)) => number.is_i64() || number.is_u64(),
+            (Value::Number(_), Some(InputKind::Number))
+            | (Value::Bool(_), Some(InputKind::Boolean))
+            | (_, None) => true,
+            _ => false,
+        };
+        if !fits {
+            return Err(permanent(
+                "input-wrong",
+                format!(
+                    "`{}.{}` needs `{}`, and it is missing, empty or of another type; nothing was sent",
+                    call.connector, call.operation, field.name
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The input with what is declared for absent ones.
+fn with_defaults<'a>(operation: &Operation, input: &'a Value) -> Cow<'a, Value> {
+    let absent = operation
+        .input
+        .iter()
+        .filter_map(|field| Some((&field.name, field.default.as_ref()?)))
+        .filter(|(name, _)| input.get(name.as_str()).is_none_or(Value::is_null));
+    let mut full = Cow::Borrowed(input);
+    for (name, default) in absent {
+        if let Some(map) = full.to_mut().as_object_mut() {
+            map.insert(name.clone(), default.clone());
+        }
+    }
+    full
+}
+
+/// What an operation's expressions see before it is sent.
+pub(super) fn request_scope<'a>(call: &OperationCall<'a>) -> Scope<'a> {
+    Scope::new().with("input", call.input).with("captured", call.captured.unwrap_or(&Value::Null))
+}
+
+fn rendered(request: &Request, call: &OperationCall<'_>) -> Result<HttpRequest, Failure> {
+    let scope = request_scope(call);
+    let wrong = |error: EvalError| {
+        permanent(
+            "request-unrendered",
+            format!(
+                "the request of `{}.{}` cannot be put together: {error}; nothing was sent",
+                call.connector, call.operation
+            ),
+        )
+    };
+    let mut path = Vec::with_capacity(request.path.len());
+    for part in &request.path {
+        let segment = part.render_text(&scope).map_err(wrong)?;
+        if segment.is_empty() && !part.is_plain() {
+            return Err(permanent(
+                "input-unusable",
+                format!(
+                    "a value that belongs into the address of `{}.{}` is empty; nothing was sent",
+                    call.connector, call.operation
+                ),
+            ));
+        }
+        path.push(segment);
+    }
+    let pairs = |list: &[(String, Template)]| {
+        list.iter()
+            .map(|(name, value)| Ok((name.clone(), value.render_text(&scope)?)))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(wrong)
+    };
+    let query = pairs(&request.query)?;
+    let mut headers = pairs(&request.headers)?;
+    if let Some(name) = &request.idempotency_header {
+        headers.push((name.clone(), call.idempotency_key.to_owned()));
+    }
+    let bytes = match &request.body {
+        Some(body) => Some(body.render(&scope).map_err(wrong)?.to_string().into_bytes()),
+        None if request.form.is_empty() => None,
+        None => Some(form_urlencoded(&pairs(&request.form)?).into_bytes()),
+    };
+    let body = bytes.map(|bytes| (bytes, request.content_type.clone()));
+    Ok(HttpRequest { method: request.method.clone(), path, query, headers, body, timeout: call.timeout })
+}
+
+/// A form as the WHATWG URL standard writes it (§5.2); what queries use too.
+fn form_urlencoded(pairs: &[(String, String)]) -> String {
+    reqwest::Url::parse_with_params("form:", pairs)
+        .ok()
+        .and_then(|url| url.query().map(str::to_owned))
+        .unwrap_or_default()
+}

@@ -1,0 +1,187 @@
+//! Configured connectors: where they are, with which secrets, how fast.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
+
+use crate::connector::driver::http::HttpDriver;
+use crate::connector::driver::smtp::SmtpDriver;
+use crate::connector::secret::resolve;
+use crate::connector::spec::{Auth, ConnectorSpec, DriverKind};
+use crate::domain::expr::scope::Scope;
+use crate::domain::expr::template::Template;
+use crate::domain::value::Value;
+use crate::yaml::diagnostic::{Diagnostic, did_you_mean};
+use crate::yaml::node::Node;
+use crate::yaml::shape::{Field, Reader};
+
+/// Where calls go.
+pub enum Transport {
+    /// HTTP.
+    Http(HttpDriver),
+    /// Mail.
+    Smtp(SmtpDriver),
+}
+
+/// One configured connector.
+pub struct Instance {
+    /// Its name: what playbooks write before the dot.
+    pub name: String,
+    /// Its declaration.
+    pub spec: Arc<ConnectorSpec>,
+    /// Where calls go.
+    pub transport: Transport,
+    /// Places for calls at the same time.
+    pub room: Semaphore,
+    /// The earliest time of the next call, when there is a rate.
+    turn: Mutex<Option<Instant>>,
+}
+
+impl Instance {
+    /// Waits until another call may be made by the connector's rate.
+    pub async fn take_turn(&self) {
+        let Some(per_minute) = self.spec.limits.per_minute else {
+            return;
+        };
+        let gap = Duration::from_secs(60) / per_minute;
+        let at = {
+            let mut turn = self.turn.lock().await;
+            let now = Instant::now();
+            let at = turn.map_or(now, |next| next.max(now));
+            *turn = Some(at + gap);
+            at
+        };
+        tokio::time::sleep_until(at).await;
+    }
+}
+
+/// Reads `connectors:` of the settings into instances, every mistake at once.
+///
+/// # Errors
+/// Mistakes in the section, secrets that are not there, addresses that are none.
+pub fn read_instances(
+    file: &str,
+    section: &Node,
+    specs: &BTreeMap<String, Arc<ConnectorSpec>>,
+) -> Result<BTreeMap<String, Instance>, Vec<Diagnostic>> {
+    let reader = Reader::new(file);
+    let mut instances = BTreeMap::new();
+    if let Some(map) = reader.root("`connectors`", section).map() {
+        for (key, field) in map.entries() {
+            if let Some(instance) = read_instance(&key.name, field, specs) {
+                instances.insert(key.name.clone(), instance);
+            }
+        }
+    }
+    if reader.has_errors() { Err(reader.into_diagnostics()) } else { Ok(instances) }
+}
+
+fn read_instance(
+    name: &str,
+    field: Field<'_>,
+    specs: &BTreeMap<String, Arc<ConnectorSpec>>,
+) -> Option<Instance> {
+    let map = field.map()?;
+    let spec = map.required("use").and_then(|field| {
+        let used = field.non_empty()?;
+        let found = specs.get(used);
+        if found.is_none() {
+            let meant = did_you_mean(used, specs.keys());
+            let known: Vec<&str> = specs.keys().map(String::as_str).collect();
+            field.mistake(
+                "unknown-connector",
+                format!("there is no connector `{used}`"),
+                meant.map_or_else(
+                    || format!("there are: {}", known.join(", ")),
+                    |meant| format!("did you mean `{meant}`?"),
+                ),
+            );
+        }
+        found.cloned()
+    });
+    let url = map.required("url");
+    let mut secrets = BTreeMap::new();
+    if let Some(auth) = map.optional("auth").and_then(Field::map) {
+        for (key, field) in auth.entries() {
+            let Some(reference) = field.non_empty() else {
+                continue;
+            };
+            match resolve(reference) {
+                Ok(secret) => {
+                    secrets.insert(key.name.clone(), secret);
+                }
+                Err(error) => {
+                    field.mistake("secret", error.to_string(), "secrets are read when the server starts")
+                }
+            }
+        }
+    }
+    map.finish();
+    let (spec, url) = (spec?, url?);
+    let address = url.non_empty()?;
+    let transport = match spec.driver {
+        DriverKind::Http => http(&spec, address, &secrets).map(Transport::Http),
+        DriverKind::Smtp => SmtpDriver::new(address, &secrets).map(Transport::Smtp),
+    };
+    match transport {
+        Ok(transport) => {
+            let room = Semaphore::new(spec.limits.at_once);
+            Some(Instance { name: name.to_owned(), spec, transport, room, turn: Mutex::new(None) })
+        }
+        Err(why) => {
+            url.mistake(
+                "connector-unusable",
+                format!("the connector `{name}` cannot be set up: {why}"),
+                "mend it, or take the connector out",
+            );
+            None
+        }
+    }
+}
+
+fn http(
+    spec: &ConnectorSpec,
+    address: &str,
+    secrets: &BTreeMap<String, SecretString>,
+) -> Result<HttpDriver, String> {
+    let shown: serde_json::Map<String, Value> =
+        secrets.iter().map(|(name, secret)| (name.clone(), Value::from(secret.expose_secret()))).collect();
+    let shown = Value::Object(shown);
+    let scope = Scope::new().with("secret", &shown);
+    let templates: Vec<&Template> = match &spec.auth {
+        None => Vec::new(),
+        Some(Auth::Header { value, .. }) => vec![value],
+        Some(Auth::Basic { user, password }) => vec![user, password],
+    };
+    let needed: Vec<&str> = templates
+        .iter()
+        .flat_map(|template| &template.references().paths)
+        .filter_map(|path| Some(path.get(1)?.as_str()))
+        .collect();
+    // The error of a template would repeat the values it saw.
+    let render = |template: &Template| template.render_text(&scope).ok();
+    let auth = match &spec.auth {
+        None => Some(None),
+        Some(Auth::Header { header, value }) => render(value).map(|value| Some((header.clone(), value))),
+        Some(Auth::Basic { user, password }) => render(user).zip(render(password)).map(|(user, password)| {
+            let both = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+            Some(("authorization".to_owned(), format!("Basic {both}")))
+        }),
+    };
+    let auth = auth.ok_or_else(|| {
+        format!("its `auth` needs {}, each as ${{env:NAME}} or ${{file:PATH}}", needed.join(", "))
+    })?;
+    if let Some(unused) = secrets.keys().find(|name| !needed.contains(&name.as_str())) {
+        return Err(match needed.as_slice() {
+            [] => format!("it takes no `auth`, and `{unused}` is given"),
+            needed => format!("its `auth` takes {}, and `{unused}` is given", needed.join(", ")),
+        });
+    }
+    let auth = auth.map(|(header, value)| (header, SecretString::from(value)));
+    HttpDriver::new(address, auth, secrets.values().cloned().collect(), spec.limits.body_bytes)
+}

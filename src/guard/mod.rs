@@ -1,0 +1,13 @@
+//! What may be contained, by whom, how much: limits that no playbook can lift.
+//!
+//! ```text
+//!   people.rs     groups and their addresses
+//!   verdict.rs    may this target be contained now?
+//!   under_way.rs  acts that the journal does not show yet, for the caps
+//!   settings.rs   people and guardrails, out of the settings
+//! ```
+
+pub mod people;
+pub mod settings;
+pub mod under_way;
+pub mod verdict;
