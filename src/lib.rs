@@ -11,6 +11,7 @@ pub mod guard;
 pub mod intake;
 pub mod lab;
 pub mod projection;
+pub mod report;
 pub mod settings;
 pub mod store;
 pub mod yaml;

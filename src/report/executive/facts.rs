@@ -1,0 +1,291 @@
+//! Sentences on what is known, and on what follows from it.
+
+use super::{NOT_KNOWN, Sentence, Writer, shorten};
+use crate::domain::alert::Alert;
+use crate::domain::event::Verdict;
+use crate::domain::run::{Hold, StepEnd};
+use crate::projection::dossier::{ApprovalPart, Cite, ContainmentPart, QuestionPart};
+use crate::report::words;
+
+impl Writer<'_> {
+    pub(super) fn event(&self) -> Sentence {
+        let Some(part) = &self.dossier.alert else {
+            return match self.dossier.run.started {
+                Some(when) => {
+                    let text =
+                        format!("A response was started on {}; no alert is on record.", when.at.to_minute());
+                    Sentence::fact(text, &[when.cite])
+                }
+                None => Sentence::plain("The journal holds no start of this run."),
+            };
+        };
+        let alert = &part.alert;
+        let about = match who(alert) {
+            0 => "activity on company systems".to_owned(),
+            1 => "activity by one employee".to_owned(),
+            many => format!("activity by {many} accounts"),
+        };
+        let kind = words::category(alert.category);
+        let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "An" } else { "A" };
+        let at = alert.event_time.unwrap_or(alert.received_at).to_minute();
+        let when = if alert.event_time.is_some() { format!("on {at}") } else { format!("received on {at}") };
+        Sentence::fact(format!("{article} {kind} alert reports {about} {when}."), &[part.cite])
+    }
+
+    pub(super) fn trend(&self) -> Sentence {
+        let set = &self.dossier.incident.severity;
+        let first = self.dossier.alert.as_ref().map(|part| (part.alert.severity, part.cite));
+        let first = first.or(set.first().map(|noted| (noted.value, noted.cite)));
+        let (Some((first, from)), Some(last)) = (first, set.last()) else {
+            return match first {
+                Some((_, cite)) => Sentence::fact("Unchanged since the alert.", &[cite]),
+                None => Sentence::plain("No severity is on record."),
+            };
+        };
+        let word = match last.value.cmp(&first) {
+            std::cmp::Ordering::Less => format!("Lowered from {first} on {}.", last.at.to_minute()),
+            std::cmp::Ordering::Equal => "Unchanged since the alert.".to_owned(),
+            std::cmp::Ordering::Greater => {
+                format!("Raised from {first} on {}.", last.at.to_minute())
+            }
+        };
+        Sentence::fact(word, &[from, last.cite])
+    }
+
+    pub(super) fn status(&self) -> Sentence {
+        match (&self.dossier.incident.status, self.dossier.incident.opened) {
+            (Some(noted), _) => {
+                Sentence::fact(format!("The incident is {}.", words::status(noted.value)), &[noted.cite])
+            }
+            (None, Some(opened)) => Sentence::fact("The incident is open.", &[opened.cite]),
+            (None, None) => Sentence::plain(format!("Where the incident stands is {NOT_KNOWN}.")),
+        }
+    }
+
+    pub(super) fn known(&self) -> Vec<Sentence> {
+        let dossier = self.dossier;
+        let mut lines = Vec::new();
+        if let (Some(first), Some(last)) = (dossier.evidence.first(), dossier.evidence.last()) {
+            let many = words::count(dossier.evidence.len(), "exchange", "exchanges");
+            let kept = format!("{many} with company systems are on record, each with a checksum.");
+            lines.push(Sentence::fact(kept, &[first.cite, last.cite]));
+        }
+        lines.extend(dossier.questions.iter().filter_map(|part| self.question(part)));
+        lines.extend(dossier.approvals.iter().filter_map(|part| self.approval(part)));
+        lines.extend(self.failed());
+        for part in dossier.uncertain.iter().filter(|part| part.settled.is_none()) {
+            let text = format!("Nobody can yet say whether the step {} took effect.", self.step(&part.title));
+            lines.push(Sentence::fact(text, &[part.since.cite]));
+        }
+        if let (Some(end), Some(when)) = (dossier.run.end, dossier.run.ended.or(dossier.run.ending)) {
+            let text = format!("The response {} on {}.", words::run_end(end), when.at.to_minute());
+            lines.push(Sentence::fact(text, &[when.cite]));
+        }
+        shorten(&mut lines);
+        if lines.is_empty() {
+            lines.push(Sentence::plain("Nothing beyond the event itself."));
+        }
+        lines
+    }
+
+    fn failed(&self) -> Option<Sentence> {
+        let steps = self.dossier.steps.iter();
+        let failed: Vec<_> = steps.filter(|part| part.outcome == Some(StepEnd::Failed)).collect();
+        let ended = failed.iter().filter_map(|part| part.ended);
+        let cites: Vec<Cite> = ended.map(|when| when.cite).take(3).collect();
+        match failed[..] {
+            [] => None,
+            [part] => Some(Sentence::fact(format!("The step {} failed.", self.step_of(part)), &cites)),
+            _ => Some(Sentence::fact(format!("{} steps failed.", failed.len()), &cites)),
+        }
+    }
+
+    fn question(&self, part: &QuestionPart) -> Option<Sentence> {
+        let title = self.step(&part.title);
+        let Some(end) = &part.end else {
+            let text = format!(
+                "A responsible person was asked on {} and has not answered yet ({title}).",
+                part.sent.at.to_minute()
+            );
+            return Some(Sentence::fact(text, &[part.sent.cite]));
+        };
+        let cites = [part.sent.cite, end.when.cite];
+        let Some(choice) = &end.choice else {
+            return Some(Sentence::fact(format!("The question {title} ended without an answer."), &cites));
+        };
+        let label = self.quoted(end.label.as_ref().unwrap_or(choice));
+        Some(match end.by {
+            Some(_) => {
+                let at = end.when.at.to_minute();
+                Sentence::fact(format!("A responsible person answered “{label}” on {at} ({title})."), &cites)
+            }
+            None => Sentence::fact(format!("Nobody answered in time ({title})."), &cites),
+        })
+    }
+
+    fn approval(&self, part: &ApprovalPart) -> Option<Sentence> {
+        let title = self.step(&part.title);
+        let (verdict, closed) = (part.verdict?, part.closed?);
+        let at = closed.at.to_minute();
+        let mut cites: Vec<Cite> = part.given.iter().map(|given| given.when.cite).take(3).collect();
+        cites.push(closed.cite);
+        let text = match verdict {
+            Verdict::Approved => {
+                let people =
+                    words::count(part.given.iter().filter(|given| given.approve).count(), "person", "people");
+                format!("{people} approved {title} on {at}.")
+            }
+            _ => format!("{title} was {}, on {at}.", words::verdict(verdict)),
+        };
+        Some(Sentence::fact(text, &cites))
+    }
+
+    pub(super) fn inferred(&self) -> Vec<Sentence> {
+        let mut lines = Vec::new();
+        let incident = &self.dossier.incident;
+        if let Some(noted) = &incident.disposition {
+            let text = format!("The incident is classed as {}.", words::disposition(noted.value));
+            lines.push(Sentence::fact(text, &[noted.cite]));
+        }
+        for part in &self.dossier.questions {
+            if let Some(end) = part.end.as_ref().filter(|end| end.by.is_none() && end.choice.is_some()) {
+                let label = end.label.as_ref().or(end.choice.as_ref()).map(|text| self.quoted(text));
+                let label = label.unwrap_or_default();
+                let text = format!("Silence on {} is treated as “{label}”.", self.step(&part.title));
+                lines.push(Sentence::fact(text, &[end.when.cite]));
+            }
+        }
+        let rated = incident.severity.last().map(|noted| noted.cite);
+        if let (Some(severity), Some(cite)) =
+            (self.dossier.severity(), rated.or(self.dossier.alert.as_ref().map(|part| part.cite)))
+        {
+            let text = format!("The severity of {severity} is a rating by rule, not a finding.");
+            lines.push(Sentence::fact(text, &[cite]));
+        }
+        shorten(&mut lines);
+        lines.push(Sentence::plain("Nothing is concluded about anyone’s intent."));
+        lines
+    }
+
+    pub(super) fn impact(&self) -> Vec<Sentence> {
+        let mut lines: Vec<Sentence> = self.tagged("impact").into_iter().collect();
+        if lines.is_empty() {
+            lines.push(Sentence::plain(format!("The effect on the business is {NOT_KNOWN}.")));
+        }
+        let holding =
+            self.dossier.containments.iter().find(|part| part.hold == Hold::Verified && part.changed);
+        if let Some(part) = holding {
+            let cites: Vec<Cite> = part.verified.iter().map(|when| when.cite).collect();
+            lines.push(Sentence::fact(
+                "Work that needs the contained access stands still while it holds.",
+                &cites,
+            ));
+        }
+        lines
+    }
+
+    pub(super) fn data(&self) -> Vec<Sentence> {
+        let mut lines: Vec<Sentence> = self.tagged("data").into_iter().collect();
+        if let Some(part) = &self.dossier.alert {
+            let alert = &part.alert;
+            if !alert.objects.is_empty() {
+                lines.push(Sentence::fact(self.objects(alert), &[part.cite]));
+            }
+            let dest = &alert.dest;
+            if dest.device.is_some() || dest.domain.is_some() || dest.account.is_some() {
+                let place =
+                    if dest.device.is_some() { "a removable device" } else { "an online destination" };
+                lines.push(Sentence::fact(format!("It names {place} for them."), &[part.cite]));
+            }
+        }
+        if lines.is_empty() {
+            lines.push(Sentence::plain(format!("Which data is affected is {NOT_KNOWN}.")));
+        }
+        lines
+    }
+
+    fn objects(&self, alert: &Alert) -> String {
+        let number = |count: Option<i64>| usize::try_from(count.unwrap_or(1)).unwrap_or(1);
+        let items: usize =
+            alert.objects.iter().map(|object| number(object.count)).fold(0, usize::saturating_add);
+        let size: u64 = alert
+            .objects
+            .iter()
+            .filter_map(|object| u64::try_from(object.bytes?).ok())
+            .fold(0, u64::saturating_add);
+        let size = if size > 0 { format!(", {} in all", words::bytes(size)) } else { String::new() };
+        let mut labels: Vec<String> = alert
+            .objects
+            .iter()
+            .filter_map(|object| object.label.as_deref())
+            .map(|it| self.quoted(it))
+            .collect();
+        labels.sort();
+        labels.dedup();
+        labels.truncate(3);
+        let labels = if labels.is_empty() {
+            String::new()
+        } else {
+            format!(", labelled “{}”", labels.join("”, “"))
+        };
+        format!("The alert names {}{size}{labels}.", words::count(items, "item", "items"))
+    }
+
+    pub(super) fn people(&self) -> Vec<Sentence> {
+        let mut lines = Vec::new();
+        if let Some(part) = self.dossier.alert.as_ref().filter(|part| who(&part.alert) > 0) {
+            let text = match who(&part.alert) {
+                1 => "One employee is its subject.".to_owned(),
+                many => format!("{many} accounts are its subject."),
+            };
+            lines.push(Sentence::fact(text, &[part.cite]));
+        }
+        match self.tagged("people") {
+            Some(said) => lines.push(said),
+            None => lines
+                .push(Sentence::plain(format!("Whether other people’s data is affected is {NOT_KNOWN}."))),
+        }
+        lines
+    }
+
+    pub(super) fn containment(&self, part: &ContainmentPart) -> Sentence {
+        let title = self.step(&part.title);
+        let accepted = part.accepted.cite;
+        let verified = part.verified.map_or(accepted, |when| when.cite);
+        let until = part.until.map(|at| format!(", until {}", at.to_minute())).unwrap_or_default();
+        let at = part.verified.unwrap_or(part.accepted).at.to_minute();
+        match part.hold {
+            _ if !part.changed && part.hold != Hold::Lifted => {
+                Sentence::fact(format!("{title} was in force before; nothing was changed."), &[accepted])
+            }
+            Hold::Accepted => Sentence::fact(
+                format!("{title} was accepted on {at} and is not yet confirmed{until}."),
+                &[accepted],
+            ),
+            Hold::Verified => Sentence::fact(
+                format!("{title} is in force, confirmed on {at}{until}."),
+                &[accepted, verified],
+            ),
+            Hold::Lifting => {
+                let cite = part.lifting.as_ref().map_or(accepted, |noted| noted.cite);
+                Sentence::fact(format!("{title} is being lifted."), &[accepted, cite])
+            }
+            Hold::Lifted => {
+                let (at, cite) = part.lifted.map_or((at, accepted), |when| (when.at.to_minute(), when.cite));
+                Sentence::fact(format!("{title} was in force and was lifted on {at}."), &[accepted, cite])
+            }
+            Hold::Stuck => {
+                let cite = part.stuck.as_ref().map_or(accepted, |noted| noted.cite);
+                Sentence::fact(format!("{title} could not be lifted; a person must look."), &[accepted, cite])
+            }
+        }
+    }
+}
+
+/// How many accounts an alert is about.
+fn who(alert: &Alert) -> usize {
+    let user = &alert.user;
+    let named =
+        user.email.is_some() || user.id.is_some() || user.name.is_some() || user.employee_id.is_some();
+    alert.users.len().max(usize::from(named))
+}

@@ -1,0 +1,81 @@
+//! What the record does not say. Said out loud, so that silence is not read as
+//! "nothing was found".
+
+use super::{Line, line};
+use crate::domain::run::StepEnd;
+use crate::projection::dossier::Dossier;
+use crate::report::header::tag;
+
+/// What a table says where the journal has nothing.
+const NOT_KNOWN: &str = "not yet known";
+
+/// All gaps.
+pub(super) fn gaps(dossier: &Dossier) -> Vec<Line> {
+    let mut lines = Vec::new();
+    of_alert(dossier, &mut lines);
+    of_steps(dossier, &mut lines);
+    if dossier.evidence.is_empty() {
+        lines.push(line("Evidence", "No exchange with a system is on record.", ""));
+    }
+    for (key, name) in
+        [("root-cause", "Root cause"), ("impact", "Impact"), ("data", "Data"), ("cost", "Cost")]
+    {
+        if tag(dossier, key).is_none() {
+            lines.push(line(name, format!("{NOT_KNOWN}; nobody tagged the incident “{key}:…”."), ""));
+        }
+    }
+    if dossier.left_out > 0 {
+        lines.push(line(
+            "Length",
+            format!("{} lines are left out; the journal holds them.", dossier.left_out),
+            "",
+        ));
+    }
+    lines
+}
+
+/// What the alert does not say.
+fn of_alert(dossier: &Dossier, lines: &mut Vec<Line>) {
+    match &dossier.alert {
+        None => lines.push(line("Alert", "There is no alert: the run was started without one.", "")),
+        Some(part) => {
+            let alert = &part.alert;
+            let missing = [
+                (alert.event_time.is_none(), "when it happened"),
+                (alert.hosts.is_empty() && alert.host == Default::default(), "on which machine"),
+                (alert.objects.is_empty(), "which data"),
+                (alert.dest == Default::default(), "where data went"),
+                (alert.techniques.is_empty(), "by which technique"),
+            ];
+            let missing: Vec<&str> =
+                missing.iter().filter(|(absent, _)| *absent).map(|(_, what)| *what).collect();
+            if !missing.is_empty() {
+                lines.push(line("Alert", format!("It does not say {}.", missing.join(", ")), part.cite));
+            }
+        }
+    }
+}
+
+/// What people and systems did not say.
+fn of_steps(dossier: &Dossier, lines: &mut Vec<Line>) {
+    for part in &dossier.questions {
+        match &part.end {
+            None => lines.push(line(&part.title, "The answer is still awaited.", part.sent.cite)),
+            Some(end) if end.by.is_none() => lines.push(line(&part.title, "Nobody answered.", end.when.cite)),
+            Some(_) => {}
+        }
+        if !part.delivered {
+            lines.push(line(&part.title, "It is not sure that the question was delivered.", part.sent.cite));
+        }
+    }
+    for part in dossier.containments.iter().filter(|part| part.verified.is_none() && part.changed) {
+        lines.push(line(&part.title, "It was never read back whether this holds.", part.accepted.cite));
+    }
+    for part in
+        dossier.steps.iter().filter(|part| part.outcome == Some(StepEnd::Skipped) && part.key.at.is_empty())
+    {
+        let why = part.why.as_deref().unwrap_or("its condition did not hold");
+        let cite = part.ended.map(|when| when.cite.to_string()).unwrap_or_default();
+        lines.push(line(&part.title, format!("Skipped: {why}"), cite));
+    }
+}
