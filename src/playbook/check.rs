@@ -1,0 +1,98 @@
+//! The whole file: every mistake in one pass.
+
+use std::collections::BTreeMap;
+
+use crate::domain::playbook::Playbook;
+use crate::playbook::header::read_header;
+use crate::playbook::names::check_names;
+use crate::playbook::reading::Reading;
+use crate::step::kind::Surroundings;
+use crate::yaml::codes::YAML_SYNTAX;
+use crate::yaml::diagnostic::{Diagnostic, Severity};
+use crate::yaml::reader::read;
+use crate::yaml::shape::Reader;
+
+/// A playbook without mistakes, and what its plan must freeze.
+#[derive(Debug)]
+pub struct Checked {
+    /// The playbook.
+    pub playbook: Playbook,
+    /// Templates it names.
+    pub texts: Vec<String>,
+    /// Connectors it uses.
+    pub used: Vec<String>,
+    /// What is no mistake, and still worth a look.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Checks a playbook's file.
+///
+/// # Errors
+/// Every mistake in it, in the order of the file.
+pub fn check(file: &str, text: &str, around: &Surroundings) -> Result<Checked, Vec<Diagnostic>> {
+    let node = read(file, text).map_err(|mistakes| with_help(mistakes, text))?;
+    let reader = Reader::new(file);
+    let checked = reader.root("a playbook", &node).map().and_then(|map| {
+        let header = read_header(&map, text);
+        let mut reading = Reading::new(text, around, header.posture);
+        let roots = match map.required("steps") {
+            Some(field) => reading.read_steps(field),
+            None => Vec::new(),
+        };
+        map.finish();
+        check_names(&reader, &reading, &header);
+        let (steps, texts, used) = reading.finish(&reader)?;
+        let playbook = Playbook {
+            name: header.name?,
+            version: header.version?,
+            title: header.title?,
+            owner: header.owner,
+            description: header.description,
+            posture: header.posture,
+            tags: header.tags,
+            triggers: header.triggers,
+            inputs: header.inputs,
+            steps,
+            roots,
+        };
+        Some((playbook, texts, used))
+    });
+    let failed = reader.has_errors();
+    let mut diagnostics = reader.into_diagnostics();
+    diagnostics.sort_by_key(|mistake| (mistake.place.start, mistake.code));
+    diagnostics.dedup();
+    match checked {
+        Some((playbook, texts, used)) if !failed => {
+            diagnostics.retain(|mistake| mistake.severity == Severity::Warning);
+            Ok(Checked { playbook, texts, used, warnings: diagnostics })
+        }
+        _ => Err(diagnostics),
+    }
+}
+
+/// The steps of a playbook by id, as a kind may name them.
+pub type StepsById = BTreeMap<String, usize>;
+
+/// The two commonest slips are an expression without quotes inside `{ }` or
+/// `[ ]`, where YAML reads its braces, and a `: ` in one, where YAML reads a
+/// key; the YAML room knows no expressions.
+fn with_help(mut mistakes: Vec<Diagnostic>, text: &str) -> Vec<Diagnostic> {
+    for mistake in &mut mistakes {
+        let row = mistake.place.line.saturating_sub(1);
+        let line = text.lines().nth(row).unwrap_or_default();
+        let Some(at) = line.find("${").filter(|_| mistake.code == YAML_SYNTAX) else {
+            continue;
+        };
+        let before = line[..at].trim_end();
+        if before.ends_with(['"', '\'']) {
+            continue;
+        }
+        if before.contains(['{', '[']) {
+            mistake.help = Some("inside { } or [ ] an expression needs quotes: \"${ … }\"".to_owned());
+        } else if line[at..].contains(": ") {
+            let help = "an expression with `: ` needs quotes: \"${ a ? b : c }\"; or write it on the lines below `key: >-`";
+            mistake.help = Some(help.to_owned());
+        }
+    }
+    mistakes
+}

@@ -1,0 +1,141 @@
+//! What any step may say, whatever its kind.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::domain::playbook::{ApprovalSpec, IfSilent, OnError, Retry};
+use crate::step::kind::check_entry;
+use crate::yaml::map::MapReader;
+use crate::yaml::shape::Field;
+
+/// How long one attempt may take when the step does not say.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(20);
+
+/// How often an attempt is made again when the step does not say.
+pub const RETRY_DEFAULT: Retry =
+    Retry { times: 3, first: Duration::from_secs(1), most: Duration::from_secs(60) };
+
+/// Attempts after the first that a step may ask for.
+const RETRY_TIMES: RangeInclusive<i64> = 0..=100;
+
+/// Items that a loop may run at the same time.
+const AT_ONCE: RangeInclusive<i64> = 1..=1000;
+
+/// Different people that one entry of an approval may demand.
+const EACH: RangeInclusive<i64> = 1..=10;
+
+/// The shortest and longest attempt.
+const TIMEOUT_BOUNDS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(900));
+
+/// `retry:`.
+pub fn read_retry(map: &MapReader<'_>) -> Retry {
+    let mut retry = RETRY_DEFAULT;
+    let Some(spec) = map.optional("retry").and_then(Field::map) else {
+        return retry;
+    };
+    if let Some(times) = spec.optional("times").and_then(|field| field.int(RETRY_TIMES)) {
+        retry.times = u32::try_from(times).unwrap_or(retry.times);
+    }
+    retry.first = spec.optional("first").and_then(Field::duration).unwrap_or(retry.first);
+    if let Some(field) = spec.optional("most") {
+        retry.most = field.duration().unwrap_or(retry.most);
+        if retry.most < retry.first {
+            field.mistake(
+                "out-of-range",
+                "`most` is shorter than `first`",
+                "`most` is the longest wait between two attempts",
+            );
+        }
+    }
+    retry.most = retry.most.max(retry.first);
+    spec.finish();
+    retry
+}
+
+/// `timeout:`.
+pub fn read_timeout(map: &MapReader<'_>) -> Duration {
+    let Some(field) = map.optional("timeout") else {
+        return TIMEOUT_DEFAULT;
+    };
+    let timeout = field.duration().unwrap_or(TIMEOUT_DEFAULT);
+    let (least, most) = TIMEOUT_BOUNDS;
+    if timeout < least || timeout > most {
+        field.mistake(
+            "out-of-range",
+            "one attempt takes between 100ms and 15m",
+            "a wait of hours belongs into `within`, or into a `wait` step",
+        );
+    }
+    timeout
+}
+
+/// `on_error:`.
+pub fn read_on_error(map: &MapReader<'_>) -> OnError {
+    match map.optional("on_error").and_then(|field| field.one_of(&["fail", "continue"])) {
+        Some("continue") => OnError::Continue,
+        _ => OnError::Fail,
+    }
+}
+
+/// `at_once:`.
+pub fn read_at_once(map: &MapReader<'_>) -> usize {
+    let Some(field) = map.optional("at_once") else {
+        return 1;
+    };
+    if map.key_place("for_each").is_none() {
+        field.mistake(
+            "no-loop",
+            "`at_once` says how many items run at the same time, and this step runs once",
+            "add `for_each: ${ … }`, or take `at_once` out",
+        );
+    }
+    field.int(AT_ONCE).and_then(|n| usize::try_from(n).ok()).unwrap_or(1)
+}
+
+/// `approval:`, and by how many different people it is given.
+pub fn read_approval(map: &MapReader<'_>, groups: Option<&[String]>) -> Option<(ApprovalSpec, usize)> {
+    let field = map.optional("approval")?;
+    let spec = field.map()?;
+    let by_field = spec.required("by");
+    let by: Vec<String> =
+        by_field.and_then(Field::texts).unwrap_or_default().into_iter().map(str::to_owned).collect();
+    if let Some(field) = by_field {
+        check_approvers(field, groups);
+    }
+    let each = spec
+        .optional("each")
+        .and_then(|field| field.int(EACH))
+        .and_then(|n| u32::try_from(n).ok())
+        .unwrap_or(1);
+    let within = spec.required("within").and_then(Field::duration);
+    let if_silent = match spec.optional("if_silent").and_then(|field| field.one_of(&["escalate", "reject"])) {
+        Some("escalate") => IfSilent::Escalate,
+        _ => IfSilent::Reject,
+    };
+    spec.finish();
+    // An entry written twice is no second person.
+    let different: BTreeSet<String> = by.iter().map(|entry| entry.to_lowercase()).collect();
+    let people = different.len() * each as usize;
+    Some((ApprovalSpec { by, each, within: within?, if_silent }, people))
+}
+
+/// Who approves is written in the playbook itself, not computed: it can be read
+/// before anything runs.
+fn check_approvers(field: Field<'_>, groups: Option<&[String]>) {
+    let entries = field.one_or_many();
+    if entries.is_empty() {
+        field.mistake("nobody", "this names nobody", "write an address, group:NAME, or a list of them");
+    }
+    for entry in entries {
+        match entry.node().as_str() {
+            Some(text) if text.contains("${") => entry.mistake(
+                "not-fixed",
+                "approvers are written down, not computed",
+                "write an address or group:NAME",
+            ),
+            Some(text) => check_entry(entry, text, groups),
+            None => {}
+        }
+    }
+}

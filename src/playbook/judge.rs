@@ -1,0 +1,251 @@
+//! Whether a played case holds what its file expects, and what no case reached.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::domain::event::Event;
+use crate::domain::playbook::{Body, Playbook};
+use crate::domain::run::{Hold, Stage, StepKey};
+use crate::playbook::case::{Case, Expect};
+use crate::playbook::rehearse::Played;
+use crate::yaml::diagnostic::Diagnostic;
+
+/// Every expectation that does not hold, at the place that states it.
+pub fn judge(file: &Arc<str>, case: &Case, played: &Played) -> Vec<Diagnostic> {
+    let mut failures: Vec<Diagnostic> = Vec::new();
+    for expectation in &case.expect {
+        if let Err(found) = holds(&expectation.what, played) {
+            failures.push(
+                Diagnostic::error(
+                    "does-not-hold",
+                    file,
+                    expectation.place,
+                    format!("in the case “{}”: {found}", case.name),
+                )
+                .label("expected here"),
+            );
+        }
+    }
+    if let Some(stuck) = &played.stuck {
+        failures.push(
+            Diagnostic::error(
+                "stuck",
+                file,
+                case.place,
+                format!("the case “{}” cannot be played to its end: {stuck}", case.name),
+            )
+            .label("this case"),
+        );
+    }
+    failures
+}
+
+fn holds(expected: &Expect, played: &Played) -> Result<(), String> {
+    let state = played.state.as_ref();
+    match expected {
+        Expect::Triggered(wanted) => check(
+            played.triggered == *wanted,
+            (if played.triggered { "the alert starts the playbook" } else { "no trigger wants the alert" })
+                .to_owned(),
+        ),
+        Expect::End(end) => {
+            let found = state.and_then(|state| state.ended);
+            let why = state
+                .and_then(|state| state.ending.clone())
+                .map_or_else(|| "nothing was run".to_owned(), |(_, why)| why);
+            check(
+                found.is_some_and(|(found, _)| found == *end),
+                format!("the run ended {:?}: {why}", found.map(|(end, _)| end)),
+            )
+        }
+        Expect::Disposition(wanted) => {
+            let found = state.and_then(|state| state.disposition);
+            check(found == *wanted, format!("the disposition is {found:?}"))
+        }
+        Expect::Step { step, end } => {
+            let found = step_of(played, step);
+            let is = found.and_then(|found| match found.stage {
+                Stage::Ended(end) => Some(end),
+                _ => None,
+            });
+            let why =
+                found.and_then(|found| found.why.clone()).map(|why| format!(" ({why})")).unwrap_or_default();
+            check(
+                is == *end,
+                format!(
+                    "`{step}` {}{why}",
+                    is.map_or_else(|| "never began".to_owned(), |end| end.name().to_owned())
+                ),
+            )
+        }
+        Expect::Output { step, holds } => {
+            let output = step_of(played, step).map(|found| found.output.value().clone()).unwrap_or_default();
+            check(contains(&output, holds), format!("`{step}` gave {output}"))
+        }
+        Expect::Effects(wanted) => {
+            let found: Vec<String> = played
+                .effects
+                .iter()
+                .map(|effect| {
+                    if effect.undo {
+                        format!("undo of {}", effect.operation)
+                    } else {
+                        effect.operation.clone()
+                    }
+                })
+                .collect();
+            check(
+                played.effects == *wanted,
+                format!(
+                    "the changes at systems were: {}",
+                    if found.is_empty() { "none".to_owned() } else { found.join(", ") }
+                ),
+            )
+        }
+        Expect::Mail { .. } | Expect::NeverTold(_) => written_to(expected, played),
+        Expect::Report { template, contains, lacks } => report(played, template, contains, lacks),
+        Expect::StillContained(steps) => still_contained(played, steps),
+    }
+}
+
+/// Whether what holds is what was expected: `found` says what is instead.
+fn check(fits: bool, found: String) -> Result<(), String> {
+    if fits { Ok(()) } else { Err(found) }
+}
+
+fn still_contained(played: &Played, steps: &[String]) -> Result<(), String> {
+    let state = played.state.as_ref();
+    let held: BTreeSet<String> = state
+        .map(|state| {
+            state
+                .containments
+                .values()
+                .filter(|held| matches!(held.hold, Hold::Accepted | Hold::Verified | Hold::Stuck))
+                .map(|held| held.key.to_string())
+                .collect()
+        })
+        .unwrap_or_default();
+    check(
+        held == steps.iter().cloned().collect(),
+        format!(
+            "still contained: {}",
+            if held.is_empty() {
+                "nothing".to_owned()
+            } else {
+                held.into_iter().collect::<Vec<_>>().join(", ")
+            }
+        ),
+    )
+}
+
+fn written_to(expected: &Expect, played: &Played) -> Result<(), String> {
+    match expected {
+        Expect::Mail { step, to } => {
+            let written: BTreeSet<&String> =
+                played.mails.iter().filter(|(from, _)| from == step).flat_map(|(_, to)| to).collect();
+            let missing: Vec<&str> =
+                to.iter().filter(|address| !written.contains(address)).map(String::as_str).collect();
+            check(missing.is_empty(), format!("`{step}` did not write to {}", missing.join(", ")))
+        }
+        Expect::NeverTold(address) => {
+            let told: Vec<&str> = played
+                .mails
+                .iter()
+                .filter(|(_, to)| to.contains(address))
+                .map(|(step, _)| step.as_str())
+                .collect();
+            check(told.is_empty(), format!("{address} was written to by {}", told.join(", ")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn step_of<'a>(played: &'a Played, step: &str) -> Option<&'a crate::domain::run::StepState> {
+    let key: StepKey = step.parse().ok()?;
+    played.state.as_ref()?.steps.get(&key)
+}
+
+fn report(played: &Played, template: &str, contains: &[String], lacks: &[String]) -> Result<(), String> {
+    let Some(texts) = played.reports.get(template) else {
+        return Err(format!("no report `{template}` was written"));
+    };
+    for text in texts {
+        if let Some(missing) = contains.iter().find(|wanted| !text.contains(wanted.as_str())) {
+            return Err(format!("the report `{template}` does not say “{missing}”"));
+        }
+        if let Some(present) = lacks.iter().find(|unwanted| text.contains(unwanted.as_str())) {
+            return Err(format!("the report `{template}` says “{present}”"));
+        }
+    }
+    Ok(())
+}
+
+/// Maps hold at least these keys; anything else is equal.
+fn contains(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Object(found), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, value)| found.get(key).is_some_and(|found| contains(found, value)))
+        }
+        _ => found == wanted,
+    }
+}
+
+/// What the cases of one playbook reached.
+#[derive(Default)]
+pub struct Reached {
+    steps: BTreeMap<String, BTreeSet<&'static str>>,
+    choices: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Reached {
+    /// Adds what a played case reached.
+    pub fn add(&mut self, played: &Played) {
+        let Some(state) = &played.state else { return };
+        for (key, step) in &state.steps {
+            if let Stage::Ended(end) = step.stage {
+                self.steps.entry(key.id.to_string()).or_default().insert(end.name());
+            }
+        }
+        for entry in &played.entries {
+            let (question, choice) = match &entry.event {
+                Event::QuestionAnswered { question, choice, .. } => (question, choice.clone()),
+                Event::QuestionSilent { question, .. } => (question, "(silence)".to_owned()),
+                _ => continue,
+            };
+            if let Some(asked) = state.questions.get(question) {
+                self.choices.entry(asked.key.id.to_string()).or_default().insert(choice);
+            }
+        }
+    }
+
+    /// What no case reached, in words.
+    pub fn missing(&self, playbook: &Playbook) -> Vec<String> {
+        let mut missing = Vec::new();
+        for step in &playbook.steps {
+            let ends = self.steps.get(&*step.id).cloned().unwrap_or_default();
+            if !ends.iter().any(|end| matches!(*end, "succeeded" | "undone")) {
+                missing.push(format!("`{}` never succeeds", step.id));
+            }
+            if step.when.is_some() && !ends.contains("skipped") {
+                missing.push(format!("`{}` is never skipped", step.id));
+            }
+            let Body::Perform(action) = &step.body else {
+                continue;
+            };
+            let Some(question) = &action.question else {
+                continue;
+            };
+            let given = self.choices.get(&*step.id).cloned().unwrap_or_default();
+            let wanted =
+                question.choices.iter().map(|(value, _)| value.clone()).chain(["(silence)".to_owned()]);
+            missing.extend(
+                wanted
+                    .filter(|choice| !given.contains(choice))
+                    .map(|choice| format!("`{}` is never answered {choice}", step.id)),
+            );
+        }
+        missing
+    }
+}

@@ -1,0 +1,112 @@
+//! What a step is called, when it runs and which kind it is.
+
+use crate::authored::expressions::expression;
+use crate::domain::expr::Expr;
+use crate::domain::playbook::Body;
+use crate::step::kind::{Check, KINDS, Named, StepKind};
+use crate::yaml::diagnostic::{Diagnostic, did_you_mean};
+use crate::yaml::map::MapReader;
+use crate::yaml::shape::Field;
+
+/// A step's id: expressions name it, so it is a plain word.
+pub(super) fn read_id(field: Field<'_>) -> Option<String> {
+    let id = field.non_empty()?;
+    let plain = id.starts_with(|c: char| c.is_ascii_lowercase())
+        && id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if !plain || id.len() > 64 {
+        field.mistake(
+            "bad-id",
+            format!("`{id}` is no id for a step"),
+            format!(
+                "use small letters, digits and _, such as `{}`: expressions name it",
+                id.to_lowercase().replace(['-', ' '], "_")
+            ),
+        );
+        return None;
+    }
+    Some(id.to_owned())
+}
+
+/// `when` or `for_each`: an expression, its names noted.
+pub(super) fn read_condition(map: &MapReader<'_>, key: &'static str, check: &mut Check<'_>) -> Option<Expr> {
+    let field = map.optional(key)?;
+    if field.node().as_str().is_none() {
+        let (help, wanted) = match key {
+            "for_each" => ("write a list as ${ [\"a\", \"b\"] }", "a list"),
+            _ => ("write ${ true }, or better a condition", "a condition"),
+        };
+        let message = format!("`{key}` takes {wanted} as an expression, found {}", field.node().kind_name());
+        field.mistake("not-an-expression", message, help);
+        return None;
+    }
+    let expr = expression(field, check.source)?;
+    if key == "when" && expr.source().trim() == "false" {
+        field.mistake("never-runs", "this step never runs", "take the step out, or mend its condition");
+    }
+    check.named.push(Named { node: field.node().clone(), references: expr.references().clone() });
+    Some(expr)
+}
+
+/// The one kind of a step, and what it does.
+pub(super) fn read_kind<'a>(
+    field: Field<'a>,
+    map: &MapReader<'a>,
+    check: &mut Check<'_>,
+) -> Option<(&'static dyn StepKind, Option<Body>)> {
+    let entries = field.node().as_map().unwrap_or_default();
+    let given: Vec<&'static dyn StepKind> =
+        KINDS.iter().copied().filter(|kind| entries.iter().any(|(key, _)| key.name == kind.name())).collect();
+    if let Some(later) = map.optional("playbook") {
+        later.mistake(
+            "not-yet",
+            "this version does not run other playbooks from a step yet",
+            "take the step out, or copy its steps here",
+        );
+        map.also_known(&["with"]);
+        return None;
+    }
+    match given.as_slice() {
+        [] => {
+            let names: Vec<&str> = KINDS.iter().map(|kind| kind.name()).collect();
+            let unknown = entries.iter().find_map(|(key, _)| {
+                did_you_mean(&key.name, &names)
+                    .filter(|_| !COMMON.contains(&key.name.as_str()))
+                    .map(|meant| (key, meant))
+            });
+            // What its other keys mean depends on the kind, so they are left for later.
+            entries.iter().for_each(|(key, _)| map.also_known(&[&key.name]));
+            let (place, help) = match unknown {
+                Some((key, meant)) => (key.place, format!("did you mean `{meant}`?")),
+                None => (field.place(), format!("add one of: {}", names.join(", "))),
+            };
+            let reader = field.reader();
+            reader.report(
+                Diagnostic::error("no-kind", reader.file(), place, "this step does not say what it does")
+                    .label("no kind of step")
+                    .help(help),
+            );
+            None
+        }
+        [kind] => {
+            let value = map.optional(kind.name())?;
+            Some((*kind, kind.check(value, map, check)))
+        }
+        several => {
+            let names: Vec<&str> = several.iter().map(|kind| kind.name()).collect();
+            field.mistake(
+                "two-kinds",
+                format!("this step does several things at once: {}", names.join(", ")),
+                "make a step of each",
+            );
+            map.also_known(&["with", "for"]);
+            several.iter().for_each(|kind| map.also_known(&[kind.name()]));
+            None
+        }
+    }
+}
+
+/// Keys that any step may hold: none of them is a misspelt kind.
+const COMMON: &[&str] = &[
+    "id", "when", "needs", "for_each", "at_once", "repeat", "retry", "timeout", "within", "on_error",
+    "approval", "label", "note", "with", "for",
+];

@@ -1,0 +1,375 @@
+//! Mail to people: questions, approvals, notices, reports.
+
+use serde_json::{Map, Value, json};
+
+use crate::connector::hub::OperationCall;
+use crate::domain::id::{QuestionId, ReportId};
+use crate::domain::outcome::{Evidence, Failure, FailureClass, Outcome};
+use crate::domain::playbook::{Body, IfSilent, Posture};
+use crate::domain::run::Approval;
+use crate::domain::time::duration_text;
+use crate::domain::value::digest;
+use crate::guard::people::entries_of;
+use crate::report::render::{Format, render};
+use crate::step::world::{Call, Done, World};
+
+/// The longest subject line, in characters: RFC 5322 §2.1.1 allows 998 in a
+/// line, and no inbox shows more than this.
+const SUBJECT_CHARS_MAX: usize = 200;
+
+/// A mail to one or several people.
+struct Mail<'a> {
+    to: Vec<String>,
+    subject: &'a str,
+    text: String,
+    html: Option<String>,
+    /// Names the mail among all of its step: two that shared a Message-ID would
+    /// be one mail to many mail systems, and the second would never be seen.
+    part: String,
+}
+
+/// What a step gives, and the exchange that proves it.
+type Written = (Value, Option<Evidence>);
+
+fn permanent(code: &str, message: impl Into<String>) -> Failure {
+    Failure::new(FailureClass::Permanent, code, message)
+}
+
+fn finished(result: Result<Written, Failure>) -> Done {
+    match result {
+        Ok((output, evidence)) => Outcome::Succeeded { output, evidence }.into(),
+        Err(failure) => Outcome::from(failure).into(),
+    }
+}
+
+/// Sends a question: a personal link to each recipient.
+pub async fn ask(call: &Call<'_>, world: &World) -> Done {
+    finished(send_question(call, world).await)
+}
+
+async fn send_question(call: &Call<'_>, world: &World) -> Result<Written, Failure> {
+    let input = &call.perform.input;
+    let people = recipients(call, world, input.get("who"))?;
+    let context = context(call, input);
+    let text = rendered(call, world, input, &context)?;
+    let Body::Perform(action) = &call.step.body else {
+        return Err(permanent("kind-wrong", "this step asks nothing"));
+    };
+    let Some(question) = &action.question else {
+        return Err(permanent("kind-wrong", "this step asks nothing"));
+    };
+    let id = QuestionId::derived(call.run().ulid(), &call.perform.key.to_string());
+    let until = (world.now)().after(question.within).to_minute();
+    let silent = question
+        .choices
+        .iter()
+        .find(|(value, _)| *value == question.if_silent)
+        .map_or("", |(_, label)| label);
+    let mut evidence = None;
+    for (index, person) in people.iter().enumerate() {
+        let recipient =
+            u8::try_from(index).map_err(|_| permanent("too-many", "a question goes to at most 50 people"))?;
+        let link = format!("{}/q/{}", world.public_url, world.links.token(id, recipient));
+        let around =
+            json!({ "text": text, "link": link, "until": until, "if_silent": silent, "person": person });
+        let mail = Mail {
+            to: vec![person.clone()],
+            subject: "A question from the security team",
+            text: page(world, "messages/question.txt", &around)?,
+            html: Some(html(world, "messages/question.html", &around)?),
+            part: format!("question/{person}"),
+        };
+        evidence = send(call, world, &mail)
+            .await
+            .map_err(|failure| after_some(failure, person, &people[..index], people.len()))?;
+    }
+    Ok((json!({ "asked": people, "text": text }), evidence))
+}
+
+/// Sends a notice.
+pub async fn notify(call: &Call<'_>, world: &World) -> Done {
+    finished(send_notice(call, world).await)
+}
+
+async fn send_notice(call: &Call<'_>, world: &World) -> Result<Written, Failure> {
+    let input = &call.perform.input;
+    let people = recipients(call, world, input.get("to"))?;
+    let text = rendered(call, world, input, &context(call, input))?;
+    let subject = input.get("subject").and_then(Value::as_str).unwrap_or("A notice from the security team");
+    let mail = Mail { to: people.clone(), subject, text, html: None, part: "notice".to_owned() };
+    let evidence = send(call, world, &mail).await?;
+    Ok((json!({ "sent_to": people }), evidence))
+}
+
+/// Writes summaries from the journal alone, keeps them, and sends them.
+pub async fn report(call: &Call<'_>, world: &World) -> Done {
+    finished(write_report(call, world).await)
+}
+
+async fn write_report(call: &Call<'_>, world: &World) -> Result<Written, Failure> {
+    let input = &call.perform.input;
+    let text = |name: &str| input.get(name).and_then(Value::as_str).unwrap_or_default();
+    let template = text("template");
+    let own = |message: String| Failure::new(FailureClass::Transient, "report-unwritten", message);
+    let dossier = world.records.dossier(call.run()).await.map_err(own)?;
+    let mut written = Vec::new();
+    let mut bodies = Map::new();
+    for name in entries_of(input.get("formats").unwrap_or(&Value::Null)) {
+        let format = Format::named(&name).ok_or_else(|| {
+            permanent("format-unknown", format!("`{name}` is no format; write html or markdown"))
+        })?;
+        let body = render(&world.templates, template, &dossier, text("audience"), format, (world.now)())
+            .map_err(|error| permanent("report-unwritten", error.to_string()))?;
+        let id = ReportId::derived(call.run().ulid(), &format!("{}/{template}/{name}", call.perform.key));
+        let file = file_name(call, template, id, format);
+        let kept = world.records.keep_report(file, body.clone().into_bytes()).await.map_err(own)?;
+        written.push(json!({ "id": id, "template": template, "format": name, "file": kept, "sha256": digest(body.as_bytes()) }));
+        bodies.insert(name, Value::from(body));
+    }
+    let mut output = json!({ "reports": written, "sent_to": [] });
+    let mut evidence = None;
+    if let Some(to) = input.get("to").filter(|to| !to.is_null()) {
+        let people = recipients(call, world, Some(to))?;
+        let around = json!({ "incident": call.incident(), "template": template });
+        let body = |name: &str| bodies.get(name).and_then(Value::as_str).map(str::to_owned);
+        let plain = match body("markdown") {
+            Some(markdown) => markdown,
+            None => page(world, "messages/summary.txt", &around)?,
+        };
+        let subject = format!("Summary for {}", call.incident());
+        let mail = Mail {
+            to: people.clone(),
+            subject: &subject,
+            text: plain,
+            html: body("html"),
+            part: "report".to_owned(),
+        };
+        evidence = send(call, world, &mail).await?;
+        output["sent_to"] = json!(people);
+    }
+    Ok((output, evidence))
+}
+
+/// The file of one report: the incident and template for people, the end of
+/// the report's id so that no other report of the incident is written over it.
+fn file_name(call: &Call<'_>, template: &str, id: ReportId, format: Format) -> String {
+    let plain: String =
+        template.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).collect();
+    let id = id.ulid().to_string();
+    format!("{}-{plain}-{}.{}", call.incident(), &id[id.len() - 8..], format.extension())
+}
+
+/// Tells the approvers that they are asked.
+pub async fn announce(call: &Call<'_>, world: &World) -> Done {
+    finished(send_announcement(call, world).await)
+}
+
+async fn send_announcement(call: &Call<'_>, world: &World) -> Result<Written, Failure> {
+    let Some((id, asked)) = call.approval else {
+        return Err(permanent("no-approval", "this step asked for no approval"));
+    };
+    let people = approvers(call, world, &asked.by)?;
+    let operation = match &call.step.body {
+        Body::Perform(action) => action.operation.as_str(),
+        _ => "several steps",
+    };
+    let captured = call.perform.captured.as_ref();
+    let around = json!({
+        "approval": id,
+        "title": call.step.title(),
+        "operation": operation,
+        "target": captured.and_then(|state| state.get("target")),
+        "alert": call.alert.map(|alert| alert.title.clone()),
+        "note": call.step.note,
+        "each": asked.by,
+        "until": asked.until.to_minute(),
+        "if_silent": silence(asked),
+        "undo": way_back(call),
+        "binds": asked.binds,
+        "link": format!("{}/approvals/{id}", world.public_url),
+        "command": format!("quell approve {id}"),
+    });
+    let subject = format!("Approval needed: {id}");
+    let mail = Mail {
+        to: people.clone(),
+        subject: &subject,
+        text: page(world, "messages/approval.txt", &around)?,
+        html: Some(html(world, "messages/approval.html", &around)?),
+        // Asked once more after silence, it must arrive once more.
+        part: if asked.escalated { "approval/again" } else { "approval" }.to_owned(),
+    };
+    let evidence = send(call, world, &mail).await?;
+    Ok((json!({ "sent_to": people }), evidence))
+}
+
+/// Everybody who may approve, but never the person it is about: an approver
+/// can be the subject, and must not learn of it by this mail.
+fn approvers(call: &Call<'_>, world: &World, by: &[String]) -> Result<Vec<String>, Failure> {
+    let mut people = world
+        .people
+        .resolve(by)
+        .map_err(|why| permanent("nobody-to-ask", format!("the approvers cannot be told: {why}")))?;
+    let subject = subject(call);
+    people.retain(|address| Some(address) != subject.as_ref());
+    if people.is_empty() {
+        return Err(permanent(
+            "nobody-to-ask",
+            "the only approver is whom this is about; nothing was sent. Name another approver at the step, or add people to its group",
+        ));
+    }
+    Ok(people)
+}
+
+/// What silence means, in words.
+fn silence(asked: &Approval) -> &'static str {
+    match (asked.if_silent, asked.escalated) {
+        (IfSilent::Escalate, false) => "it is asked once more; then silence means no, and nothing is done",
+        _ => "silence means no: nothing is done",
+    }
+}
+
+/// How it is undone, in words; none for what contains nothing.
+fn way_back(call: &Call<'_>) -> Option<String> {
+    let Body::Perform(action) = &call.step.body else {
+        return None;
+    };
+    let spec = action.containment.as_ref()?;
+    let by_itself = spec
+        .hold
+        .map(|hold| format!("It is lifted after {} by itself. ", duration_text(hold)))
+        .unwrap_or_default();
+    Some(if spec.undo {
+        format!("{by_itself}To lift it: quell undo {}", call.run())
+    } else {
+        "It cannot be undone.".to_owned()
+    })
+}
+
+/// The address of the person it is about, in lower case.
+fn subject(call: &Call<'_>) -> Option<String> {
+    call.alert.and_then(|alert| alert.user.email.as_deref()).map(|address| address.trim().to_lowercase())
+}
+
+/// The people that an entry comes to. In covert posture never the subject.
+fn recipients(call: &Call<'_>, world: &World, who: Option<&Value>) -> Result<Vec<String>, Failure> {
+    let entries = entries_of(who.unwrap_or(&Value::Null));
+    let people = world.people.resolve(&entries).map_err(|why| {
+        permanent("nobody-to-ask", format!("the recipients cannot be told: {why}; nothing was sent"))
+    })?;
+    let subject = subject(call);
+    let covert = call.plan.playbook.posture == Posture::Covert;
+    if let Some(subject) = subject.filter(|subject| covert && people.contains(subject)) {
+        return Err(permanent(
+            "asks-subject",
+            format!("{subject} is whom this is about, and the posture is covert; nothing was sent"),
+        ));
+    }
+    Ok(people)
+}
+
+/// What an author's template may show: the input and the alert, as data.
+fn context(call: &Call<'_>, input: &Value) -> Value {
+    json!({
+        "with": input.get("with"),
+        "alert": call.alert.map(|alert| json!({
+            "title": alert.title, "severity": alert.severity, "event_time": alert.event_time.map(|at| at.to_minute()),
+            "user": alert.user, "host": alert.host, "objects": alert.objects, "dest": alert.dest,
+        })),
+        "incident": call.incident(),
+        "run": call.run(),
+    })
+}
+
+/// An author's text: a template that the plan froze, or written in the step.
+fn rendered(call: &Call<'_>, world: &World, input: &Value, context: &Value) -> Result<String, Failure> {
+    let named = input.get("template").and_then(Value::as_str);
+    let text =
+        match named {
+            Some(name) => call.plan.texts.get(name).ok_or_else(|| {
+                permanent("template-unknown", format!("the plan holds no template `{name}`"))
+            })?,
+            None => input.get("text").and_then(Value::as_str).unwrap_or_default(),
+        };
+    world.templates.text(text, context).map_err(|error| {
+        permanent(
+            "template-wrong",
+            format!("the text of `{}` cannot be written: {error}; nothing was sent", call.perform.key),
+        )
+    })
+}
+
+fn page(world: &World, name: &str, context: &Value) -> Result<String, Failure> {
+    world.templates.plain(name, context).map_err(|error| permanent("template-wrong", error.to_string()))
+}
+
+fn html(world: &World, name: &str, context: &Value) -> Result<String, Failure> {
+    world.templates.html(name, context).map_err(|error| permanent("template-wrong", error.to_string()))
+}
+
+/// Hands one mail to the mail connector. Its Message-ID comes from the step's
+/// idempotency key, so that a person can tell whether it came.
+async fn send(call: &Call<'_>, world: &World, mail: &Mail<'_>) -> Result<Option<Evidence>, Failure> {
+    let Some(connector) = &world.mail else {
+        return Err(permanent(
+            "no-mail",
+            "no mail connector is set, so nothing was sent; name one under `mail: { connector: … }` in the settings",
+        ));
+    };
+    let Some(spec) = world.hub.spec(connector) else {
+        return Err(permanent(
+            "connector-unknown",
+            format!(
+                "the mail connector `{connector}` is not configured; add it under `connectors:` in the settings"
+            ),
+        ));
+    };
+    let key = format!("{}/{}", call.perform.idempotency_key, mail.part);
+    let input = json!({
+        "to": mail.to, "subject": one_line(mail.subject), "text": mail.text, "html": mail.html, "from": world.mail_from,
+        "message_id": message_id(&key, &world.mail_from),
+    });
+    let operation = OperationCall {
+        connector,
+        spec: &spec,
+        operation: "send",
+        input: &input,
+        captured: None,
+        idempotency_key: &key,
+        timeout: call.perform.timeout,
+    };
+    match world.hub.perform(&operation).await.outcome {
+        Outcome::Succeeded { evidence, .. } => Ok(evidence),
+        Outcome::Failed { failure, .. } => Err(failure),
+    }
+}
+
+/// A Message-ID under the sender's own domain, as mail filters expect (RFC 5322 §3.6.4).
+fn message_id(key: &str, from: &str) -> String {
+    let domain = from.trim_end_matches('>').rsplit('@').next().unwrap_or_default();
+    let fits =
+        !domain.is_empty() && domain.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'));
+    format!("<{}@{}>", &digest(key.as_bytes()).to_string()[..40], if fits { domain } else { "quell.invalid" })
+}
+
+/// A subject may hold words from an alert: a line break there must not keep
+/// the mail from being sent.
+fn one_line(text: &str) -> String {
+    let plain: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SUBJECT_CHARS_MAX).collect();
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A failure after some mails have left is no clean failure: trying it all
+/// again would send those twice.
+fn after_some(failure: Failure, person: &str, sent: &[String], total: usize) -> Failure {
+    if sent.is_empty() {
+        return failure;
+    }
+    let message = format!(
+        "{} of {total} people were written to ({}); then, for {person}: {}",
+        sent.len(),
+        sent.join(", "),
+        failure.message
+    );
+    Failure { class: FailureClass::Unknown, code: failure.code, message, retry_after: None }
+}

@@ -1,0 +1,31 @@
+//! What a step can be: one file for each kind, and one visible list.
+//!
+//! ```text
+//!   kind.rs        what a kind is, and the list of all
+//!   world.rs       what a kind may touch while it runs
+//!   using.rs       `connector.operation` and its `with:`, checked
+//!   operations.rs  connector operations: read, call, contain and lift
+//!   messages.rs    mail to people: questions, approvals, notices, reports
+//!   link.rs        personal links to questions
+//! ```
+//! The kinds: `enrich call contain undo ask notify report incident set wait
+//! steps finish`.
+
+pub mod ask;
+pub mod call;
+pub mod contain;
+pub mod enrich;
+pub mod finish;
+pub mod incident;
+pub mod kind;
+pub mod link;
+pub mod messages;
+pub mod notify;
+pub mod operations;
+pub mod report;
+pub mod set;
+pub mod steps;
+pub mod undo;
+pub mod using;
+pub mod wait;
+pub mod world;

@@ -1,0 +1,205 @@
+//! Connector operations: read, call, contain and lift.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::connector::hub::{OperationAnswer, OperationCall};
+use crate::connector::spec::ConnectorSpec;
+use crate::domain::command::Phase;
+use crate::domain::outcome::{Failure, FailureClass, Outcome};
+use crate::domain::playbook::Body;
+use crate::domain::value::Value;
+use crate::guard::verdict::{Counts, Refused, Target};
+use crate::step::world::{Call, Done, World};
+
+/// One operation of a connector, as the plan froze it (`enrich`, `call`).
+pub async fn operation(call: &Call<'_>, world: &World) -> Done {
+    match prepared(call, world) {
+        Ok((connector, operation, spec)) => {
+            done(world.hub.perform(&operation_call(call, connector, operation, &spec)).await)
+        }
+        Err(failure) => Outcome::from(failure).into(),
+    }
+}
+
+/// Steps that only compute are carried out by the core; nothing ever asks for this.
+pub async fn computed(call: &Call<'_>, _world: &World) -> Done {
+    Outcome::from(permanent("kind-wrong", format!("`{}` performs nothing", call.perform.key))).into()
+}
+
+/// One part of a containment, or of the way back.
+pub async fn contain(call: &Call<'_>, world: &World) -> Done {
+    let (connector, operation, spec) = match prepared(call, world) {
+        Ok(prepared) => prepared,
+        Err(failure) => return Outcome::from(failure).into(),
+    };
+    let operation_call = operation_call(call, connector, operation, &spec);
+    let hub = &world.hub;
+    let answer = match call.perform.phase {
+        Phase::Capture => {
+            let answer = hub.capture(&operation_call).await;
+            guarded(call, world, answer)
+        }
+        Phase::Act => match &call.perform.captured {
+            Some(captured) => act(call, world, captured, &operation_call).await,
+            None => {
+                return Outcome::from(permanent(
+                    "not-captured",
+                    "the target was not looked at before; nobody was touched",
+                ))
+                .into();
+            }
+        },
+        Phase::Verify => hub.verify(&operation_call).await,
+        Phase::UndoCheck => hub.undo_check(&operation_call).await,
+        Phase::Undo => hub.undo(&operation_call).await,
+        Phase::UndoVerify => hub.undo_verify(&operation_call).await,
+        Phase::Announce => {
+            return Outcome::from(permanent("phase-wrong", "announcing is not done by a connector")).into();
+        }
+    };
+    done(answer)
+}
+
+/// Asks the guardrails once more, and touches the target. From here on it
+/// counts, unless it surely was not touched.
+async fn act(
+    call: &Call<'_>,
+    world: &World,
+    captured: &Value,
+    operation_call: &OperationCall<'_>,
+) -> OperationAnswer {
+    let target = Found::of(call, captured);
+    let (run, now) = (call.run(), (world.now)());
+    let admitted = world.under_way.admit(
+        run,
+        &target.label,
+        now,
+        || world.records.contained(run, now),
+        |counts| target.verdict(world, counts),
+    );
+    let again = match admitted {
+        Ok(again) => again,
+        Err(refused) => {
+            return OperationAnswer {
+                outcome: permanent(refused.code, refused.message).into(),
+                body: Vec::new(),
+            };
+        }
+    };
+    let answer = world.hub.perform(operation_call).await;
+    let untouched =
+        matches!(&answer.outcome, Outcome::Failed { failure, .. } if failure.class != FailureClass::Unknown);
+    // An earlier attempt may have touched it unheard; then it goes on counting.
+    if untouched && !again {
+        world.under_way.forget(run, &target.label);
+    }
+    answer
+}
+
+fn permanent(code: &str, message: impl Into<String>) -> Failure {
+    Failure::new(FailureClass::Permanent, code, message)
+}
+
+fn operation_call<'a>(
+    call: &Call<'a>,
+    connector: &'a str,
+    operation: &'a str,
+    spec: &'a ConnectorSpec,
+) -> OperationCall<'a> {
+    OperationCall {
+        connector,
+        spec,
+        operation,
+        input: &call.perform.input,
+        captured: call.perform.captured.as_ref(),
+        idempotency_key: &call.perform.idempotency_key,
+        timeout: call.perform.timeout,
+    }
+}
+
+/// The connector, the operation and the declaration that the plan froze.
+fn prepared<'a>(call: &Call<'a>, world: &World) -> Result<(&'a str, &'a str, Arc<ConnectorSpec>), Failure> {
+    let Body::Perform(action) = &call.step.body else {
+        return Err(permanent("kind-wrong", "this step performs nothing"));
+    };
+    let (connector, operation) = action.operation.split_once('.').ok_or_else(|| {
+        permanent("operation-unknown", format!("`{}` names no operation", action.operation))
+    })?;
+    let frozen = call.plan.connectors.get(connector).and_then(Value::as_str);
+    let text = frozen.ok_or_else(|| {
+        permanent("connector-unknown", format!("the plan holds no connector `{connector}`"))
+    })?;
+    Ok((connector, operation, world.hub.frozen(text)?))
+}
+
+fn done(answer: OperationAnswer) -> Done {
+    let evidence = match &answer.outcome {
+        Outcome::Succeeded { evidence, .. } | Outcome::Failed { evidence, .. } => evidence.as_ref(),
+    };
+    let blobs = match evidence {
+        Some(evidence) if !answer.body.is_empty() => vec![(evidence.sha256, answer.body)],
+        _ => Vec::new(),
+    };
+    Done { outcome: answer.outcome, blobs }
+}
+
+/// A captured target that may not be contained is refused before anybody is asked.
+fn guarded(call: &Call<'_>, world: &World, answer: OperationAnswer) -> OperationAnswer {
+    let refused = match &answer.outcome {
+        Outcome::Succeeded { output, .. } if output.get("already") != Some(&json!(true)) => {
+            let target = Found::of(call, output);
+            let (run, now) = (call.run(), (world.now)());
+            world
+                .under_way
+                .ask(
+                    run,
+                    &target.label,
+                    now,
+                    || world.records.contained(run, now),
+                    |counts| target.verdict(world, counts),
+                )
+                .err()
+        }
+        _ => None,
+    };
+    let refused = refused.map(|refused| permanent(refused.code, refused.message));
+    match (refused, answer.outcome) {
+        (Some(failure), Outcome::Succeeded { evidence, .. }) => {
+            OperationAnswer { outcome: Outcome::Failed { failure, evidence }, body: answer.body }
+        }
+        (_, outcome) => OperationAnswer { outcome, body: answer.body },
+    }
+}
+
+/// A captured target, as the guardrails look at it.
+struct Found<'a> {
+    id: String,
+    label: String,
+    input: &'a Value,
+    attributes: &'a Value,
+}
+
+impl<'a> Found<'a> {
+    fn of(call: &Call<'a>, captured: &'a Value) -> Self {
+        let id = match captured.get("id") {
+            Some(Value::String(id)) => id.clone(),
+            None | Some(Value::Null) => String::new(),
+            Some(other) => other.to_string(),
+        };
+        // Without a label the journal says `the target`; the id tells them apart.
+        let label = captured.get("target").and_then(Value::as_str).map_or_else(|| id.clone(), str::to_owned);
+        Self {
+            id,
+            label,
+            input: &call.perform.input,
+            attributes: captured.get("attributes").unwrap_or(&Value::Null),
+        }
+    }
+
+    fn verdict(&self, world: &World, counts: Counts) -> Result<(), Refused> {
+        let target = Target { id: &self.id, input: self.input, attributes: self.attributes };
+        world.guard.verdict(&target, counts, &world.people)
+    }
+}

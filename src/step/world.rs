@@ -1,0 +1,102 @@
+//! What a step kind may touch while it runs.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::connector::hub::Hub;
+use crate::domain::alert::Alert;
+use crate::domain::command::Perform;
+use crate::domain::event::RunStarted;
+use crate::domain::id::{ApprovalId, IncidentId, RunId};
+use crate::domain::outcome::Outcome;
+use crate::domain::plan::Plan;
+use crate::domain::playbook::Step;
+use crate::domain::run::Approval;
+use crate::domain::time::Timestamp;
+use crate::domain::value::Digest;
+use crate::guard::people::People;
+use crate::guard::under_way::{Contained, UnderWay};
+use crate::guard::verdict::Guard;
+use crate::projection::dossier::Dossier;
+use crate::report::templates::Templates;
+use crate::step::link::LinkKey;
+
+/// The house as a step sees it.
+pub struct World {
+    /// Connectors by name.
+    pub hub: Hub,
+    /// Groups and their addresses.
+    pub people: People,
+    /// Texts and report templates.
+    pub templates: Templates,
+    /// What may be contained.
+    pub guard: Guard,
+    /// Acts that the journal does not show yet.
+    pub under_way: UnderWay,
+    /// Name of the connector that sends mail; none = messages fail with words.
+    pub mail: Option<String>,
+    /// Whom messages come from.
+    pub mail_from: String,
+    /// Where people reach this server, without a slash at the end.
+    pub public_url: String,
+    /// Signs the links of questions.
+    pub links: LinkKey,
+    /// What the journal says, and where reports are kept.
+    pub records: Arc<dyn Records>,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+}
+
+/// What the journal says, and where reports are kept.
+pub trait Records: Send + Sync {
+    /// Everything about one run, for its reports.
+    fn dossier(&self, run: RunId) -> BoxFuture<'_, Result<Dossier, String>>;
+    /// Keeps a written report under a file name of ours; gives where it is.
+    fn keep_report(&self, name: String, bytes: Vec<u8>) -> BoxFuture<'_, Result<String, String>>;
+    /// The targets contained by now, for the caps: those that something was
+    /// done to, by their label in lower case.
+    fn contained(&self, run: RunId, now: Timestamp) -> Contained;
+}
+
+/// One attempt, with what it belongs to.
+pub struct Call<'a> {
+    /// How the run began.
+    pub started: &'a RunStarted,
+    /// The run's plan.
+    pub plan: &'a Plan,
+    /// The alert it runs on.
+    pub alert: Option<&'a Alert>,
+    /// The playbook's step.
+    pub step: &'a Step,
+    /// The attempt.
+    pub perform: &'a Perform,
+    /// The approval that is announced, when the phase is `Announce`.
+    pub approval: Option<(ApprovalId, &'a Approval)>,
+}
+
+impl Call<'_> {
+    /// The run.
+    pub fn run(&self) -> RunId {
+        self.started.run
+    }
+
+    /// The investigation.
+    pub fn incident(&self) -> IncidentId {
+        self.started.incident
+    }
+}
+
+/// What came of an attempt, with the raw answers to keep as evidence.
+pub struct Done {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Raw bytes by digest, named in the outcome's evidence.
+    pub blobs: Vec<(Digest, Vec<u8>)>,
+}
+
+impl From<Outcome> for Done {
+    fn from(outcome: Outcome) -> Self {
+        Done { outcome, blobs: Vec::new() }
+    }
+}
