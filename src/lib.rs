@@ -4,7 +4,9 @@
 //! suspended, verified and lifted again, and summaries are written. Every step
 //! is a fact in an embedded journal before the world is touched.
 
+pub mod app;
 pub mod authored;
+pub mod cli;
 pub mod connector;
 pub mod domain;
 pub mod guard;
@@ -13,7 +15,10 @@ pub mod lab;
 pub mod playbook;
 pub mod projection;
 pub mod report;
+pub mod scheduler;
+pub mod service;
 pub mod settings;
 pub mod step;
 pub mod store;
+pub mod web;
 pub mod yaml;

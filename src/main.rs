@@ -1,3 +1,5 @@
 //! argv to exit code; everything else lives in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    quell::cli::start::main().into()
+}

@@ -1,0 +1,106 @@
+//! What steps ask of the journal, and where reports are kept.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use parking_lot::RwLock;
+
+use crate::domain::event::Event;
+use crate::domain::id::{RunId, StreamId};
+use crate::domain::time::Timestamp;
+use crate::guard::under_way::{Contained, DAY, TEN_MINUTES};
+use crate::projection::dossier::{Dossier, Sources};
+use crate::projection::views::Views;
+use crate::scheduler::plans::{Plans, stored_alert};
+use crate::step::world::Records;
+use crate::store::journal::Journal;
+
+/// The journal and the reports directory.
+pub struct Archive {
+    journal: Arc<dyn Journal>,
+    views: Arc<RwLock<Views>>,
+    plans: Plans,
+    reports: PathBuf,
+}
+
+impl Archive {
+    /// Over a journal and its views; reports go to this directory.
+    pub fn new(journal: Arc<dyn Journal>, views: Arc<RwLock<Views>>, reports: PathBuf) -> Self {
+        Self { journal, views, plans: Plans::default(), reports }
+    }
+
+    /// Everything about one run.
+    async fn build(&self, run: RunId) -> Result<Dossier, String> {
+        let entries = self.journal.read(StreamId::Run(run), 0).await.map_err(|error| error.to_string())?;
+        let Some(Event::RunStarted(started)) = entries.first().map(|entry| &entry.event) else {
+            return Err(format!("there is no run {run}"));
+        };
+        let plan = self.plans.get(&*self.journal, started.plan).await.map_err(|error| error.to_string())?;
+        let incident = self
+            .journal
+            .read(StreamId::Incident(started.incident), 0)
+            .await
+            .map_err(|error| error.to_string())?;
+        let (mut alert_entries, mut alert) = (Vec::new(), None);
+        if let Some(reference) = &started.alert {
+            alert_entries = self
+                .journal
+                .read(StreamId::Alert(reference.id), 0)
+                .await
+                .map_err(|error| error.to_string())?;
+            alert = Some(
+                stored_alert(&*self.journal, reference.digest).await.map_err(|error| error.to_string())?,
+            );
+        }
+        let sources = Sources {
+            run: &entries,
+            incident: &incident,
+            alert_entries: &alert_entries,
+            plan: &plan,
+            alert: alert.as_deref(),
+        };
+        Ok(Dossier::build(sources))
+    }
+}
+
+impl Records for Archive {
+    fn dossier(&self, run: RunId) -> BoxFuture<'_, Result<Dossier, String>> {
+        self.build(run).boxed()
+    }
+
+    fn keep_report(&self, name: String, bytes: Vec<u8>) -> BoxFuture<'_, Result<String, String>> {
+        async move {
+            // Names are ours: an incident's id, a report's name, an ending.
+            let safe = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+                && !name.starts_with('.');
+            if !safe {
+                return Err(format!("`{}` is no name for a report", name.escape_debug()));
+            }
+            let path = self.reports.join(&name);
+            let fresh = self.reports.join(format!(".{name}.new"));
+            let failed =
+                |error: std::io::Error| format!("the report {} cannot be written: {error}", path.display());
+            tokio::fs::create_dir_all(&self.reports).await.map_err(failed)?;
+            tokio::fs::write(&fresh, bytes).await.map_err(failed)?;
+            tokio::fs::rename(&fresh, &path).await.map_err(failed)?;
+            Ok(path.display().to_string())
+        }
+        .boxed()
+    }
+
+    fn contained(&self, run: RunId, now: Timestamp) -> Contained {
+        let views = self.views.read();
+        let since = |span: Duration| {
+            let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+            views.containments.targets_since(Timestamp::from_millis(now.millis().saturating_sub(millis)))
+        };
+        Contained {
+            run: views.containments.targets_of(run),
+            ten_minutes: since(TEN_MINUTES),
+            day: since(DAY),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Opens the store and starts everything.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::Utc;
+use parking_lot::RwLock;
+use sha2::{Digest as _, Sha256};
+use tokio::task::JoinHandle;
+
+use crate::app::archive::Archive;
+use crate::app::keys::{kept, link_key};
+use crate::app::load::{Loaded, load};
+use crate::connector::hub::Hub;
+use crate::domain::time::Timestamp;
+use crate::guard::under_way::UnderWay;
+use crate::projection::views::Views;
+use crate::scheduler::run::Scheduler;
+use crate::service::house::Service;
+use crate::settings::Settings;
+use crate::step::link::LinkKey;
+use crate::step::world::World;
+use crate::store::error::StoreError;
+use crate::store::journal::Journal;
+use crate::store::sled::journal::{Options, SledJournal};
+use crate::web::access::{Role, Token};
+use crate::web::server::Web;
+use crate::yaml::diagnostic::Diagnostic;
+
+/// The file that holds the local operator's token.
+pub const TOKEN_FILE: &str = "token";
+
+/// The local operator, whose token lies in the data directory. In no group, so
+/// that it can approve nothing.
+pub const OPERATOR: &str = "operator@localhost";
+
+/// Where reports are kept in the data directory.
+pub const REPORTS_DIR: &str = "reports";
+
+/// Why the house could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Mistakes in what authors wrote.
+    #[error("{} mistake(s) found; nothing was started", .0.len())]
+    Mistakes(Vec<Diagnostic>),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The data directory.
+    #[error("the data directory {path} cannot be used: {error}")]
+    Data {
+        /// Which.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+/// A house that runs.
+pub struct House {
+    /// Every order and every question.
+    pub service: Arc<Service>,
+    /// What the web stands on.
+    pub web: Web,
+    keeper: JoinHandle<()>,
+}
+
+impl House {
+    /// Stops waking runs. What is in flight ends in its own time.
+    pub fn stop(&self) {
+        self.keeper.abort();
+    }
+}
+
+/// The time now.
+pub fn now() -> Timestamp {
+    Utc::now().into()
+}
+
+/// Opens the store of the data directory.
+///
+/// # Errors
+/// When it is damaged, locked, or the disk says no.
+pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Journal>, OpenError> {
+    let dir = settings.store_dir();
+    let opened = tokio::task::spawn_blocking(move || SledJournal::open(&dir, &Options::default())).await;
+    match opened {
+        Ok(journal) => Ok(Arc::new(journal?)),
+        Err(error) => Err(OpenError::Data {
+            path: settings.data.display().to_string(),
+            error: std::io::Error::other(error),
+        }),
+    }
+}
+
+/// Opens everything: reads what authors wrote, opens the store, takes up
+/// unfinished runs. `address` is where people reach this server.
+///
+/// # Errors
+/// Mistakes in files, or a store that cannot be opened.
+pub async fn open(settings: &Settings, address: SocketAddr) -> Result<House, OpenError> {
+    let loaded = load(settings).map_err(OpenError::Mistakes)?;
+    let data = &settings.data;
+    let unusable = |error: std::io::Error| OpenError::Data { path: data.display().to_string(), error };
+    std::fs::create_dir_all(data).map_err(unusable)?;
+    let links = LinkKey::new(link_key(data).map_err(unusable)?);
+    let tokens = tokens(settings, data).map_err(unusable)?;
+    let journal = open_store(settings).await?;
+    open_on(settings, loaded, journal, links, tokens, address).await
+}
+
+async fn open_on(
+    settings: &Settings,
+    loaded: Loaded,
+    journal: Arc<dyn Journal>,
+    links: LinkKey,
+    tokens: Vec<Token>,
+    address: SocketAddr,
+) -> Result<House, OpenError> {
+    let views = Arc::new(RwLock::new(Views::default()));
+    let seen = Service::views_of(&journal, &views).await?;
+    let records = Archive::new(Arc::clone(&journal), Arc::clone(&views), settings.data.join(REPORTS_DIR));
+    let world = Arc::new(World {
+        hub: Hub::new(loaded.instances, now),
+        people: loaded.people,
+        templates: loaded.templates,
+        guard: loaded.guard,
+        under_way: UnderWay::default(),
+        mail: settings.mail.clone(),
+        mail_from: settings.mail_from.clone(),
+        public_url: settings.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
+        links,
+        records: Arc::new(records),
+        now,
+    });
+    let scheduler = Scheduler::new(Arc::clone(&journal), Arc::clone(&world));
+    let service =
+        Service::new(Arc::clone(&scheduler), journal, world, (views, seen), loaded.library, loaded.sources);
+    let unfinished = service.unfinished();
+    scheduler.recover(unfinished).await;
+    let keeper = scheduler.keep_time();
+    let web = Web { service: Arc::clone(&service), tokens: Arc::new(tokens) };
+    Ok(House { service, web, keeper })
+}
+
+/// The tokens of the settings and the local operator's.
+fn tokens(settings: &Settings, data: &Path) -> std::io::Result<Vec<Token>> {
+    let own = kept(data, TOKEN_FILE)?;
+    let mut tokens = vec![Token {
+        who: OPERATOR.to_owned(),
+        sha256: Sha256::digest(own.as_bytes()).into(),
+        roles: vec![Role::Admin],
+    }];
+    for setting in &settings.tokens {
+        let mut sha256 = [0u8; 32];
+        if hex::decode_to_slice(&setting.sha256, &mut sha256).is_ok() {
+            let roles = setting.roles.iter().filter_map(|role| Role::named(role)).collect();
+            tokens.push(Token { who: setting.who.clone(), sha256, roles });
+        }
+    }
+    Ok(tokens)
+}

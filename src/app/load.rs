@@ -1,0 +1,205 @@
+//! Settings → everything that authors wrote, every mistake at once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::connector::instance::{Instance, read_instances};
+use crate::connector::shipped::SHIPPED as CONNECTORS;
+use crate::connector::spec::ConnectorSpec;
+use crate::guard::people::People;
+use crate::guard::settings::{read_guard, read_people};
+use crate::guard::verdict::Guard;
+use crate::intake::shipped::SHIPPED as SOURCES;
+use crate::intake::source::SourceSpec;
+use crate::playbook::library::{Library, SHIPPED as PLAYBOOKS, files_in};
+use crate::report::templates::{TEMPLATES, Templates};
+use crate::service::house::Source;
+use crate::settings::Settings;
+use crate::step::kind::Surroundings;
+use crate::yaml::diagnostic::Diagnostic;
+use crate::yaml::node::Place;
+
+use crate::app::sources::read_sources;
+
+/// Everything that authors wrote, read.
+pub struct Loaded {
+    /// Configured connectors.
+    pub instances: BTreeMap<String, Instance>,
+    /// What playbooks may name.
+    pub around: Surroundings,
+    /// Templates, ready to fill in.
+    pub templates: Templates,
+    /// Groups.
+    pub people: People,
+    /// Guardrails.
+    pub guard: Guard,
+    /// Configured sources.
+    pub sources: BTreeMap<String, Source>,
+    /// Playbooks that can be run.
+    pub library: Library,
+}
+
+/// Reads everything that the settings name.
+///
+/// # Errors
+/// Every mistake in every file.
+pub fn load(settings: &Settings) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut mistakes = Vec::new();
+    let file = settings.file.as_deref().unwrap_or("the settings");
+    let specs = gather(&mut mistakes, connector_specs(settings));
+    let source_specs = gather(&mut mistakes, source_specs(settings));
+    let instances = match &settings.connectors {
+        Some(section) => gather(&mut mistakes, read_instances(file, section, &specs)),
+        None => BTreeMap::new(),
+    };
+    let people = settings
+        .people
+        .as_ref()
+        .map_or_else(People::default, |section| gather(&mut mistakes, read_people(file, section)));
+    let guard = settings
+        .guardrails
+        .as_ref()
+        .map_or_else(Guard::default, |section| gather(&mut mistakes, read_guard(file, section)));
+    let loopback = settings.listen.ip().is_loopback();
+    let sources = match &settings.sources {
+        Some(section) => gather(&mut mistakes, read_sources(file, section, &source_specs, loopback)),
+        None => BTreeMap::new(),
+    };
+    let (texts, templates) = load_templates(settings, &mut mistakes);
+    let around = Surroundings {
+        connectors: named_connectors(&instances, specs),
+        templates: texts,
+        groups: settings.people.is_some().then(|| people.names()),
+    };
+    let files = gather(&mut mistakes, playbook_files(settings));
+    let (library, found) = Library::load(files, &around);
+    mistakes.extend(found);
+    match templates {
+        Some(templates) if mistakes.is_empty() => {
+            Ok(Loaded { instances, around, templates, people, guard, sources, library })
+        }
+        _ => Err(mistakes),
+    }
+}
+
+fn gather<T: Default>(mistakes: &mut Vec<Diagnostic>, result: Result<T, Vec<Diagnostic>>) -> T {
+    result.unwrap_or_else(|found| {
+        mistakes.extend(found);
+        T::default()
+    })
+}
+
+/// What playbooks name: configured connectors, and beside them the shipped ones
+/// under their own names, so that a playbook can be checked before it is set up.
+fn named_connectors(
+    instances: &BTreeMap<String, Instance>,
+    specs: BTreeMap<String, Arc<ConnectorSpec>>,
+) -> BTreeMap<String, Arc<ConnectorSpec>> {
+    let mut named = specs;
+    for (name, instance) in instances {
+        named.insert(name.clone(), Arc::clone(&instance.spec));
+    }
+    named
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Vec<Diagnostic> {
+    let file: Arc<str> = Arc::from(path.display().to_string());
+    vec![
+        Diagnostic::error(
+            "unreadable",
+            &file,
+            Place::of("", 0, 0),
+            format!("{} cannot be read: {error}", path.display()),
+        )
+        .help("mend the path in the settings"),
+    ]
+}
+
+/// The YAML files of a directory, with their texts.
+fn yaml_files(dir: Option<&Path>) -> Result<Vec<(String, String)>, Vec<Diagnostic>> {
+    let Some(dir) = dir else {
+        return Ok(Vec::new());
+    };
+    files_in(dir).map_err(|error| unreadable(dir, &error))
+}
+
+fn connector_specs(settings: &Settings) -> Result<BTreeMap<String, Arc<ConnectorSpec>>, Vec<Diagnostic>> {
+    let own = yaml_files(settings.connector_specs.as_deref())?;
+    let shipped = CONNECTORS.iter().map(|(name, text)| (format!("shipped/{name}.yaml"), (*text).to_owned()));
+    read_all(shipped.chain(own), |file, text| {
+        ConnectorSpec::read(file, text).map(|spec| (spec.name.clone(), Arc::new(spec)))
+    })
+}
+
+fn source_specs(settings: &Settings) -> Result<BTreeMap<String, Arc<SourceSpec>>, Vec<Diagnostic>> {
+    let own = yaml_files(settings.source_specs.as_deref())?;
+    let shipped = SOURCES.iter().map(|(name, text)| (format!("shipped/{name}.yaml"), (*text).to_owned()));
+    read_all(shipped.chain(own), |file, text| {
+        SourceSpec::read(file, text).map(|spec| (spec.source.clone(), Arc::new(spec)))
+    })
+}
+
+fn read_all<T>(
+    files: impl Iterator<Item = (String, String)>,
+    read: impl Fn(&str, &str) -> Result<(String, T), Vec<Diagnostic>>,
+) -> Result<BTreeMap<String, T>, Vec<Diagnostic>> {
+    let (mut found, mut mistakes) = (BTreeMap::new(), Vec::new());
+    for (file, text) in files {
+        match read(&file, &text) {
+            Ok((name, spec)) => {
+                found.insert(name, spec);
+            }
+            Err(wrong) => mistakes.extend(wrong),
+        }
+    }
+    if mistakes.is_empty() { Ok(found) } else { Err(mistakes) }
+}
+
+fn playbook_files(settings: &Settings) -> Result<Vec<(String, String)>, Vec<Diagnostic>> {
+    match &settings.playbooks {
+        Some(dir) => yaml_files(Some(dir)),
+        None => Ok(PLAYBOOKS.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect()),
+    }
+}
+
+/// Templates by name, shipped ones replaced by those of the settings' directory.
+fn load_templates(
+    settings: &Settings,
+    mistakes: &mut Vec<Diagnostic>,
+) -> (BTreeMap<String, String>, Option<Templates>) {
+    let mut own = Vec::new();
+    if let Some(dir) = &settings.templates {
+        match own_templates(dir, dir) {
+            Ok(found) => own = found,
+            Err(error) => mistakes.extend(unreadable(dir, &error)),
+        }
+    }
+    match Templates::load(TEMPLATES, own.into_iter()) {
+        Ok(templates) => (templates.sources().clone(), Some(templates)),
+        Err(problems) => {
+            for problem in problems {
+                let file: Arc<str> = Arc::from(format!("templates/{}.hbs", problem.template));
+                let message =
+                    format!("line {}, column {}: {}", problem.line, problem.column, problem.message);
+                mistakes.push(Diagnostic::error("template-wrong", &file, Place::of("", 0, 0), message));
+            }
+            (BTreeMap::new(), None)
+        }
+    }
+}
+
+/// Every `.hbs` file under a directory; its name is its path without the ending.
+fn own_templates(root: &Path, dir: &Path) -> std::io::Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(own_templates(root, &path)?);
+        } else if path.extension().is_some_and(|ending| ending == "hbs") {
+            let name = path.strip_prefix(root).unwrap_or(&path).with_extension("");
+            found.push((name.display().to_string(), std::fs::read_to_string(&path)?));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,16 @@
+//! Wires the house: settings → connectors, playbooks, sources, store,
+//! scheduler, service.
+//!
+//! ```text
+//!   load.rs      settings → everything that authors wrote, every mistake at once
+//!   sources.rs   configured sources and how their deliveries are checked
+//!   archive.rs   what steps ask of the journal, and where reports are kept
+//!   keys.rs      the server's own secrets in its data directory
+//!   house.rs     opens the store and starts everything
+//! ```
+
+pub mod archive;
+pub mod house;
+pub mod keys;
+pub mod load;
+pub mod sources;

@@ -1,0 +1,265 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Runs YAML playbooks on alerts: enriches them, asks the owners, suspends
+/// access, lifts it on time, and writes the summaries.
+#[derive(Debug, Parser)]
+#[command(name = "quell", version, about, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The settings file [default: quell.yaml here, if there is one].
+    #[arg(long, global = true, value_name = "FILE", env = "QUELL_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The data directory; wins over the settings.
+    #[arg(long, global = true, value_name = "DIR", env = "QUELL_DATA")]
+    pub data: Option<PathBuf>,
+    /// Text for people or JSON for programs.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Colours.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Text or JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON document, or JSON lines while following.
+    Json,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the practice range and play a real alert through it, end to end.
+    Lab(LabArgs),
+    /// Run the server: scheduler, API, webhooks, question pages.
+    Serve(ServeArgs),
+    /// Write commented settings, a first playbook and its test.
+    Init {
+        /// Where to write them.
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Find every mistake in playbooks, templates, connectors, sources and settings.
+    Check {
+        /// Files or directories [default: what the settings name].
+        paths: Vec<PathBuf>,
+    },
+    /// Run the playbooks' own tests, in virtual time.
+    Test {
+        /// Test files, playbooks or directories [default: the playbooks of the settings].
+        paths: Vec<PathBuf>,
+        /// Also list the steps that no case reached.
+        #[arg(long)]
+        coverage: bool,
+    },
+    /// Dry run: reads happen, effects become a plan.
+    Plan(PlanArgs),
+    /// Start a run.
+    Run(RunArgs),
+    /// Show one of anything, with its timeline.
+    Show {
+        /// An id such as run_…, inc_…, apr_…, qst_…, ctn_…, alt_….
+        id: String,
+    },
+    /// List alerts.
+    Alerts(ListArgs),
+    /// List runs.
+    Runs(ListArgs),
+    /// List incidents.
+    Incidents(ListArgs),
+    /// List approvals that wait (with --all, also decided ones).
+    Approvals(ListArgs),
+    /// List questions that wait (with --all, also closed ones).
+    Questions(ListArgs),
+    /// List what is contained (with --all, also what was lifted).
+    Containments(ListArgs),
+    /// Say yes to a step that waits for approval.
+    Approve(DecideArgs),
+    /// Say no to a step that waits for approval.
+    Reject(DecideArgs),
+    /// Answer a question that was sent to you.
+    Answer(AnswerArgs),
+    /// Say what happened to an uncertain step.
+    Settle(SettleArgs),
+    /// End a run.
+    Cancel {
+        /// The run.
+        run: String,
+        /// Also lift what it contained.
+        #[arg(long)]
+        undo: bool,
+        /// Why.
+        #[arg(long)]
+        why: Option<String>,
+    },
+    /// Lift what a run contained, or one containment.
+    Undo {
+        /// A run or a containment.
+        id: String,
+        /// Why.
+        #[arg(long)]
+        why: Option<String>,
+    },
+    /// Let a containment hold longer.
+    Extend {
+        /// The containment.
+        containment: String,
+        /// How long from now, such as 24h.
+        #[arg(long = "for", value_name = "DURATION")]
+        hold: String,
+    },
+    /// Write a summary of an incident or a run, from the journal alone.
+    Report(ReportArgs),
+    /// Print the version.
+    Version,
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `quell lab`.
+#[derive(Debug, Args)]
+pub struct LabArgs {
+    /// End when the story has ended, instead of staying up.
+    #[arg(long)]
+    pub exit: bool,
+    /// Start only the practice range, without a server.
+    #[arg(long, conflicts_with = "exit")]
+    pub world: bool,
+    /// How fast the people of the lab answer: 1 is a few seconds, 0 at once.
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    pub pace: f64,
+}
+
+/// `quell serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where to listen; wins over the settings.
+    #[arg(long, value_name = "ADDR", env = "QUELL_LISTEN")]
+    pub listen: Option<std::net::SocketAddr>,
+}
+
+/// `quell plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The playbook's name.
+    pub playbook: String,
+    /// The alert as JSON; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub alert: Option<PathBuf>,
+    /// The source whose rules read the alert [default: a normalised alert].
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// An input, as name=value; the value is JSON or plain text.
+    #[arg(long = "input", value_name = "K=V")]
+    pub inputs: Vec<String>,
+}
+
+/// `quell run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// What to run, and on what.
+    #[command(flatten)]
+    pub what: PlanArgs,
+    /// Follow it until it ends.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// A list.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Also what is over.
+    #[arg(long)]
+    pub all: bool,
+    /// How many rows.
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
+    /// Begin after this id.
+    #[arg(long, value_name = "ID")]
+    pub after: Option<String>,
+}
+
+/// `quell approve` and `quell reject`.
+#[derive(Debug, Args)]
+pub struct DecideArgs {
+    /// The approval.
+    pub approval: String,
+    /// Why.
+    #[arg(long)]
+    pub note: Option<String>,
+}
+
+/// `quell answer`.
+#[derive(Debug, Args)]
+pub struct AnswerArgs {
+    /// The question.
+    pub question: String,
+    /// The choice's value.
+    pub choice: String,
+    /// A field, as name=value.
+    #[arg(long = "field", value_name = "K=V")]
+    pub fields: Vec<String>,
+}
+
+/// `quell settle`.
+#[derive(Debug, Args)]
+pub struct SettleArgs {
+    /// The run.
+    pub run: String,
+    /// The uncertain step.
+    pub step: String,
+    /// Whether it happened.
+    #[arg(value_enum)]
+    pub happened: Happened,
+    /// How you know.
+    #[arg(long)]
+    pub note: Option<String>,
+}
+
+/// What a person saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Happened {
+    /// It did happen.
+    Happened,
+    /// It did not: it will be sent again.
+    DidNot,
+}
+
+/// `quell report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// An incident or a run.
+    pub of: String,
+    /// Which summary: executive or technical.
+    #[arg(long, default_value = "technical")]
+    pub template: String,
+    /// For whom.
+    #[arg(long, default_value = "responders")]
+    pub audience: String,
+    /// `html` or `markdown`.
+    #[arg(long = "as", default_value = "markdown", value_name = "html|markdown")]
+    pub kind: String,
+}

@@ -1,0 +1,235 @@
+//! `quell lab`: the practice range, a server wired to it, and one real alert
+//! played through both, end to end.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::app::house::{House, REPORTS_DIR, open};
+use crate::app::keys::write_secret;
+use crate::cli::args::LabArgs;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::run::follow_here;
+use crate::cli::screen::{Screen, Style};
+use crate::cli::serve::{listener, tell_address, told_to_stop};
+use crate::domain::event::RunEnd;
+use crate::domain::id::RunId;
+use crate::lab::range::{Lab, LabError, LabOptions};
+use crate::settings::Settings;
+use crate::web::server::serve as serve_web;
+
+/// Where the lab keeps everything when nothing is said.
+const LAB_DATA: &str = "data/lab";
+
+/// The seed of the lab's people and systems: everybody's lab is the same.
+const SEED: u64 = 7;
+
+/// The source by which the lab's sensor delivers.
+const SOURCE: &str = "dlp";
+
+/// How long to look for the run that the alert started.
+const RUN_APPEARS: Duration = Duration::from_secs(10);
+
+impl From<LabError> for CliError {
+    fn from(error: LabError) -> Self {
+        CliError::new(Exit::Own, "lab", error)
+    }
+}
+
+/// Plays the lab's story.
+///
+/// # Errors
+/// When the lab or the server cannot be started.
+pub async fn lab(args: &LabArgs, data: Option<&Path>, screen: &Screen) -> Result<Exit, CliError> {
+    let data = data.map_or_else(|| PathBuf::from(LAB_DATA), Path::to_path_buf);
+    std::fs::create_dir_all(&data).map_err(|error| {
+        CliError::new(Exit::Own, "data", format!("{} cannot be used: {error}", data.display()))
+    })?;
+    let options =
+        LabOptions { data: data.join("world"), seed: SEED, now: chrono::Utc::now(), pace: args.pace };
+    let lab = Lab::start(options).await?;
+    introduce(&lab, screen);
+    if args.world {
+        told_to_stop().await;
+        lab.stop().await;
+        return Ok(Exit::Done);
+    }
+    let settings = write_settings(&data, &lab)?;
+    let listener = listener(&settings).await?;
+    let address = listener.local_addr().map_err(|error| CliError::new(Exit::Own, "listen", error))?;
+    let house = open(&settings, address).await?;
+    tell_address(&data, &format!("http://{address}"))?;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = tokio::spawn(serve_web(listener, house.web.clone(), async {
+        let _ = stopped.await;
+    }));
+    let end = play(&lab, &house, address, screen).await?;
+    epilogue(&lab, &data, address, screen);
+    if !args.exit {
+        screen.line(&screen.paint(Style::Dim, "The lab stays up; stop it with Ctrl-C."));
+        told_to_stop().await;
+    }
+    house.stop();
+    let _ = stop.send(());
+    let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
+    lab.stop().await;
+    Ok(if end == Some(RunEnd::Succeeded) { Exit::Done } else { Exit::Failed })
+}
+
+fn introduce(lab: &Lab, screen: &Screen) {
+    if screen.json() {
+        return;
+    }
+    screen.line(&screen.paint(Style::Bold, "Quell lab: real servers on this machine, invented people"));
+    for (what, at) in [
+        ("identity provider (SCIM 2.0)", &lab.identity_url),
+        ("people directory", &lab.people_url),
+        ("asset inventory", &lab.assets_url),
+        ("mail", &lab.mail_url),
+    ] {
+        screen.line(&format!("  {what:<30} {at}"));
+    }
+    screen.line("");
+}
+
+/// Delivers the alert, or takes up the run that was under way when the lab stopped.
+async fn play(
+    lab: &Lab,
+    house: &House,
+    address: SocketAddr,
+    screen: &Screen,
+) -> Result<Option<RunEnd>, CliError> {
+    let service = &house.service;
+    let unfinished: Option<RunId> = service.views.read().runs.live().map(|row| row.id).next();
+    let run = match unfinished {
+        Some(run) => {
+            if !screen.json() {
+                screen.line(
+                    &screen.paint(Style::Yellow, "A run was under way when the lab stopped; it goes on:"),
+                );
+            }
+            run
+        }
+        None => {
+            lab.send_alert(&format!("http://{address}"), SOURCE).await?;
+            latest_run(house).await?
+        }
+    };
+    follow_here(service, run, screen).await
+}
+
+async fn latest_run(house: &House) -> Result<RunId, CliError> {
+    let until = tokio::time::Instant::now() + RUN_APPEARS;
+    loop {
+        let page = house.service.views.read().runs.list(&Default::default(), None, 1);
+        if let Some(row) = page.items.first() {
+            return Ok(row.id);
+        }
+        if tokio::time::Instant::now() > until {
+            return Err(CliError::new(
+                Exit::Failed,
+                "no-run",
+                "the alert came in and no playbook wanted it; see `quell alerts`",
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn epilogue(lab: &Lab, data: &Path, address: SocketAddr, screen: &Screen) {
+    let reports =
+        std::fs::read_dir(data.join(REPORTS_DIR)).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut reports: Vec<PathBuf> = reports
+        .filter(|path| path.extension().is_some_and(|ending| ending == "html" || ending == "md"))
+        .collect();
+    reports.sort();
+    let writes: Vec<Value> = lab
+        .writes()
+        .iter()
+        .map(
+            |write| serde_json::json!({ "method": write.method, "path": write.path, "status": write.status }),
+        )
+        .collect();
+    if screen.json() {
+        screen.document(&serde_json::json!({ "reports": reports, "identity_writes": writes, "server": format!("http://{address}") }));
+        return;
+    }
+    screen.line("");
+    screen.line(&screen.paint(Style::Bold, "The summaries:"));
+    for report in &reports {
+        screen.line(&format!("  {}", report.display()));
+    }
+    screen.line(&format!(
+        "The identity provider saw {} write(s). The mails: {}/mail",
+        writes.len(),
+        lab.mail_url
+    ));
+    screen
+        .line(&format!("The server: http://{address}  (try: quell --data {} containments)", data.display()));
+}
+
+/// Settings that wire a server to the lab. Secrets lie in files beside it.
+fn write_settings(data: &Path, lab: &Lab) -> Result<Settings, CliError> {
+    let failed = |error: std::io::Error| {
+        CliError::new(Exit::Own, "data", format!("{} cannot be written: {error}", data.display()))
+    };
+    let secrets = data.join("secrets");
+    std::fs::create_dir_all(&secrets).map_err(failed)?;
+    let tokens = &lab.tokens;
+    for (name, secret) in [
+        ("identity", &tokens.identity),
+        ("people", &tokens.people),
+        ("assets", &tokens.assets),
+        ("webhook", &tokens.webhook_secret),
+    ] {
+        write_secret(&secrets.join(name), secret).map_err(failed)?;
+    }
+    let file = |name: &str| format!("\"${{file:{}}}\"", secrets.join(name).display());
+    let mut access = String::new();
+    for (who, token) in &tokens.people_tokens {
+        access.push_str(&format!(
+            "    - {{ who: {who}, sha256: {}, roles: [approver] }}\n",
+            hex::encode(Sha256::digest(token.as_bytes()))
+        ));
+    }
+    let text = format!(
+        "# Written by `quell lab`: a server wired to the practice range.\n\
+         listen: {listen}\n\
+         data: .\n\
+         mail: {{ connector: smtp, from: quell@example.com }}\n\
+         people:\n  groups:\n    ir-leads: [ana.duarte@example.com, sam.okafor@example.com]\n    hr: [lee.park@example.com]\n    legal: [noor.haddad@example.com]\n    managers: [jo.lindqvist@example.com]\n\
+         connectors:\n\
+         \x20 people: {{ use: people, url: \"{people}\", auth: {{ token: {people_token} }} }}\n\
+         \x20 assets: {{ use: assets, url: \"{assets}\", auth: {{ token: {assets_token} }} }}\n\
+         \x20 scim: {{ use: scim, url: \"{identity}/scim/v2\", auth: {{ token: {identity_token} }} }}\n\
+         \x20 sessions: {{ use: sessions, url: \"{identity}\", auth: {{ token: {identity_token} }} }}\n\
+         \x20 smtp: {{ use: smtp, url: \"smtp://{smtp}\" }}\n\
+         sources:\n  {SOURCE}: {{ use: proofpoint-itm, auth: {{ standard_webhooks: {webhook} }} }}\n\
+         guardrails:\n  protected: {{ users: [jo.lindqvist@example.com] }}\n\
+         access:\n  tokens:\n{access}",
+        listen = listen_address(data),
+        people = lab.people_url,
+        people_token = file("people"),
+        assets = lab.assets_url,
+        assets_token = file("assets"),
+        identity = lab.identity_url,
+        identity_token = file("identity"),
+        smtp = lab.smtp_addr,
+        webhook = file("webhook"),
+    );
+    let path = data.join("quell.yaml");
+    write_secret(&path, &text).map_err(failed)?;
+    Settings::read(&path.display().to_string(), text.as_bytes(), data).map_err(CliError::mistakes)
+}
+
+/// The address of the last time, so that links in mails still lead here after a
+/// restart; else one that is free.
+fn listen_address(data: &Path) -> SocketAddr {
+    let before = std::fs::read_to_string(data.join(crate::cli::client::ADDRESS_FILE)).ok();
+    let before = before.and_then(|text| text.trim().strip_prefix("http://")?.parse::<SocketAddr>().ok());
+    let usable = before.filter(|address| std::net::TcpListener::bind(address).is_ok());
+    usable.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))
+}

@@ -1,0 +1,154 @@
+//! Lists: alerts, runs, incidents, approvals, questions, containments.
+
+use serde_json::Value;
+
+use crate::cli::args::ListArgs;
+use crate::cli::client::Client;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::screen::Screen;
+
+/// What a list shows: the path, a filter for what is not over, and its columns
+/// as heading and JSON pointer.
+pub struct Listing {
+    path: &'static str,
+    live: &'static str,
+    empty: &'static str,
+    columns: &'static [(&'static str, &'static str)],
+}
+
+/// `quell alerts`.
+pub const ALERTS: Listing = Listing {
+    path: "/alerts",
+    live: "",
+    empty: "no alert has come in",
+    columns: &[
+        ("ALERT", "/id"),
+        ("RECEIVED", "/received_at"),
+        ("SEVERITY", "/severity"),
+        ("SOURCE", "/source"),
+        ("TITLE", "/title"),
+    ],
+};
+/// `quell runs`.
+pub const RUNS: Listing = Listing {
+    path: "/runs",
+    live: "",
+    empty: "nothing has been run",
+    columns: &[
+        ("RUN", "/id"),
+        ("STATUS", "/status"),
+        ("PLAYBOOK", "/playbook"),
+        ("STARTED", "/started_at"),
+        ("WAITS ON", "/waiting_on/0/step"),
+        ("UNTIL", "/waiting_on/0/until"),
+        ("INCIDENT", "/incident"),
+    ],
+};
+/// `quell incidents`.
+pub const INCIDENTS: Listing = Listing {
+    path: "/incidents",
+    live: "",
+    empty: "there is no incident",
+    columns: &[
+        ("INCIDENT", "/id"),
+        ("SEVERITY", "/severity"),
+        ("STATUS", "/status"),
+        ("DISPOSITION", "/disposition"),
+        ("SUBJECT", "/subject"),
+        ("TITLE", "/title"),
+    ],
+};
+/// `quell approvals`.
+pub const APPROVALS: Listing = Listing {
+    path: "/approvals",
+    live: "&open=true",
+    empty: "no approval waits",
+    columns: &[
+        ("APPROVAL", "/id"),
+        ("STEP", "/step"),
+        ("FROM", "/by"),
+        ("UNTIL", "/until"),
+        ("VERDICT", "/verdict"),
+        ("RUN", "/run"),
+    ],
+};
+/// `quell questions`.
+pub const QUESTIONS: Listing = Listing {
+    path: "/questions",
+    live: "&open=true",
+    empty: "no question waits",
+    columns: &[
+        ("QUESTION", "/id"),
+        ("STEP", "/step"),
+        ("ASKED", "/asked"),
+        ("UNTIL", "/until"),
+        ("ANSWER", "/answer/choice"),
+        ("RUN", "/run"),
+    ],
+};
+/// `quell containments`.
+pub const CONTAINMENTS: Listing = Listing {
+    path: "/containments",
+    live: "&holding=true",
+    empty: "nothing is contained",
+    columns: &[
+        ("CONTAINMENT", "/id"),
+        ("STATE", "/hold"),
+        ("TARGET", "/target"),
+        ("OPERATION", "/operation"),
+        ("UNTIL", "/until"),
+        ("RUN", "/run"),
+    ],
+};
+
+/// Prints a list of the running server.
+///
+/// # Errors
+/// When no server answers.
+pub async fn list(
+    listing: &Listing,
+    args: &ListArgs,
+    client: &Client,
+    screen: &Screen,
+) -> Result<Exit, CliError> {
+    let live = if args.all { "" } else { listing.live };
+    let after = match &args.after {
+        Some(id) if id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
+            format!("&after={id}")
+        }
+        Some(id) => {
+            return Err(CliError::new(Exit::Wrong, "id-wrong", format!("`{id}` is no id")));
+        }
+        None => String::new(),
+    };
+    let page = client.get(&format!("{}?limit={}{live}{after}", listing.path, args.limit)).await?;
+    if screen.json() {
+        screen.document(&page);
+        return Ok(Exit::Done);
+    }
+    let items = page.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+    if items.is_empty() {
+        screen.line(listing.empty);
+        return Ok(Exit::Done);
+    }
+    let headings: Vec<&str> = listing.columns.iter().map(|(heading, _)| *heading).collect();
+    let rows: Vec<Vec<String>> = items
+        .iter()
+        .map(|item| listing.columns.iter().map(|(_, pointer)| cell(item.pointer(pointer))).collect())
+        .collect();
+    screen.table(&headings, &rows);
+    if let Some(next) = page.get("next").and_then(Value::as_str) {
+        screen.line(&format!("more: add --after {next}"));
+    }
+    Ok(Exit::Done)
+}
+
+/// A value in a cell.
+pub fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "–".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) => items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join(", "),
+        Some(other) => other.to_string(),
+    }
+}

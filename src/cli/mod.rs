@@ -1,0 +1,29 @@
+//! The command line: one file for each command or family of commands.
+//!
+//! ```text
+//!   args.rs      the words of the command line
+//!   exit.rs      exit codes and how errors are shown
+//!   client.rs    speaks to a running server
+//!   screen.rs    text or JSON, colour or not
+//!   progress.rs  a run as it goes, one line a step
+//!   start.rs     words → command → exit code
+//! ```
+
+pub mod args;
+pub mod check;
+pub mod client;
+pub mod decide;
+pub mod exit;
+pub mod init;
+pub mod lab;
+pub mod list;
+pub mod plan;
+pub mod progress;
+pub mod report;
+pub mod run;
+pub mod screen;
+pub mod serve;
+pub mod show;
+pub mod start;
+pub mod test;
+pub mod undo;

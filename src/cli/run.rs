@@ -1,0 +1,164 @@
+//! `quell run`: on the running server if there is one, else in this process.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::app::house::{OPERATOR, open};
+use crate::cli::args::{PlanArgs, RunArgs};
+use crate::cli::client::Client;
+use crate::cli::decide::pairs;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::progress::Progress;
+use crate::cli::screen::Screen;
+use crate::domain::event::{Event, RunEnd};
+use crate::domain::id::{RunId, StreamId};
+use crate::service::house::Service;
+use crate::service::runs::RunOrder;
+use crate::settings::Settings;
+
+/// The largest file that is read as an alert, in bytes: what the door takes.
+const ALERT_BYTES_MAX: u64 = 1024 * 1024;
+
+/// An alert out of a file, or of standard input for `-`.
+///
+/// # Errors
+/// When it cannot be read, is too large or is no JSON.
+pub fn read_alert(path: Option<&Path>) -> Result<Option<Value>, CliError> {
+    let Some(path) = path else { return Ok(None) };
+    let mut bytes = Vec::new();
+    let wrong = |why: String| {
+        CliError::new(
+            Exit::Wrong,
+            "alert-unreadable",
+            format!("the alert {} cannot be read: {why}", path.display()),
+        )
+    };
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().take(ALERT_BYTES_MAX + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(ALERT_BYTES_MAX + 1).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| wrong(error.to_string()))?;
+    if bytes.len() as u64 > ALERT_BYTES_MAX {
+        return Err(wrong("it is larger than 1 MiB".to_owned()));
+    }
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| wrong(format!("it is no JSON: {error}")))
+}
+
+/// `quell run`.
+///
+/// # Errors
+/// When the run cannot be started or followed.
+pub async fn run(
+    args: &RunArgs,
+    settings: &Settings,
+    client: &Client,
+    screen: &Screen,
+) -> Result<Exit, CliError> {
+    let what = &args.what;
+    let alert = read_alert(what.alert.as_deref())?;
+    if client.is_up().await {
+        return run_there(what, alert, args.wait, client, screen).await;
+    }
+    run_here(what, alert, settings, screen).await
+}
+
+async fn run_there(
+    what: &PlanArgs,
+    alert: Option<Value>,
+    wait: bool,
+    client: &Client,
+    screen: &Screen,
+) -> Result<Exit, CliError> {
+    let name = playbook_name(&what.playbook)?;
+    let body = json!({ "alert": alert, "source": what.source, "inputs": pairs(&what.inputs)? });
+    let started = client.post(&format!("/playbooks/{name}/runs"), &body).await?;
+    let run = started.get("run").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if !wait {
+        if screen.json() {
+            screen.document(&started)
+        } else {
+            screen.line(&format!("{run} is under way; follow it with `quell show {run}`"))
+        }
+        return Ok(Exit::Done);
+    }
+    let mut progress = Progress::new(*screen, None);
+    client.follow(&run, |entry| progress.entry(entry)).await?;
+    Ok(ended(progress.end))
+}
+
+async fn run_here(
+    what: &PlanArgs,
+    alert: Option<Value>,
+    settings: &Settings,
+    screen: &Screen,
+) -> Result<Exit, CliError> {
+    let house = open(settings, settings.listen).await?;
+    let service = &house.service;
+    let alert = alert.map(|raw| service.alert_by_hand(raw, what.source.as_deref())).transpose()?;
+    let order = RunOrder {
+        playbook: what.playbook.clone(),
+        alert,
+        inputs: pairs(&what.inputs)?,
+        by: OPERATOR.to_owned(),
+        idempotency_key: None,
+    };
+    let run = service.start_run(order).await?;
+    let end = follow_here(service, run, screen).await?;
+    house.stop();
+    Ok(ended(end))
+}
+
+/// Prints a run of this process as it goes, until it ends.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub async fn follow_here(service: &Service, run: RunId, screen: &Screen) -> Result<Option<RunEnd>, CliError> {
+    let stream = StreamId::Run(run);
+    let mut follow = service.journal.follow();
+    let state = service.scheduler.replay(run).await.map_err(crate::service::error::ServiceError::from)?;
+    let mut progress = Progress::new(*screen, Some(&state.plan.playbook));
+    let mut seen = 0;
+    loop {
+        let entries =
+            service.journal.read(stream, seen).await.map_err(crate::service::error::ServiceError::from)?;
+        for entry in &entries {
+            seen = entry.seq;
+            progress.entry(entry);
+            if matches!(entry.event, Event::RunEnded { .. }) {
+                return Ok(progress.end);
+            }
+        }
+        loop {
+            match follow.recv().await {
+                Ok(receipt) if receipt.entries.iter().any(|entry| entry.stream == stream) => break,
+                Ok(_) => {}
+                Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => break,
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return Ok(None),
+            }
+        }
+    }
+}
+
+/// A playbook's name that may stand in a path.
+///
+/// # Errors
+/// When it is none.
+pub fn playbook_name(text: &str) -> Result<&str, CliError> {
+    if !text.is_empty()
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
+    {
+        return Ok(text);
+    }
+    Err(CliError::new(
+        Exit::Wrong,
+        "playbook-unknown",
+        format!("`{}` is no name of a playbook; list them with `quell check`", text.escape_debug()),
+    ))
+}
+
+fn ended(end: Option<RunEnd>) -> Exit {
+    if end == Some(RunEnd::Succeeded) { Exit::Done } else { Exit::Failed }
+}

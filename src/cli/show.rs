@@ -1,0 +1,92 @@
+//! `quell show`: one of anything, with its timeline.
+
+use serde_json::Value;
+
+use crate::cli::client::Client;
+use crate::cli::decide::id_text;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::list::cell;
+use crate::cli::screen::{Screen, Style, visible};
+
+/// Shows one thing by its id.
+///
+/// # Errors
+/// When there is no such thing, or no server answers.
+pub async fn show(id: &str, client: &Client, screen: &Screen) -> Result<Exit, CliError> {
+    let id = id_text(id)?;
+    let family = match id.split('_').next() {
+        Some("run") => "runs",
+        Some("inc") => "incidents",
+        Some("apr") => "approvals",
+        Some("qst") => "questions",
+        Some("ctn") => "containments",
+        Some("alt") => "alerts",
+        _ => {
+            return Err(CliError::new(
+                Exit::Wrong,
+                "id-wrong",
+                format!(
+                    "`{id}` names nothing that can be shown; an id begins with run_, inc_, apr_, qst_, ctn_ or alt_"
+                ),
+            ));
+        }
+    };
+    let document = client.get(&format!("/{family}/{id}")).await?;
+    if screen.json() {
+        screen.document(&document);
+        return Ok(Exit::Done);
+    }
+    if family == "runs" {
+        timeline(&document, screen);
+    } else {
+        fields(&document, screen, 0);
+    }
+    Ok(Exit::Done)
+}
+
+fn timeline(dossier: &Value, screen: &Screen) {
+    for (name, value) in dossier.as_object().into_iter().flatten() {
+        if !value.is_array() && !value.is_object() {
+            screen.line(&format!(
+                "{}  {}",
+                screen.paint(Style::Dim, &format!("{name:<14}")),
+                visible(&cell(Some(value)))
+            ));
+        }
+    }
+    screen.line("");
+    for item in dossier.get("timeline").and_then(Value::as_array).into_iter().flatten() {
+        let at = cell(item.get("at"));
+        let seq = cell(item.get("cite"));
+        screen.line(&format!(
+            "{} {} {}",
+            screen.paint(Style::Dim, &at),
+            screen.paint(Style::Dim, &format!("{seq:<5}")),
+            visible(&cell(item.get("text")))
+        ));
+    }
+}
+
+fn fields(value: &Value, screen: &Screen, depth: usize) {
+    let indent = "  ".repeat(depth);
+    for (name, value) in value.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => {}
+            Value::Object(_) => {
+                screen.line(&format!("{indent}{}", screen.paint(Style::Dim, name)));
+                fields(value, screen, depth + 1);
+            }
+            Value::Array(items) if items.iter().any(Value::is_object) => {
+                screen.line(&format!("{indent}{}", screen.paint(Style::Dim, name)));
+                for item in items {
+                    fields(item, screen, depth + 1);
+                }
+            }
+            other => screen.line(&format!(
+                "{indent}{}  {}",
+                screen.paint(Style::Dim, &format!("{name:<14}")),
+                visible(&cell(Some(other)))
+            )),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! `quell test`: the playbooks' own tests, in virtual time.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::app::load::{Loaded, load};
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::screen::{Screen, Style, visible};
+use crate::domain::plan::Plan;
+use crate::playbook::case::Cases;
+use crate::playbook::case::file::read_cases;
+use crate::playbook::judge::{Reached, judge};
+use crate::playbook::library::{SHIPPED_TESTS, is_test};
+use crate::playbook::rehearse::play;
+use crate::settings::Settings;
+use crate::yaml::render::render;
+
+/// Runs the tests of files and directories, or of the settings' playbooks.
+///
+/// # Errors
+/// Mistakes in files, or nothing to run.
+pub fn test(
+    paths: &[PathBuf],
+    coverage: bool,
+    settings: &Settings,
+    screen: &Screen,
+) -> Result<Exit, CliError> {
+    let loaded = load(settings).map_err(CliError::mistakes)?;
+    let files = files(paths, settings)?;
+    if files.is_empty() {
+        return Err(CliError::new(
+            Exit::Wrong,
+            "no-tests",
+            "there is no `*.test.yaml` here; write one beside the playbook",
+        ));
+    }
+    let (mut passed, mut failed) = (0, 0);
+    for (file, text) in &files {
+        let plan_of =
+            |name: &str| loaded.library.playbooks.get(name).map(|prepared| Arc::clone(&prepared.plan));
+        let cases = read_cases(file, text, &plan_of).map_err(CliError::mistakes)?;
+        let Some(plan) = plan_of(&cases.playbook) else {
+            return Err(CliError::new(
+                Exit::Wrong,
+                "playbook-unknown",
+                format!("{file} tests the playbook `{}`, which is not there", cases.playbook),
+            ));
+        };
+        let (good, bad) = run_file(&cases, text, &plan, &loaded, coverage, screen);
+        passed += good;
+        failed += bad;
+    }
+    if screen.json() {
+        screen.document(&serde_json::json!({ "passed": passed, "failed": failed }));
+    } else {
+        screen.line(&format!("{passed} passed, {failed} failed"));
+    }
+    Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
+}
+
+fn run_file(
+    cases: &Cases,
+    text: &str,
+    plan: &Arc<Plan>,
+    loaded: &Loaded,
+    coverage: bool,
+    screen: &Screen,
+) -> (usize, usize) {
+    let (mut passed, mut failed) = (0, 0);
+    let mut reached = Reached::default();
+    for case in &cases.cases {
+        let played = play(case, plan, &loaded.templates);
+        let failures = judge(&cases.file, case, &played);
+        reached.add(&played);
+        let name = format!("{}: {}", cases.playbook, case.name);
+        if failures.is_empty() {
+            passed += 1;
+            if !screen.json() {
+                screen.line(&format!("{}  {}", screen.paint(Style::Green, "ok  "), visible(&name)));
+            }
+            continue;
+        }
+        failed += 1;
+        if screen.json() {
+            screen.document(&serde_json::json!({ "failed": name, "diagnostics": crate::yaml::render::to_json(&failures) }));
+        } else {
+            screen.line(&format!("{}  {}", screen.paint(Style::Red, "FAIL"), visible(&name)));
+            screen.line(&render(&failures, &|_| Some(text.to_owned()), screen.color));
+        }
+    }
+    let missing = reached.missing(&plan.playbook);
+    if !screen.json() && !missing.is_empty() {
+        screen.line(&format!(
+            "      not reached by any case: {}",
+            if coverage { String::new() } else { format!("{} (add --coverage to list them)", missing.len()) }
+        ));
+        if coverage {
+            missing.iter().for_each(|line| screen.line(&format!("        {line}")));
+        }
+    }
+    (passed, failed)
+}
+
+fn files(paths: &[PathBuf], settings: &Settings) -> Result<Vec<(String, String)>, CliError> {
+    let unreadable = |path: &Path, error: std::io::Error| {
+        CliError::new(Exit::Wrong, "unreadable", format!("{} cannot be read: {error}", path.display()))
+    };
+    if paths.is_empty() && settings.playbooks.is_none() {
+        return Ok(SHIPPED_TESTS
+            .iter()
+            .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
+            .collect());
+    }
+    let own = settings.playbooks.clone().into_iter().collect::<Vec<_>>();
+    let mut found = Vec::new();
+    for path in if paths.is_empty() { &own } else { paths } {
+        let mut candidates = vec![path.clone()];
+        if path.is_dir() {
+            let entries = std::fs::read_dir(path).map_err(|error| unreadable(path, error))?;
+            candidates = entries.flatten().map(|entry| entry.path()).filter(|path| is_test(path)).collect();
+            candidates.sort();
+        } else if !is_test(path) {
+            candidates = vec![path.with_extension("test.yaml")];
+        }
+        for candidate in candidates {
+            let text = std::fs::read_to_string(&candidate).map_err(|error| unreadable(&candidate, error))?;
+            found.push((candidate.display().to_string(), text));
+        }
+    }
+    Ok(found)
+}

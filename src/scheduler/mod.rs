@@ -1,0 +1,19 @@
+//! The only writer: decide, append, dispatch.
+//!
+//! ```text
+//!   run.rs       one signal of one run: decide, append (durable), dispatch
+//!   slot.rs      the runs that are in memory, each behind its own lock
+//!   worker.rs    carries out one attempt and signals its outcome
+//!   timer.rs     wakes runs at the times they asked for
+//!   plans.rs     frozen plans by digest
+//!   recovery.rs  reads unfinished runs again after a stop: the ordinary path
+//! ```
+//! A run that waits for a person or a time is not in memory: it is its entries
+//! in the journal and a line in the timer.
+
+pub mod plans;
+pub mod recovery;
+pub mod run;
+pub mod slot;
+pub mod timer;
+pub mod worker;

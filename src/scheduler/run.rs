@@ -1,0 +1,274 @@
+//! One signal of one run: decide, append (durable), dispatch.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::domain::alert::Alert;
+use crate::domain::command::Command;
+use crate::domain::decide::turn::take;
+use crate::domain::event::{Event, RunStarted};
+use crate::domain::evolve::{Corrupt, evolve};
+use crate::domain::id::{RunId, StreamId};
+use crate::domain::owed::commands;
+use crate::domain::plan::Plan;
+use crate::domain::run::RunState;
+use crate::domain::signal::{Refusal, Signal};
+use crate::domain::time::Timestamp;
+use crate::domain::value::Digest;
+use crate::scheduler::plans::{Plans, stored_alert};
+use crate::scheduler::slot::{Slot, Slots};
+use crate::scheduler::timer::Timer;
+use crate::step::world::World;
+use crate::store::error::StoreError;
+use crate::store::journal::{Append, Batch, Journal, Receipt};
+
+/// Attempts carried out at the same time in this process. Each holds a socket
+/// and some tens of kilobytes; peers have limits of their own beside this.
+pub const ATTEMPTS_AT_ONCE_MAX: usize = 1024;
+
+/// Why a signal was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SchedulerError {
+    /// It makes no sense in the state the run is in.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The journal did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The run's own record does not add up; it is set aside.
+    #[error("run {run} is set aside, its record does not add up: {corrupt}; the other runs go on")]
+    Quarantined {
+        /// Which run.
+        run: RunId,
+        /// What does not fit.
+        corrupt: Corrupt,
+    },
+    /// Something that the run's entries name is not in the journal.
+    #[error("the {what} {digest} is {why}; the store is damaged, restore a backup")]
+    Content {
+        /// A plan or an alert.
+        what: &'static str,
+        /// Its digest.
+        digest: Digest,
+        /// Missing or unreadable.
+        why: String,
+    },
+}
+
+impl SchedulerError {
+    pub(super) fn missing(what: &'static str, digest: Digest) -> Self {
+        Self::Content { what, digest, why: "missing".to_owned() }
+    }
+
+    pub(super) fn unreadable(what: &'static str, digest: Digest, error: &dyn std::fmt::Display) -> Self {
+        Self::Content { what, digest, why: format!("unreadable ({error})") }
+    }
+}
+
+/// A run to start.
+pub struct Start {
+    /// How it begins.
+    pub started: RunStarted,
+    /// Its plan.
+    pub plan: Arc<Plan>,
+    /// Its alert.
+    pub alert: Option<Arc<Alert>>,
+}
+
+/// The only writer.
+pub struct Scheduler {
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) world: Arc<World>,
+    pub(super) plans: Plans,
+    pub(super) slots: Slots,
+    pub(super) timer: Timer,
+    pub(super) room: Semaphore,
+}
+
+impl Scheduler {
+    /// A scheduler over a journal, acting on a world. Nothing moves until
+    /// [`Scheduler::recover`] and [`Scheduler::keep_time`] are called.
+    pub fn new(journal: Arc<dyn Journal>, world: Arc<World>) -> Arc<Self> {
+        Arc::new(Self {
+            journal,
+            world,
+            plans: Plans::default(),
+            slots: Slots::default(),
+            timer: Timer::default(),
+            room: Semaphore::new(ATTEMPTS_AT_ONCE_MAX),
+        })
+    }
+
+    /// Keeps a plan in memory, so that starting a run need not read it.
+    pub fn keep_plan(&self, digest: Digest, plan: Arc<Plan>) {
+        self.plans.keep(digest, plan);
+    }
+
+    /// Starts runs together with other facts (the alert, the incident), all or
+    /// nothing, and gives the receipt once that is durable.
+    ///
+    /// # Errors
+    /// When a run cannot begin or the journal does not take it.
+    pub async fn start(
+        self: &Arc<Self>,
+        starts: Vec<Start>,
+        mut batch: Batch,
+    ) -> Result<Receipt, SchedulerError> {
+        let now = (self.world.now)();
+        let mut begun = Vec::with_capacity(starts.len());
+        for start in starts {
+            let run = start.started.run;
+            let mut state = RunState::new(start.plan, start.alert);
+            let events = take(&mut state, &Signal::Start(Box::new(start.started)), now)?;
+            batch.appends.push(Append { stream: StreamId::Run(run), after: 0, at: now, events });
+            begun.push((run, state));
+        }
+        let receipt = self.journal.append(batch).await?;
+        for (run, state) in begun {
+            let slot = self.slots.get(run);
+            let mut slot = slot.lock().await;
+            slot.state = Some(state);
+            self.dispatch(run, &mut slot);
+        }
+        Ok(receipt)
+    }
+
+    /// Tells a run something. Done when what follows is durable.
+    ///
+    /// # Errors
+    /// When the run refuses it, is damaged, or the journal does not take it.
+    pub async fn signal(
+        self: &Arc<Self>,
+        run: RunId,
+        signal: Signal,
+    ) -> Result<Option<Receipt>, SchedulerError> {
+        let slot = self.slots.get(run);
+        let mut slot = slot.lock().await;
+        let result = self.hear(run, &mut slot, &signal, Vec::new()).await;
+        self.settle(run, &mut slot, result)
+    }
+
+    pub(super) fn settle(
+        self: &Arc<Self>,
+        run: RunId,
+        slot: &mut Slot,
+        result: Result<Option<Receipt>, SchedulerError>,
+    ) -> Result<Option<Receipt>, SchedulerError> {
+        if result.is_err() {
+            // What was decided and not journalled must not be seen again.
+            slot.state = None;
+            if slot.held.is_empty() {
+                self.slots.release(run, slot);
+            }
+        } else {
+            self.dispatch(run, slot);
+        }
+        result
+    }
+
+    /// One turn, with the slot locked.
+    pub(super) async fn hear(
+        &self,
+        run: RunId,
+        slot: &mut Slot,
+        signal: &Signal,
+        blobs: Vec<(Digest, Vec<u8>)>,
+    ) -> Result<Option<Receipt>, SchedulerError> {
+        if slot.state.is_none() {
+            slot.state = Some(self.load(run, slot).await?);
+        }
+        let Some(state) = &mut slot.state else {
+            return Ok(None);
+        };
+        let after = state.seq;
+        let now = (self.world.now)();
+        let events = take(state, signal, now)?;
+        if events.is_empty() {
+            return Ok(None);
+        }
+        self.append(run, after, now, events, blobs).await.map(Some)
+    }
+
+    async fn append(
+        &self,
+        run: RunId,
+        after: u64,
+        at: Timestamp,
+        events: Vec<Event>,
+        blobs: Vec<(Digest, Vec<u8>)>,
+    ) -> Result<Receipt, SchedulerError> {
+        let appends = vec![Append { stream: StreamId::Run(run), after, at, events }];
+        Ok(self.journal.append(Batch { appends, blobs, keys: Vec::new() }).await?)
+    }
+
+    /// Reads a run from the journal. Attempts in flight that no worker of this
+    /// process holds are lost, and what follows from that is journalled here.
+    async fn load(&self, run: RunId, slot: &Slot) -> Result<RunState, SchedulerError> {
+        let mut state = self.replay(run).await?;
+        let orphans: Vec<Signal> = commands(&state)
+            .into_iter()
+            .filter_map(|command| match command {
+                Command::Perform(perform) => Some((perform.key, perform.phase, perform.attempt)),
+                Command::WakeAt(_) => None,
+            })
+            .filter(|held| !slot.held.contains(held))
+            .map(|(key, phase, attempt)| Signal::Lost { key, phase, attempt })
+            .collect();
+        for signal in orphans {
+            let (after, now) = (state.seq, (self.world.now)());
+            let events = take(&mut state, &signal, now)?;
+            if !events.is_empty() {
+                self.append(run, after, now, events, Vec::new()).await?;
+            }
+        }
+        Ok(state)
+    }
+
+    /// The state that a run's entries add up to.
+    ///
+    /// # Errors
+    /// When the run is unknown, its record does not add up, or cannot be read.
+    pub async fn replay(&self, run: RunId) -> Result<RunState, SchedulerError> {
+        let entries = self.journal.read(StreamId::Run(run), 0).await?;
+        let Some(Event::RunStarted(started)) = entries.first().map(|entry| &entry.event) else {
+            return Err(Refusal::new("run-unknown", format!("there is no run {run}")).into());
+        };
+        let plan = self.plans.get(&*self.journal, started.plan).await?;
+        let alert = match &started.alert {
+            Some(alert) => Some(stored_alert(&*self.journal, alert.digest).await?),
+            None => None,
+        };
+        let mut state = RunState::new(plan, alert);
+        for entry in &entries {
+            evolve(&mut state, entry).map_err(|corrupt| SchedulerError::Quarantined { run, corrupt })?;
+        }
+        Ok(state)
+    }
+
+    /// Hands out what the run asks for now, and forgets a run that only waits.
+    fn dispatch(self: &Arc<Self>, run: RunId, slot: &mut Slot) {
+        let Some(state) = &slot.state else { return };
+        let mut wake = None;
+        for command in commands(state) {
+            match command {
+                Command::WakeAt(at) => wake = Some(at),
+                Command::Perform(perform) => {
+                    let held = (perform.key.clone(), perform.phase, perform.attempt);
+                    if slot.held.insert(held) {
+                        self.carry_out(run, state, perform);
+                    }
+                }
+            }
+        }
+        self.timer.set(run, wake);
+        if slot.held.is_empty() {
+            self.slots.release(run, slot);
+        }
+    }
+
+    /// How many runs are in memory and how many wait for a time.
+    pub fn load_now(&self) -> (usize, usize) {
+        (self.slots.len(), self.timer.len())
+    }
+}

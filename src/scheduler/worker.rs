@@ -1,0 +1,111 @@
+//! Carries out one attempt and signals its outcome.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use crate::domain::command::Perform;
+use crate::domain::event::RunStarted;
+use crate::domain::id::{ApprovalId, RunId};
+use crate::domain::outcome::{Failure, FailureClass, Outcome};
+use crate::domain::run::{Approval, RunState};
+use crate::domain::signal::Signal;
+use crate::scheduler::run::Scheduler;
+use crate::step::kind::{carry_out, kind};
+use crate::step::world::{Call, Done};
+
+/// What an attempt may take beyond its own timeout, for its connector's queue
+/// and for tidying up, before it is given up as unknown.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// Everything an attempt needs, apart from the run's state.
+struct Attempt {
+    started: Arc<RunStarted>,
+    plan: Arc<crate::domain::plan::Plan>,
+    alert: Option<Arc<crate::domain::alert::Alert>>,
+    approval: Option<(ApprovalId, Approval)>,
+    perform: Perform,
+}
+
+impl Scheduler {
+    /// Starts a worker for one attempt whose intent is durable.
+    pub(super) fn carry_out(self: &Arc<Self>, run: RunId, state: &RunState, perform: Perform) {
+        let Some((started, _)) = &state.started else {
+            return;
+        };
+        let approval = state.steps.get(&perform.key).and_then(|step| step.approval);
+        let attempt = Attempt {
+            started: Arc::new(started.clone()),
+            plan: Arc::clone(&state.plan),
+            alert: state.alert.as_ref().map(|(alert, _)| Arc::clone(alert)),
+            approval: approval.and_then(|id| Some((id, state.approvals.get(&id)?.clone()))),
+            perform,
+        };
+        let scheduler = Arc::clone(self);
+        tokio::spawn(async move {
+            let done = scheduler.perform(&attempt).await;
+            scheduler.report(run, attempt.perform, done).await;
+        });
+    }
+
+    async fn perform(&self, attempt: &Attempt) -> Done {
+        let Ok(_room) = self.room.acquire().await else {
+            return lost("the server is stopping");
+        };
+        let perform = &attempt.perform;
+        let Some((_, step)) = attempt.plan.playbook.step(&perform.key.id) else {
+            return Outcome::from(Failure::new(
+                FailureClass::Permanent,
+                "step-unknown",
+                "the plan has no such step",
+            ))
+            .into();
+        };
+        let Some(kind) = kind(&step.kind) else {
+            let message =
+                format!("this version of Quell has no step kind `{}`; run a version that has it", step.kind);
+            return Outcome::from(Failure::new(FailureClass::Permanent, "kind-unknown", message)).into();
+        };
+        let call = Call {
+            started: &attempt.started,
+            plan: &attempt.plan,
+            alert: attempt.alert.as_deref(),
+            step,
+            perform,
+            approval: attempt.approval.as_ref().map(|(id, approval)| (*id, approval)),
+        };
+        let work = AssertUnwindSafe(carry_out(kind, &call, &self.world)).catch_unwind();
+        match tokio::time::timeout(perform.timeout + GRACE, work).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => {
+                lost("a mistake in Quell stopped this attempt; please report it with the server's log")
+            }
+            Err(_) => lost("it did not end in time"),
+        }
+    }
+
+    /// Signals the outcome. When the journal does not take it, the outcome is
+    /// lost with this process, and recovery treats it so.
+    async fn report(self: &Arc<Self>, run: RunId, perform: Perform, done: Done) {
+        let slot = self.slots.get(run);
+        let mut slot = slot.lock().await;
+        let held = (perform.key.clone(), perform.phase, perform.attempt);
+        let signal = Signal::Performed {
+            key: perform.key,
+            phase: perform.phase,
+            attempt: perform.attempt,
+            outcome: done.outcome,
+        };
+        let result = self.hear(run, &mut slot, &signal, done.blobs).await;
+        slot.held.remove(&held);
+        if let Err(error) = self.settle(run, &mut slot, result) {
+            tracing::error!(%run, step = %held.0, %error, "an outcome could not be recorded");
+        }
+    }
+}
+
+fn lost(message: &str) -> Done {
+    Outcome::from(Failure::new(FailureClass::Unknown, "outcome-unknown", message)).into()
+}

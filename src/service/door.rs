@@ -1,0 +1,286 @@
+//! Alerts in. A delivery is checked and normalised whole; then the alert, what
+//! became of it, its incident and the first intents of its runs are appended
+//! together: there is no moment at which half of it is stored.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::domain::alert::Alert;
+use crate::domain::event::{AlertRef, Event, Fate, RunStarted};
+use crate::domain::expr::scope::Scope;
+use crate::domain::id::{AlertId, IncidentId, RunId, StreamId};
+use crate::domain::playbook::Trigger;
+use crate::domain::run::Shared;
+use crate::domain::value::{Digest, Value, digest};
+use crate::intake::normalise::normalise;
+use crate::intake::signature::Header;
+use crate::scheduler::run::{SchedulerError, Start};
+use crate::service::error::{ServiceError, Sort};
+use crate::service::house::Service;
+use crate::store::error::StoreError;
+use crate::store::journal::{Append, Batch, Receipt};
+
+/// What became of one alert of a delivery.
+#[derive(Debug, Clone, Serialize)]
+pub struct Accepted {
+    /// The alert.
+    pub id: AlertId,
+    /// True when it had come before: nothing was stored again.
+    pub duplicate: bool,
+    /// Its title.
+    pub title: String,
+    /// Runs that it started.
+    pub runs: Vec<RunId>,
+    /// Its incident, when a run was started.
+    pub incident: Option<IncidentId>,
+    /// Why no playbook wanted it.
+    pub reasons: Vec<String>,
+}
+
+/// An alert together with how it is stored.
+struct Stored {
+    alert: Arc<Alert>,
+    digest: Digest,
+    bytes: Vec<u8>,
+}
+
+/// Runs to start, their plans to store, and why other playbooks did not want it.
+type Triaged = (Vec<Start>, Vec<(Digest, Vec<u8>)>, Vec<String>);
+
+impl Service {
+    /// Takes a delivery of a configured source. Durable when it returns.
+    ///
+    /// # Errors
+    /// When the source is unknown, the delivery is not genuine, or the payload
+    /// cannot be read; then nothing of it is stored.
+    pub async fn submit(
+        &self,
+        source: &str,
+        headers: &[Header<'_>],
+        body: &[u8],
+    ) -> Result<Vec<Accepted>, ServiceError> {
+        let known = self.sources.get(source).ok_or_else(|| {
+            let names: Vec<&str> = self.sources.keys().map(String::as_str).collect();
+            ServiceError::new(
+                Sort::Absent,
+                "source-unknown",
+                format!(
+                    "there is no source `{}` here; configured are: {}",
+                    source.escape_debug(),
+                    names.join(", ")
+                ),
+            )
+        })?;
+        let now = self.now();
+        let delivery = known
+            .door
+            .verify(headers, body, now)
+            .map_err(|error| ServiceError::new(Sort::Unknown, error.code(), error.to_string()))?;
+        let content_type = headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+            .and_then(|(_, value)| std::str::from_utf8(value).ok());
+        let mut new_id = || AlertId::new(self.fresh());
+        let alerts =
+            normalise(&known.spec, source, body, content_type, now, &mut new_id).map_err(|error| {
+                ServiceError::new(
+                    if error.code() == "alert-too-large" { Sort::TooLarge } else { Sort::Wrong },
+                    error.code(),
+                    error.to_string(),
+                )
+            })?;
+        let mut accepted = Vec::with_capacity(alerts.len());
+        for (index, alert) in alerts.into_iter().enumerate() {
+            let key = delivery_key(source, delivery.id.as_deref(), index, &alert);
+            accepted.push(self.take_alert(alert, key).await?);
+        }
+        Ok(accepted)
+    }
+
+    /// Stores one alert with what follows from it.
+    async fn take_alert(&self, alert: Alert, key: String) -> Result<Accepted, ServiceError> {
+        let stored = store_form(alert)?;
+        let now = self.now();
+        let incident = IncidentId::derived(stored.alert.id.ulid(), "incident");
+        let (starts, plans, reasons) = self.triage(&stored, incident);
+        let runs: Vec<RunId> = starts.iter().map(|start| start.started.run).collect();
+        let alert = &stored.alert;
+        let fate = if runs.is_empty() {
+            Fate::NoPlaybook { reasons: reasons.clone() }
+        } else {
+            Fate::RunStarted { runs: runs.clone(), incident }
+        };
+        let received = Event::AlertReceived {
+            source: alert.source.clone(),
+            source_id: alert.source_id.clone(),
+            title: alert.title.clone(),
+            severity: alert.severity,
+            digest: stored.digest,
+        };
+        let events = vec![received, Event::AlertTriaged { fate }];
+        let mut batch = Batch {
+            appends: vec![Append { stream: StreamId::Alert(alert.id), after: 0, at: now, events }],
+            blobs: vec![(stored.digest, stored.bytes.clone())],
+            keys: vec![key.clone()],
+        };
+        batch.blobs.extend(plans);
+        let opened = !runs.is_empty();
+        if opened {
+            batch.appends.push(open_incident(incident, alert, now));
+        }
+        match self.scheduler.start(starts, batch).await {
+            Ok(receipt) => {
+                self.shown(Some(&receipt)).await;
+                Ok(Accepted {
+                    id: alert.id,
+                    duplicate: false,
+                    title: alert.title.clone(),
+                    runs,
+                    incident: opened.then_some(incident),
+                    reasons,
+                })
+            }
+            Err(SchedulerError::Store(StoreError::Taken { stream, .. })) => {
+                Ok(self.seen_before(stream, &alert.title))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn seen_before(&self, stream: StreamId, title: &str) -> Accepted {
+        let id = match stream {
+            StreamId::Alert(id) => id,
+            StreamId::Incident(other) => AlertId::new(other.ulid()),
+            StreamId::Run(other) => AlertId::new(other.ulid()),
+        };
+        Accepted {
+            id,
+            duplicate: true,
+            title: title.to_owned(),
+            runs: Vec::new(),
+            incident: None,
+            reasons: Vec::new(),
+        }
+    }
+
+    /// Which playbooks want the alert, and why the others do not.
+    fn triage(&self, stored: &Stored, incident: IncidentId) -> Triaged {
+        let library = Arc::clone(&self.library.read());
+        let shared = Shared::new(serde_json::to_value(&*stored.alert).unwrap_or(Value::Null));
+        let scope = Scope::new().with_root("alert", shared.root());
+        let (mut starts, mut plans, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, prepared) in &library.playbooks {
+            let mut wanted = false;
+            for trigger in &prepared.plan.playbook.triggers {
+                let Trigger::Alert(condition) = trigger;
+                match condition.eval_bool(&scope) {
+                    Ok(true) => wanted = true,
+                    Ok(false) => {
+                        let seen: Vec<String> = condition
+                            .trace(&scope)
+                            .into_iter()
+                            .map(|(path, value)| format!("{path} = {}", value.unwrap_or_default()))
+                            .collect();
+                        reasons.push(format!(
+                            "{name}: `{}` did not hold: {}",
+                            condition.source(),
+                            seen.join(", ")
+                        ));
+                    }
+                    Err(error) => reasons.push(format!("{name}: its trigger could not be decided: {error}")),
+                }
+            }
+            if !wanted {
+                continue;
+            }
+            let run = RunId::derived(stored.alert.id.ulid(), name);
+            let started = RunStarted {
+                run,
+                plan: prepared.plan_digest,
+                playbook: name.clone(),
+                version: prepared.plan.playbook.version,
+                incident,
+                alert: Some(AlertRef { id: stored.alert.id, digest: stored.digest }),
+                inputs: Value::Null,
+                by: "trigger".to_owned(),
+            };
+            starts.push(Start {
+                started,
+                plan: Arc::clone(&prepared.plan),
+                alert: Some(Arc::clone(&stored.alert)),
+            });
+            plans.push((prepared.plan_digest, prepared.plan_bytes.to_vec()));
+        }
+        (starts, plans, reasons)
+    }
+
+    /// Stores an alert that a person gave by hand, and starts one playbook on it.
+    pub(super) async fn start_on_alert(
+        &self,
+        alert: Alert,
+        mut started: RunStarted,
+        prepared: &crate::playbook::library::Prepared,
+        keys: Vec<String>,
+    ) -> Result<Receipt, ServiceError> {
+        let stored = store_form(alert)?;
+        let now = self.now();
+        let alert = &stored.alert;
+        started.alert = Some(AlertRef { id: alert.id, digest: stored.digest });
+        let received = Event::AlertReceived {
+            source: alert.source.clone(),
+            source_id: alert.source_id.clone(),
+            title: alert.title.clone(),
+            severity: alert.severity,
+            digest: stored.digest,
+        };
+        let fate = Fate::RunStarted { runs: vec![started.run], incident: started.incident };
+        let events = vec![received, Event::AlertTriaged { fate }];
+        let batch = Batch {
+            appends: vec![
+                Append { stream: StreamId::Alert(alert.id), after: 0, at: now, events },
+                open_incident(started.incident, alert, now),
+            ],
+            blobs: vec![
+                (stored.digest, stored.bytes.clone()),
+                (prepared.plan_digest, prepared.plan_bytes.to_vec()),
+            ],
+            keys,
+        };
+        let start = Start { started, plan: Arc::clone(&prepared.plan), alert: Some(Arc::clone(alert)) };
+        Ok(self.scheduler.start(vec![start], batch).await?)
+    }
+}
+
+fn open_incident(incident: IncidentId, alert: &Alert, now: crate::domain::time::Timestamp) -> Append {
+    let opened = Event::IncidentOpened {
+        title: alert.title.clone(),
+        severity: alert.severity,
+        alert: Some(alert.id),
+        subject: alert.user.email.clone().or_else(|| alert.user.name.clone()),
+    };
+    Append { stream: StreamId::Incident(incident), after: 0, at: now, events: vec![opened] }
+}
+
+fn store_form(alert: Alert) -> Result<Stored, ServiceError> {
+    let bytes = serde_json::to_vec(&alert).map_err(|error| {
+        ServiceError::new(
+            Sort::Own,
+            "alert-unstorable",
+            format!("the alert could not be written down: {error}"),
+        )
+    })?;
+    Ok(Stored { digest: digest(&bytes), alert: Arc::new(alert), bytes })
+}
+
+/// What makes two deliveries the same: the sender's delivery id, else the
+/// finding's own id, else the payload itself.
+fn delivery_key(source: &str, delivery: Option<&str>, index: usize, alert: &Alert) -> String {
+    let own = match (delivery, &alert.source_id) {
+        (Some(id), _) => json!(["delivery", id, index]),
+        (None, Some(id)) => json!(["finding", id]),
+        (None, None) => json!(["payload", digest(alert.raw.to_string().as_bytes())]),
+    };
+    format!("alert/{source}/{}", digest(own.to_string().as_bytes()))
+}

@@ -1,0 +1,82 @@
+//! Why a call was not carried out.
+
+use crate::domain::signal::Refusal;
+use crate::scheduler::run::SchedulerError;
+use crate::store::error::StoreError;
+
+/// What sort of no it is; decides the HTTP status and the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// What was sent is wrong (400, exit 2).
+    Wrong,
+    /// Who sent it is not known (401, exit 3).
+    Unknown,
+    /// Who sent it may not (403, exit 3).
+    Forbidden,
+    /// There is no such thing (404, exit 3).
+    Absent,
+    /// It is possible, but not now (409, exit 3).
+    Refused,
+    /// It is too large (413, exit 2).
+    TooLarge,
+    /// We cannot take it now; come back (503, exit 4).
+    Busy,
+    /// Our own trouble (500, exit 4).
+    Own,
+}
+
+/// Why a call was not carried out.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct ServiceError {
+    /// What sort of no.
+    pub sort: Sort,
+    /// Stable code, kebab-case.
+    pub code: String,
+    /// What failed, where, why, what to do next.
+    pub message: String,
+}
+
+impl ServiceError {
+    /// An error of this sort.
+    pub fn new(sort: Sort, code: &str, message: impl Into<String>) -> Self {
+        Self { sort, code: code.to_owned(), message: message.into() }
+    }
+
+    /// There is no such thing.
+    pub fn absent(what: &str, id: &dyn std::fmt::Display) -> Self {
+        Self::new(
+            Sort::Absent,
+            "not-found",
+            format!("there is no {what} `{id}` here; list them with `quell {what}s`"),
+        )
+    }
+}
+
+impl From<Refusal> for ServiceError {
+    fn from(refusal: Refusal) -> Self {
+        let sort = if refusal.code.ends_with("-unknown") { Sort::Absent } else { Sort::Refused };
+        Self::new(sort, refusal.code, refusal.message)
+    }
+}
+
+impl From<StoreError> for ServiceError {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::TooLarge { .. } => Self::new(Sort::TooLarge, "too-large", error.to_string()),
+            StoreError::Full => Self::new(Sort::Busy, "store-full", error.to_string()),
+            StoreError::Stopped { .. } => Self::new(Sort::Busy, "store-stopped", error.to_string()),
+            _ => Self::new(Sort::Own, "store", error.to_string()),
+        }
+    }
+}
+
+impl From<SchedulerError> for ServiceError {
+    fn from(error: SchedulerError) -> Self {
+        match error {
+            SchedulerError::Refused(refusal) => refusal.into(),
+            SchedulerError::Store(error) => error.into(),
+            other => Self::new(Sort::Own, "run-damaged", other.to_string()),
+        }
+    }
+}

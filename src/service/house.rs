@@ -1,0 +1,183 @@
+//! What the service stands on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use tokio::sync::{broadcast, watch};
+use ulid::Ulid;
+
+use crate::domain::id::RunId;
+use crate::domain::time::Timestamp;
+use crate::intake::signature::Door;
+use crate::intake::source::SourceSpec;
+use crate::playbook::library::Library;
+use crate::projection::fold::Projection;
+use crate::projection::views::Views;
+use crate::scheduler::run::Scheduler;
+use crate::step::world::World;
+use crate::store::error::StoreError;
+use crate::store::journal::{Journal, Receipt};
+
+/// Entries read from the journal at a time when views are built.
+const SCAN_ENTRIES: usize = 10_000;
+
+/// How long a call waits for the views.
+const CATCH_UP: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// A configured source of alerts.
+pub struct Source {
+    /// How its payloads are read.
+    pub spec: SourceSpec,
+    /// How its deliveries are checked.
+    pub door: Door,
+}
+
+/// Every order and every question.
+pub struct Service {
+    /// The only truth.
+    pub journal: Arc<dyn Journal>,
+    /// The only writer.
+    pub scheduler: Arc<Scheduler>,
+    /// The house as steps see it.
+    pub world: Arc<World>,
+    /// What the entries add up to.
+    pub views: Arc<RwLock<Views>>,
+    /// Playbooks that can be run.
+    pub library: RwLock<Arc<Library>>,
+    /// Sources by configured name.
+    pub sources: BTreeMap<String, Source>,
+    pub(super) seen: watch::Receiver<u64>,
+}
+
+impl Service {
+    /// Builds the views from the journal and keeps them current. The task ends
+    /// with the journal.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn views_of(
+        journal: &Arc<dyn Journal>,
+        views: &Arc<RwLock<Views>>,
+    ) -> Result<watch::Receiver<u64>, StoreError> {
+        let mut follow = journal.follow();
+        let mut position = catch_up(&**journal, views, 0).await?;
+        let (told, seen) = watch::channel(position);
+        let (journal, views) = (Arc::clone(journal), Arc::clone(views));
+        tokio::spawn(async move {
+            loop {
+                match follow.recv().await {
+                    Ok(receipt) => position = apply(&views, &receipt, position),
+                    Err(broadcast::error::RecvError::Lagged(_)) => {
+                        match catch_up(&*journal, &views, position).await {
+                            Ok(at) => position = at,
+                            Err(error) => {
+                                tracing::error!(%error, "the journal could not be read again");
+                                return;
+                            }
+                        }
+                    }
+                    Err(broadcast::error::RecvError::Closed) => return,
+                }
+                if told.send(position).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(seen)
+    }
+
+    /// Everything the service stands on, put together.
+    pub fn new(
+        scheduler: Arc<Scheduler>,
+        journal: Arc<dyn Journal>,
+        world: Arc<World>,
+        views: (Arc<RwLock<Views>>, watch::Receiver<u64>),
+        library: Library,
+        sources: BTreeMap<String, Source>,
+    ) -> Arc<Self> {
+        for prepared in library.playbooks.values() {
+            scheduler.keep_plan(prepared.plan_digest, Arc::clone(&prepared.plan));
+        }
+        Arc::new(Self {
+            journal,
+            scheduler,
+            world,
+            views: views.0,
+            seen: views.1,
+            library: RwLock::new(Arc::new(library)),
+            sources,
+        })
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        (self.world.now)()
+    }
+
+    /// A fresh ULID.
+    pub fn fresh(&self) -> Ulid {
+        let mut random = [0u8; 16];
+        // Without randomness there is nothing safe to do; the kernel always has some once booted.
+        if getrandom::fill(&mut random).is_err() {
+            tracing::error!("the system gives no randomness");
+        }
+        let millis = u64::try_from(self.now().millis()).unwrap_or(0);
+        Ulid::from_parts(millis, u128::from_be_bytes(random))
+    }
+
+    /// Waits until the views show what this receipt made durable, so that who
+    /// wrote something also sees it.
+    pub async fn shown(&self, receipt: Option<&Receipt>) {
+        let Some(receipt) = receipt else { return };
+        let mut seen = self.seen.clone();
+        let _ = seen.wait_for(|position| *position >= receipt.position).await;
+    }
+
+    /// Waits until the views show all that is durable now, but not for long:
+    /// a view that lags is better than a call that hangs.
+    pub async fn caught_up(&self) {
+        let head = self.journal.head().position;
+        let mut seen = self.seen.clone();
+        let _ = tokio::time::timeout(CATCH_UP, seen.wait_for(|position| *position >= head)).await;
+    }
+
+    /// The runs that have not ended, or still hold something.
+    pub fn unfinished(&self) -> Vec<RunId> {
+        let views = self.views.read();
+        let mut runs: Vec<RunId> = views.runs.live().map(|row| row.id).collect();
+        runs.extend(views.containments.holding().map(|row| row.run));
+        runs.sort_unstable();
+        runs.dedup();
+        runs
+    }
+}
+
+fn apply(views: &RwLock<Views>, receipt: &Receipt, position: u64) -> u64 {
+    if receipt.position <= position {
+        return position;
+    }
+    let mut views = views.write();
+    for entry in receipt.entries.iter() {
+        views.apply(entry);
+    }
+    receipt.position
+}
+
+async fn catch_up(
+    journal: &dyn Journal,
+    views: &RwLock<Views>,
+    mut position: u64,
+) -> Result<u64, StoreError> {
+    loop {
+        let entries = journal.scan(position, SCAN_ENTRIES).await?;
+        let Some((last, _)) = entries.last() else {
+            return Ok(position);
+        };
+        position = *last;
+        let mut views = views.write();
+        for (_, entry) in &entries {
+            views.apply(entry);
+        }
+    }
+}

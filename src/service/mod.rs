@@ -1,0 +1,20 @@
+//! Every order and every question, once: the web and the command line turn
+//! their words into these calls and back.
+//!
+//! ```text
+//!   error.rs    why a call was not carried out
+//!   house.rs    what the service stands on
+//!   door.rs     alerts in: verify, normalise, triage, start runs, all in one append
+//!   runs.rs     start, cancel, undo, extend, settle
+//!   people.rs   approvals, questions and their links
+//!   show.rs     what is known: one of anything, dossiers, reports
+//!   preview.rs  a dry run: live reads, no effects
+//! ```
+
+pub mod door;
+pub mod error;
+pub mod house;
+pub mod people;
+pub mod preview;
+pub mod runs;
+pub mod show;

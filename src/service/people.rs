@@ -1,0 +1,149 @@
+//! Approvals, questions and their links.
+
+use serde::Serialize;
+
+use crate::domain::id::{ApprovalId, QuestionId};
+use crate::domain::playbook::{Body, InputSpec};
+use crate::domain::signal::{Person, Signal};
+use crate::domain::time::Timestamp;
+use crate::domain::value::Value;
+use crate::service::error::{ServiceError, Sort};
+use crate::service::house::Service;
+
+/// A question as the person behind a link sees it.
+#[derive(Debug, Clone, Serialize)]
+pub struct OpenQuestion {
+    /// Which.
+    pub id: QuestionId,
+    /// The person it was sent to.
+    pub person: String,
+    /// What is asked, as it was sent.
+    pub text: String,
+    /// What may be answered: value and label.
+    pub choices: Vec<(String, String)>,
+    /// What else may be filled in.
+    pub fields: Vec<InputSpec>,
+    /// Until when.
+    pub until: Timestamp,
+    /// Whether it still can be answered.
+    pub open: bool,
+    /// The answer, when there is one.
+    pub answer: Option<String>,
+}
+
+impl Service {
+    /// A person's yes or no.
+    ///
+    /// # Errors
+    /// When the person may not decide, or it is decided already.
+    pub async fn decide(
+        &self,
+        approval: ApprovalId,
+        by: &str,
+        approve: bool,
+        note: Option<String>,
+    ) -> Result<(), ServiceError> {
+        self.caught_up().await;
+        let run = {
+            let views = self.views.read();
+            views
+                .approvals
+                .get(approval)
+                .map(|row| row.run)
+                .ok_or_else(|| ServiceError::absent("approval", &approval))?
+        };
+        let by = Person { address: by.to_lowercase(), groups: self.world.people.groups_of(by) };
+        self.tell(run, Signal::Decide { approval, by, approve, note }).await
+    }
+
+    /// The question behind a personal link.
+    ///
+    /// # Errors
+    /// When the link is not one of ours; a guess learns nothing else.
+    pub async fn question_behind(&self, token: &str) -> Result<OpenQuestion, ServiceError> {
+        let unknown = || {
+            ServiceError::new(
+                Sort::Absent,
+                "link-unknown",
+                "this link leads nowhere: it is incomplete, or the question is gone",
+            )
+        };
+        let (id, index) = self.world.links.open(token).ok_or_else(unknown)?;
+        let question = match self.question(id).await {
+            Ok(question) => question,
+            // We signed the link, so the question is real: somebody was faster
+            // than the record of its having been sent.
+            Err(error) if error.sort == Sort::Absent => {
+                let message = "this question is being recorded; please open the link again in a moment";
+                return Err(ServiceError::new(Sort::Busy, "question-early", message));
+            }
+            Err(error) => return Err(error),
+        };
+        let person = question.1.get(usize::from(index)).cloned().ok_or_else(unknown)?;
+        Ok(OpenQuestion { person, ..question.0 })
+    }
+
+    /// A question with the people it went to, groups resolved.
+    ///
+    /// # Errors
+    /// When there is none of this id.
+    pub async fn question(&self, id: QuestionId) -> Result<(OpenQuestion, Vec<String>), ServiceError> {
+        self.caught_up().await;
+        let row = {
+            let views = self.views.read();
+            views.questions.get(id).cloned().ok_or_else(|| ServiceError::absent("question", &id))?
+        };
+        let state = self.scheduler.replay(row.run).await?;
+        let spec = state.plan.playbook.step(&row.step.id).map(|(_, step)| step);
+        let question = match spec.map(|step| &step.body) {
+            Some(Body::Perform(action)) => action.question.as_ref(),
+            _ => None,
+        }
+        .ok_or_else(|| ServiceError::absent("question", &id))?;
+        let step = state.steps.get(&row.step);
+        let text = step
+            .and_then(|step| step.acted.as_ref())
+            .and_then(|acted| acted.value().get("text"))
+            .and_then(Value::as_str)
+            .unwrap_or("The security team has a question for you.");
+        let people = self.world.people.resolve(&row.asked).unwrap_or_else(|_| row.asked.clone());
+        let label = |value: &str| {
+            question.choices.iter().find(|(known, _)| known == value).map(|(_, label)| label.clone())
+        };
+        let open = OpenQuestion {
+            id,
+            person: String::new(),
+            text: text.to_owned(),
+            choices: question.choices.clone(),
+            fields: question.fields.clone(),
+            until: row.until,
+            open: row.is_open(),
+            answer: row.answer.as_ref().and_then(|answer| label(&answer.choice)),
+        };
+        Ok((open, people))
+    }
+
+    /// A person's answer.
+    ///
+    /// # Errors
+    /// When the question is closed, or the answer does not fit it.
+    pub async fn answer(
+        &self,
+        question: QuestionId,
+        by: &str,
+        choice: &str,
+        fields: Value,
+    ) -> Result<(), ServiceError> {
+        self.caught_up().await;
+        let run = {
+            let views = self.views.read();
+            views
+                .questions
+                .get(question)
+                .map(|row| row.run)
+                .ok_or_else(|| ServiceError::absent("question", &question))?
+        };
+        self.tell(run, Signal::Answer { question, by: by.to_lowercase(), choice: choice.to_owned(), fields })
+            .await
+    }
+}

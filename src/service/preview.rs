@@ -1,0 +1,350 @@
+//! A dry run: reads happen, effects become a plan. Questions branch: each
+//! answer, and silence, is followed to the end, so that a person sees what
+//! would follow from each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::domain::alert::Alert;
+use crate::domain::command::{Command, Perform, Phase};
+use crate::domain::decide::turn::take;
+use crate::domain::event::{Event, RunStarted};
+use crate::domain::id::{IncidentId, QuestionId, RunId};
+use crate::domain::outcome::Outcome;
+use crate::domain::owed::commands;
+use crate::domain::playbook::{Body, Effect};
+use crate::domain::run::{RunState, Stage};
+use crate::domain::signal::{Person, Signal};
+use crate::guard::people::entries_of;
+use crate::playbook::library::Prepared;
+use crate::service::error::{ServiceError, Sort};
+use crate::service::house::Service;
+use crate::step::kind::{carry_out, kind};
+use crate::step::world::Call;
+
+/// Branches that are followed: past it a person reads no plan.
+const BRANCHES_MAX: usize = 16;
+
+/// Turns of one branch.
+const TURNS_MAX: usize = 5000;
+
+/// What would happen.
+#[derive(Debug, Clone, Serialize)]
+pub struct Preview {
+    /// The playbook.
+    pub playbook: String,
+    /// One for each combination of answers.
+    pub branches: Vec<Branch>,
+    /// Whether there were more branches than are followed.
+    pub more: bool,
+}
+
+/// What would follow from some answers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Branch {
+    /// `step: answer`, in the order they are asked.
+    pub answers: Vec<String>,
+    /// What would happen, in order.
+    pub lines: Vec<String>,
+    /// How the run would end.
+    pub end: Option<String>,
+}
+
+/// What was answered live, so that branches do not read twice.
+type Reads = BTreeMap<(String, Phase), Outcome>;
+
+impl Service {
+    /// What a run would do, without doing it.
+    ///
+    /// # Errors
+    /// When the playbook is not there, or a branch does not come to its end.
+    pub async fn preview(
+        &self,
+        name: &str,
+        alert: Option<Alert>,
+        inputs: Value,
+    ) -> Result<Preview, ServiceError> {
+        let prepared = self.playbook(name)?;
+        let alert = alert.map(Arc::new);
+        let mut reads = Reads::new();
+        let (mut open, mut branches, mut more) = (vec![Vec::<(String, String)>::new()], Vec::new(), false);
+        while let Some(answers) = open.pop() {
+            if branches.len() >= BRANCHES_MAX {
+                more = true;
+                break;
+            }
+            let mut walk = Walk::begin(self, &prepared, alert.clone(), inputs.clone(), answers)?;
+            match walk.follow(&mut reads).await? {
+                Some((step, choices)) => {
+                    for choice in choices.into_iter().rev() {
+                        let mut answers = walk.answers.clone();
+                        answers.push((step.clone(), choice));
+                        open.push(answers);
+                    }
+                }
+                None => branches.push(walk.branch()),
+            }
+        }
+        Ok(Preview { playbook: name.to_owned(), branches, more })
+    }
+}
+
+struct Walk<'a> {
+    service: &'a Service,
+    state: RunState,
+    answers: Vec<(String, String)>,
+    lines: Vec<String>,
+    flying: Vec<Perform>,
+    started: RunStarted,
+    alert: Option<Arc<Alert>>,
+}
+
+/// A question that is not answered in this branch yet.
+type Fork = Option<(String, Vec<String>)>;
+
+impl<'a> Walk<'a> {
+    fn begin(
+        service: &'a Service,
+        prepared: &Prepared,
+        alert: Option<Arc<Alert>>,
+        inputs: Value,
+        answers: Vec<(String, String)>,
+    ) -> Result<Self, ServiceError> {
+        let ulid = service.fresh();
+        let started = RunStarted {
+            run: RunId::new(ulid),
+            plan: prepared.plan_digest,
+            playbook: prepared.plan.playbook.name.clone(),
+            version: prepared.plan.playbook.version,
+            incident: IncidentId::derived(ulid, "incident"),
+            alert: None,
+            inputs,
+            by: "dry run".to_owned(),
+        };
+        let state = RunState::new(Arc::clone(&prepared.plan), alert.clone());
+        let mut walk = Self {
+            service,
+            state,
+            answers,
+            lines: Vec::new(),
+            flying: Vec::new(),
+            started: started.clone(),
+            alert,
+        };
+        walk.tell(&Signal::Start(Box::new(started)))?;
+        Ok(walk)
+    }
+
+    fn branch(self) -> Branch {
+        let end = self.state.ending.map(|(end, why)| format!("{end:?}: {why}"));
+        Branch {
+            answers: self.answers.iter().map(|(step, choice)| format!("{step}: {choice}")).collect(),
+            lines: self.lines,
+            end,
+        }
+    }
+
+    async fn follow(&mut self, reads: &mut Reads) -> Result<Fork, ServiceError> {
+        for _ in 0..TURNS_MAX {
+            if self.state.ended.is_some() {
+                return Ok(None);
+            }
+            if let Some(perform) = (!self.flying.is_empty()).then(|| self.flying.remove(0)) {
+                let outcome = self.perform(&perform, reads).await;
+                self.tell(&Signal::Performed {
+                    key: perform.key,
+                    phase: perform.phase,
+                    attempt: perform.attempt,
+                    outcome,
+                })?;
+                continue;
+            }
+            let asked = self
+                .state
+                .questions
+                .iter()
+                .find(|(_, asked)| !asked.closed)
+                .map(|(id, asked)| (*id, asked.key.clone()));
+            if let Some((id, key)) = asked {
+                match self
+                    .answers
+                    .iter()
+                    .find(|(step, _)| *step == key.to_string())
+                    .map(|(_, choice)| choice.clone())
+                {
+                    Some(choice) => self.answer(id, &choice)?,
+                    None => return Ok(Some((key.to_string(), self.choices(&key.id)))),
+                }
+                continue;
+            }
+            let approval = self
+                .state
+                .approvals
+                .iter()
+                .find(|(_, asked)| !asked.closed)
+                .map(|(id, asked)| (*id, asked.clone()));
+            if let Some((approval, asked)) = approval {
+                let seat = asked
+                    .by
+                    .iter()
+                    .find(|entry| !asked.given.iter().any(|(_, counts)| counts.contains(entry)));
+                let entry = seat.or(asked.by.first()).cloned().unwrap_or_default();
+                let groups = entry.strip_prefix("group:").map(str::to_owned).into_iter().collect();
+                let by = Person { address: format!("{entry}#{}", asked.given.len()), groups };
+                let by = if entry.starts_with("group:") {
+                    by
+                } else {
+                    Person { address: entry, groups: Vec::new() }
+                };
+                self.tell(&Signal::Decide { approval, by, approve: true, note: None })?;
+                continue;
+            }
+            let wake = commands(&self.state).into_iter().any(|command| matches!(command, Command::WakeAt(_)));
+            if !wake {
+                break;
+            }
+            self.skip_waiting()?;
+        }
+        let message = "the dry run does not come to its end; the playbook waits for something that only happens in a real run";
+        Err(ServiceError::new(Sort::Refused, "plan-endless", message))
+    }
+
+    /// Pauses and retries are passed over: the plan says that they would be there.
+    fn skip_waiting(&mut self) -> Result<(), ServiceError> {
+        let at = commands(&self.state).into_iter().find_map(|command| match command {
+            Command::WakeAt(at) => Some(at),
+            Command::Perform(_) => None,
+        });
+        let Some(at) = at else { return Ok(()) };
+        self.tell_at(&Signal::Wake, at)
+    }
+
+    fn choices(&self, step: &str) -> Vec<String> {
+        let spec = self.state.plan.playbook.step(step).map(|(_, spec)| &spec.body);
+        match spec {
+            Some(Body::Perform(action)) => action
+                .question
+                .as_ref()
+                .map(|question| question.choices.iter().map(|(value, _)| value.clone()).collect())
+                .unwrap_or_default(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn answer(&mut self, question: QuestionId, choice: &str) -> Result<(), ServiceError> {
+        let by = self.state.questions[&question].asked.first().cloned().unwrap_or_default();
+        self.tell(&Signal::Answer { question, by, choice: choice.to_owned(), fields: json!({}) })
+    }
+
+    fn tell(&mut self, signal: &Signal) -> Result<(), ServiceError> {
+        self.tell_at(signal, self.service.now())
+    }
+
+    fn tell_at(&mut self, signal: &Signal, at: crate::domain::time::Timestamp) -> Result<(), ServiceError> {
+        let events = take(&mut self.state, signal, at)?;
+        for event in &events {
+            self.note(event);
+        }
+        for command in commands(&self.state) {
+            let Command::Perform(perform) = command else { continue };
+            if !self.flying.iter().any(|other| (&other.key, other.phase) == (&perform.key, perform.phase)) {
+                self.flying.push(perform);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a person reads of an event.
+    fn note(&mut self, event: &Event) {
+        let line = match event {
+            Event::ApprovalRequested { key, by, .. } => {
+                format!("{key}: would need a yes from each of {}", by.join(", "))
+            }
+            Event::QuestionAsked { key, asked, .. } => format!("{key}: would ask {}", asked.join(", ")),
+            Event::ContainmentAccepted { key, operation, target, changed, until, .. } => {
+                let before = self
+                    .state
+                    .steps
+                    .get(key)
+                    .and_then(|step| step.captured.as_ref())
+                    .and_then(|state| state.value().get("state").cloned())
+                    .unwrap_or_default();
+                let until = until.map_or_else(
+                    || "until a person lifts it".to_owned(),
+                    |until| format!("until {}", until.to_minute()),
+                );
+                if *changed {
+                    format!("{key}: would {operation} {target} (now {before}), {until}")
+                } else {
+                    format!("{key}: nothing to do, {target} already is so")
+                }
+            }
+            Event::StepEnded { key, end, why, .. } => {
+                match (self.state.steps.get(key).map(|step| &step.stage), why) {
+                    (Some(Stage::Ended(_)), Some(why)) => format!("{key}: {}, {why}", end.name()),
+                    _ => return,
+                }
+            }
+            Event::IncidentChanged { change } => {
+                format!("the incident would change: {}", serde_json::to_string(change).unwrap_or_default())
+            }
+            _ => return,
+        };
+        self.lines.push(line);
+    }
+
+    /// Reads are live; everything else is taken as done.
+    async fn perform(&mut self, perform: &Perform, reads: &mut Reads) -> Outcome {
+        let plan = Arc::clone(&self.state.plan);
+        let done = |output: Value| Outcome::Succeeded { output, evidence: None };
+        let Some((_, step)) = plan.playbook.step(&perform.key.id) else { return done(json!({})) };
+        let Body::Perform(action) = &step.body else { return done(json!({})) };
+        let live =
+            perform.phase == Phase::Capture || (perform.phase == Phase::Act && action.effect == Effect::Read);
+        if live {
+            let known = (perform.key.to_string(), perform.phase);
+            if let Some(outcome) = reads.get(&known) {
+                return outcome.clone();
+            }
+            let Some(kind) = kind(&step.kind) else { return done(json!({})) };
+            let call = Call {
+                started: &self.started,
+                plan: &plan,
+                alert: self.alert.as_deref(),
+                step,
+                perform,
+                approval: None,
+            };
+            let outcome = carry_out(kind, &call, &self.service.world).await.outcome;
+            self.lines.push(format!("{}: read {}{}", perform.key, action.operation, failed(&outcome)));
+            reads.insert(known, outcome.clone());
+            return outcome;
+        }
+        match perform.phase {
+            Phase::Verify | Phase::UndoVerify => done(json!({ "holds": true, "read": {} })),
+            Phase::UndoCheck => done(json!({ "state": "as_left", "diff": "" })),
+            Phase::Act if action.containment.is_none() => {
+                let to =
+                    perform.input.get("who").or_else(|| perform.input.get("to")).cloned().unwrap_or_default();
+                let people = self.service.world.people.resolve(&entries_of(&to)).unwrap_or_default();
+                if action.question.is_none() {
+                    let whom =
+                        if people.is_empty() { String::new() } else { format!(" to {}", people.join(", ")) };
+                    self.lines.push(format!("{}: would {}{whom}", perform.key, action.operation));
+                }
+                done(json!({ "asked": people, "sent_to": people, "reports": [] }))
+            }
+            _ => done(json!({})),
+        }
+    }
+}
+
+fn failed(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Succeeded { .. } => String::new(),
+        Outcome::Failed { failure, .. } => format!(", which failed: {}", failure.message),
+    }
+}

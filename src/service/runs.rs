@@ -1,0 +1,243 @@
+//! Runs by hand, and orders to runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Map;
+
+use crate::domain::alert::Alert;
+use crate::domain::event::{Event, RunStarted};
+use crate::domain::id::{ContainmentId, IncidentId, RunId, StreamId};
+use crate::domain::playbook::{InputKind, Playbook};
+use crate::domain::run::StepKey;
+use crate::domain::signal::Signal;
+use crate::domain::value::Value;
+use crate::playbook::library::Prepared;
+use crate::scheduler::run::{SchedulerError, Start};
+use crate::service::error::{ServiceError, Sort};
+use crate::service::house::Service;
+use crate::store::error::StoreError;
+use crate::store::journal::{Append, Batch};
+
+/// A run that a person or a program asks for.
+pub struct RunOrder {
+    /// The playbook's name.
+    pub playbook: String,
+    /// The alert to run on.
+    pub alert: Option<Alert>,
+    /// Inputs by name.
+    pub inputs: Map<String, Value>,
+    /// Who asks.
+    pub by: String,
+    /// The same key never starts a second run.
+    pub idempotency_key: Option<String>,
+}
+
+impl Service {
+    /// A playbook of the library.
+    ///
+    /// # Errors
+    /// When there is none of this name; says which is meant.
+    pub fn playbook(&self, name: &str) -> Result<Arc<Prepared>, ServiceError> {
+        let library = Arc::clone(&self.library.read());
+        library.playbooks.get(name).cloned().ok_or_else(|| {
+            let names: Vec<&str> = library.playbooks.keys().map(String::as_str).collect();
+            ServiceError::new(
+                Sort::Absent,
+                "playbook-unknown",
+                format!("there is no playbook `{}`; there are: {}", name.escape_debug(), names.join(", ")),
+            )
+        })
+    }
+
+    /// Starts a run by hand. Durable when it returns.
+    ///
+    /// # Errors
+    /// When the playbook or its inputs are wrong, or the journal does not take it.
+    pub async fn start_run(&self, order: RunOrder) -> Result<RunId, ServiceError> {
+        let prepared = self.playbook(&order.playbook)?;
+        let playbook = &prepared.plan.playbook;
+        let inputs = checked_inputs(playbook, order.inputs)?;
+        let ulid = self.fresh();
+        let run = RunId::new(ulid);
+        let incident = IncidentId::derived(ulid, "incident");
+        let started = RunStarted {
+            run,
+            plan: prepared.plan_digest,
+            playbook: playbook.name.clone(),
+            version: playbook.version,
+            incident,
+            alert: None,
+            inputs,
+            by: order.by,
+        };
+        let keys: Vec<String> =
+            order.idempotency_key.iter().map(|key| format!("run/{}/{key}", order.playbook)).collect();
+        if let Some(key) = keys.first()
+            && let Some(existing) = self.run_behind(key).await?
+        {
+            return Ok(existing);
+        }
+        let result = match order.alert {
+            Some(alert) => self.start_on_alert(alert, started, &prepared, Vec::new()).await,
+            None => self.start_bare(started, &prepared, keys).await,
+        };
+        let receipt = result?;
+        self.shown(Some(&receipt)).await;
+        Ok(run)
+    }
+
+    /// The run that was started with this key, if one was.
+    async fn run_behind(&self, key: &str) -> Result<Option<RunId>, ServiceError> {
+        let stream = self.journal.key(key).await?;
+        let Some(StreamId::Incident(incident)) = stream else {
+            return Ok(None);
+        };
+        let views = self.views.read();
+        let row = views.incidents.get(incident);
+        Ok(row.and_then(|row| row.runs.first().copied()))
+    }
+
+    async fn start_bare(
+        &self,
+        started: RunStarted,
+        prepared: &Prepared,
+        keys: Vec<String>,
+    ) -> Result<crate::store::journal::Receipt, ServiceError> {
+        let opened = Event::IncidentOpened {
+            title: prepared.plan.playbook.title.clone(),
+            severity: 50,
+            alert: None,
+            subject: None,
+        };
+        let batch = Batch {
+            appends: vec![Append {
+                stream: StreamId::Incident(started.incident),
+                after: 0,
+                at: self.now(),
+                events: vec![opened],
+            }],
+            blobs: vec![(prepared.plan_digest, prepared.plan_bytes.to_vec())],
+            keys,
+        };
+        let start = Start { started, plan: Arc::clone(&prepared.plan), alert: None };
+        match self.scheduler.start(vec![start], batch).await {
+            Ok(receipt) => Ok(receipt),
+            Err(SchedulerError::Store(StoreError::Taken { .. })) => Err(ServiceError::new(
+                Sort::Refused,
+                "idempotency-key-used",
+                "this idempotency key has started a run already",
+            )),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends a run.
+    ///
+    /// # Errors
+    /// When it has ended already or is unknown.
+    pub async fn cancel(&self, run: RunId, by: &str, why: Option<String>) -> Result<(), ServiceError> {
+        self.tell(run, Signal::Cancel { by: by.to_owned(), why }).await
+    }
+
+    /// Lifts what a run contained, all of it or one containment.
+    ///
+    /// # Errors
+    /// When nothing holds, or it cannot be undone.
+    pub async fn undo(
+        &self,
+        run: RunId,
+        containments: Vec<ContainmentId>,
+        by: &str,
+        why: Option<String>,
+    ) -> Result<(), ServiceError> {
+        self.tell(run, Signal::Undo { containments, by: by.to_owned(), why }).await
+    }
+
+    /// Lets a containment hold longer, counted from now.
+    ///
+    /// # Errors
+    /// When it no longer holds.
+    pub async fn extend(
+        &self,
+        containment: ContainmentId,
+        hold: Duration,
+        by: &str,
+    ) -> Result<(), ServiceError> {
+        let run = self.run_of_containment(containment)?;
+        self.tell(run, Signal::Extend { containment, hold, by: by.to_owned() }).await
+    }
+
+    /// Says what happened to an uncertain step.
+    ///
+    /// # Errors
+    /// When the step is not uncertain.
+    pub async fn settle(
+        &self,
+        run: RunId,
+        step: StepKey,
+        happened: bool,
+        by: &str,
+        note: Option<String>,
+    ) -> Result<(), ServiceError> {
+        self.tell(run, Signal::Settle { key: step, happened, by: by.to_owned(), note }).await
+    }
+
+    /// The run that made a containment.
+    ///
+    /// # Errors
+    /// When there is none of this id.
+    pub fn run_of_containment(&self, containment: ContainmentId) -> Result<RunId, ServiceError> {
+        let views = self.views.read();
+        views
+            .containments
+            .get(containment)
+            .map(|row| row.run)
+            .ok_or_else(|| ServiceError::absent("containment", &containment))
+    }
+
+    pub(super) async fn tell(&self, run: RunId, signal: Signal) -> Result<(), ServiceError> {
+        let receipt = self.scheduler.signal(run, signal).await?;
+        self.shown(receipt.as_ref()).await;
+        Ok(())
+    }
+}
+
+/// The inputs as the playbook declares them: all that are required, none that
+/// is unknown, each of its type, defaults filled in.
+fn checked_inputs(playbook: &Playbook, given: Map<String, Value>) -> Result<Value, ServiceError> {
+    let wrong = |message: String| Err(ServiceError::new(Sort::Wrong, "input-wrong", message));
+    let declared: Vec<&str> = playbook.inputs.iter().map(|input| input.name.as_str()).collect();
+    if let Some(name) = given.keys().find(|name| !declared.contains(&name.as_str())) {
+        let takes = if declared.is_empty() { "none".to_owned() } else { declared.join(", ") };
+        return wrong(format!(
+            "the playbook `{}` has no input `{}`; it takes: {takes}",
+            playbook.name,
+            name.escape_debug()
+        ));
+    }
+    let mut inputs = Map::new();
+    for input in &playbook.inputs {
+        let value = given.get(&input.name).cloned().or_else(|| input.default.clone()).unwrap_or(Value::Null);
+        let fits = match (&value, input.kind) {
+            (Value::Null, _) => !input.required,
+            (Value::String(_), InputKind::String)
+            | (Value::Number(_), InputKind::Number)
+            | (Value::Bool(_), InputKind::Boolean) => true,
+            (Value::Number(number), InputKind::Integer) => number.is_i64(),
+            _ => false,
+        };
+        if !fits {
+            let kind = serde_json::to_value(input.kind)
+                .ok()
+                .and_then(|kind| kind.as_str().map(str::to_owned))
+                .unwrap_or_default();
+            return wrong(format!(
+                "the playbook `{}` needs the input `{}` ({kind}); give it with --input {}=…",
+                playbook.name, input.name, input.name
+            ));
+        }
+        inputs.insert(input.name.clone(), value);
+    }
+    Ok(if inputs.is_empty() { Value::Null } else { Value::Object(inputs) })
+}

@@ -1,0 +1,83 @@
+//! Webhooks in, alerts out.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::domain::id::AlertId;
+use crate::intake::signature::Header;
+use crate::projection::alerts::AlertFilter;
+use crate::service::error::{ServiceError, Sort};
+use crate::web::access::{Caller, Role};
+use crate::web::problem::Problem;
+use crate::web::runs::{PageQuery, parsed};
+use crate::web::server::Web;
+
+/// `POST /api/v1/alerts/{source}`: 202 once all of it is durable.
+pub async fn submit(
+    State(web): State<Web>,
+    Path(source): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let body = body.map_err(|rejection| unread(&rejection))?;
+    let headers: Vec<Header<'_>> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let accepted = web.service.submit(&source, &headers, &body).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "alerts": accepted }))).into_response())
+}
+
+/// Filters of the list of alerts.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertQuery {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+/// `GET /api/v1/alerts`.
+pub async fn list(
+    State(web): State<Web>,
+    caller: Caller,
+    Query(query): Query<AlertQuery>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let page = PageQuery { after: query.after, limit: query.limit };
+    let views = web.service.views.read();
+    let found = views.alerts.list(&AlertFilter::default(), page.after()?, page.limit());
+    Ok(Json(found).into_response())
+}
+
+/// `GET /api/v1/alerts/{id}`, with its fate.
+pub async fn show(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let id: AlertId = parsed(&id)?;
+    let views = web.service.views.read();
+    let row = views.alerts.get(id).ok_or_else(|| ServiceError::absent("alert", &id))?;
+    Ok(Json(row).into_response())
+}
+
+/// A body that could not be read: too large, or cut.
+fn unread(rejection: &BytesRejection) -> Problem {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Problem::new(
+            Sort::TooLarge,
+            "alert-too-large",
+            "the delivery is larger than 1 MiB; nothing of it was stored. Send fewer alerts at once, or leave attachments out",
+        );
+    }
+    Problem::new(
+        Sort::Wrong,
+        "body-unread",
+        "the delivery broke off before its end; nothing of it was stored. Send it again",
+    )
+}

@@ -1,0 +1,183 @@
+//! Incidents, containments, playbooks, reports.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::domain::id::{ContainmentId, IncidentId};
+use crate::projection::containments::ContainmentFilter;
+use crate::projection::incidents::IncidentFilter;
+use crate::service::error::{ServiceError, Sort};
+use crate::web::access::{Caller, Role};
+use crate::web::problem::Problem;
+use crate::web::runs::{OrderBody, PageQuery, parsed};
+use crate::web::server::Web;
+
+/// Where a list begins.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    after: Option<String>,
+    limit: Option<usize>,
+    holding: Option<bool>,
+}
+
+/// `GET /api/v1/incidents`.
+pub async fn incidents(
+    State(web): State<Web>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let page = PageQuery { after: query.after, limit: query.limit };
+    let views = web.service.views.read();
+    Ok(Json(views.incidents.list(&IncidentFilter::default(), page.after()?, page.limit())).into_response())
+}
+
+/// `GET /api/v1/incidents/{id}`.
+pub async fn incident(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let id: IncidentId = parsed(&id)?;
+    let views = web.service.views.read();
+    let row = views.incidents.get(id).ok_or_else(|| ServiceError::absent("incident", &id))?;
+    Ok(Json(row).into_response())
+}
+
+/// `GET /api/v1/containments`.
+pub async fn containments(
+    State(web): State<Web>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let page = PageQuery { after: query.after, limit: query.limit };
+    let filter = ContainmentFilter { holding: query.holding, run: None, incident: None, target: None };
+    let views = web.service.views.read();
+    Ok(Json(views.containments.list(&filter, page.after()?, page.limit())).into_response())
+}
+
+/// `GET /api/v1/containments/{id}`.
+pub async fn containment(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let id: ContainmentId = parsed(&id)?;
+    let views = web.service.views.read();
+    let row = views.containments.get(id).ok_or_else(|| ServiceError::absent("containment", &id))?;
+    Ok(Json(row).into_response())
+}
+
+/// `POST /api/v1/containments/{id}/undo`.
+pub async fn undo(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Option<Json<OrderBody>>,
+) -> Result<Response, Problem> {
+    let by = caller.may(Role::Responder)?;
+    let containment: ContainmentId = parsed(&id)?;
+    let run = web.service.run_of_containment(containment)?;
+    let why = body.and_then(|Json(body)| body.why);
+    web.service.undo(run, vec![containment], by, why).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "undoing": id, "run": run }))).into_response())
+}
+
+/// How much longer.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtendBody {
+    /// Seconds from now.
+    seconds: u64,
+}
+
+/// The longest a person may extend by at once: a month. Longer is a decision to be made again.
+const EXTEND_SECONDS_MAX: u64 = 31 * 24 * 3600;
+
+/// `POST /api/v1/containments/{id}/extend`.
+pub async fn extend(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(body): Json<ExtendBody>,
+) -> Result<Response, Problem> {
+    let by = caller.may(Role::Responder)?;
+    if body.seconds == 0 || body.seconds > EXTEND_SECONDS_MAX {
+        return Err(Problem::new(
+            Sort::Wrong,
+            "out-of-range",
+            "a containment can be extended by 1 second to 31 days, counted from now",
+        ));
+    }
+    web.service.extend(parsed(&id)?, std::time::Duration::from_secs(body.seconds), by).await?;
+    Ok(Json(json!({ "extended": id })).into_response())
+}
+
+/// `GET /api/v1/playbooks`.
+pub async fn playbooks(State(web): State<Web>, caller: Caller) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let library = web.service.library.read().clone();
+    let rows: Vec<_> = library
+        .playbooks
+        .values()
+        .map(|prepared| {
+            let playbook = &prepared.plan.playbook;
+            json!({
+                "name": playbook.name, "version": playbook.version, "title": playbook.title,
+                "owner": playbook.owner, "posture": playbook.posture, "tags": playbook.tags,
+                "plan": prepared.plan_digest,
+            })
+        })
+        .collect();
+    Ok(Json(json!({ "items": rows, "next": null })).into_response())
+}
+
+/// `GET /api/v1/playbooks/{name}`.
+pub async fn playbook(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let prepared = web.service.playbook(&name)?;
+    Ok(Json(json!({ "playbook": prepared.plan.playbook, "text": prepared.text })).into_response())
+}
+
+/// What to plan.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportBody {
+    /// A run or an incident.
+    of: String,
+    template: String,
+    #[serde(default)]
+    audience: Option<String>,
+    #[serde(default = "html")]
+    format: String,
+}
+
+fn html() -> String {
+    "html".to_owned()
+}
+
+/// `POST /api/v1/reports`: a summary written now, from the journal alone.
+pub async fn report(
+    State(web): State<Web>,
+    caller: Caller,
+    Json(body): Json<ReportBody>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let audience = body.audience.as_deref().unwrap_or("responders");
+    let text = web.service.report(&body.of, &body.template, audience, &body.format).await?;
+    let kind =
+        if body.format == "html" { "text/html; charset=utf-8" } else { "text/markdown; charset=utf-8" };
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}

@@ -1,0 +1,21 @@
+//! HTTP to service calls and back.
+//!
+//! ```text
+//!   server.rs    the listener, the routes, the shutdown
+//!   access.rs    who may call what: tokens and roles
+//!   problem.rs   errors as RFC 9457 problem documents
+//!   alerts.rs    webhooks in, alerts out
+//!   runs.rs      runs, their events, their undo
+//!   people.rs    approvals and questions over the API
+//!   lists.rs     incidents, containments, playbooks, reports
+//!   page.rs      pages for people: `/q/{token}`, `/approvals/{id}`
+//! ```
+
+pub mod access;
+pub mod alerts;
+pub mod lists;
+pub mod page;
+pub mod people;
+pub mod problem;
+pub mod runs;
+pub mod server;

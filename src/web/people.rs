@@ -1,0 +1,149 @@
+//! Approvals and questions over the API.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::domain::id::RunId;
+use crate::projection::approvals::ApprovalFilter;
+use crate::projection::questions::QuestionFilter;
+use crate::service::error::ServiceError;
+use crate::web::access::{Caller, Role};
+use crate::web::problem::Problem;
+use crate::web::runs::{PageQuery, parsed};
+use crate::web::server::Web;
+
+/// Filters of the lists of approvals and questions.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenQuery {
+    after: Option<String>,
+    limit: Option<usize>,
+    open: Option<bool>,
+    run: Option<String>,
+}
+
+impl OpenQuery {
+    fn run(&self) -> Result<Option<RunId>, Problem> {
+        self.run.as_deref().map(parsed).transpose()
+    }
+}
+
+/// `GET /api/v1/approvals`.
+pub async fn approvals(
+    State(web): State<Web>,
+    caller: Caller,
+    Query(query): Query<OpenQuery>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let filter = ApprovalFilter { open: query.open, run: query.run()? };
+    let page = PageQuery { after: query.after, limit: query.limit };
+    let views = web.service.views.read();
+    let found = views.approvals.list(filter, page.after()?, page.limit());
+    Ok(Json(found).into_response())
+}
+
+/// `GET /api/v1/approvals/{id}`.
+pub async fn approval(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let id = parsed(&id)?;
+    let views = web.service.views.read();
+    let row = views.approvals.get(id).ok_or_else(|| ServiceError::absent("approval", &id))?;
+    Ok(Json(row).into_response())
+}
+
+/// A person's reason.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NoteBody {
+    note: Option<String>,
+}
+
+/// `POST /api/v1/approvals/{id}/approve`.
+pub async fn approve(
+    web: State<Web>,
+    caller: Caller,
+    id: Path<String>,
+    body: Option<Json<NoteBody>>,
+) -> Result<Response, Problem> {
+    decide(web, caller, id, body, true).await
+}
+
+/// `POST /api/v1/approvals/{id}/reject`.
+pub async fn reject(
+    web: State<Web>,
+    caller: Caller,
+    id: Path<String>,
+    body: Option<Json<NoteBody>>,
+) -> Result<Response, Problem> {
+    decide(web, caller, id, body, false).await
+}
+
+async fn decide(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Option<Json<NoteBody>>,
+    approve: bool,
+) -> Result<Response, Problem> {
+    let by = caller.may(Role::Approver)?;
+    let id = parsed(&id)?;
+    let note = body.and_then(|Json(body)| body.note);
+    web.service.decide(id, by, approve, note).await?;
+    let views = web.service.views.read();
+    let row = views.approvals.get(id).ok_or_else(|| ServiceError::absent("approval", &id))?;
+    Ok(Json(row).into_response())
+}
+
+/// `GET /api/v1/questions`.
+pub async fn questions(
+    State(web): State<Web>,
+    caller: Caller,
+    Query(query): Query<OpenQuery>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let filter = QuestionFilter { open: query.open, run: query.run()? };
+    let page = PageQuery { after: query.after, limit: query.limit };
+    let views = web.service.views.read();
+    let found = views.questions.list(filter, page.after()?, page.limit());
+    Ok(Json(found).into_response())
+}
+
+/// `GET /api/v1/questions/{id}`: what is asked, and what may be answered.
+pub async fn question(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let (question, asked) = web.service.question(parsed(&id)?).await?;
+    Ok(Json(json!({ "question": question, "asked": asked })).into_response())
+}
+
+/// An answer by somebody who is signed in.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerBody {
+    choice: String,
+    #[serde(default)]
+    fields: Option<Value>,
+}
+
+/// `POST /api/v1/questions/{id}/answer`: only for whom the question was sent to.
+pub async fn answer(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(body): Json<AnswerBody>,
+) -> Result<Response, Problem> {
+    let by = caller.may(Role::Reader)?.to_owned();
+    let fields = body.fields.unwrap_or_else(|| json!({}));
+    web.service.answer(parsed(&id)?, &by, &body.choice, fields).await?;
+    Ok(Json(json!({ "answered": id })).into_response())
+}

@@ -1,0 +1,69 @@
+//! Errors as problem documents (RFC 9457), with the code the command line shows.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::service::error::{ServiceError, Sort};
+
+/// Seconds after which a caller that we could not serve may come back.
+const RETRY_AFTER_SECONDS: &str = "2";
+
+/// A call that was not carried out.
+pub struct Problem(pub ServiceError);
+
+impl Problem {
+    /// A problem of this sort.
+    pub fn new(sort: Sort, code: &str, message: impl Into<String>) -> Self {
+        Self(ServiceError::new(sort, code, message))
+    }
+}
+
+impl From<ServiceError> for Problem {
+    fn from(error: ServiceError) -> Self {
+        Self(error)
+    }
+}
+
+/// The status that a sort of no has.
+fn status(sort: Sort) -> StatusCode {
+    match sort {
+        Sort::Wrong => StatusCode::BAD_REQUEST,
+        Sort::Unknown => StatusCode::UNAUTHORIZED,
+        Sort::Forbidden => StatusCode::FORBIDDEN,
+        Sort::Absent => StatusCode::NOT_FOUND,
+        Sort::Refused => StatusCode::CONFLICT,
+        Sort::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Sort::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        Sort::Own => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = status(self.0.sort);
+        if status.is_server_error() {
+            tracing::error!(code = %self.0.code, message = %self.0.message, "a call failed");
+        }
+        let body = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "code": self.0.code,
+            "detail": self.0.message,
+        });
+        let mut response = (status, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match self.0.sort {
+            Sort::Busy => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            }
+            Sort::Unknown => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

@@ -1,0 +1,93 @@
+//! The listener, the routes, the shutdown.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+
+use crate::service::error::Sort;
+use crate::service::house::Service;
+use crate::web::access::Token;
+use crate::web::problem::Problem;
+use crate::web::{alerts, lists, page, people, runs};
+
+/// The largest body of a call: an alert may be 1 MiB, and nothing else is larger.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// What every call stands on.
+#[derive(Clone)]
+pub struct Web {
+    /// The service.
+    pub service: Arc<Service>,
+    /// Tokens that are let in.
+    pub tokens: Arc<Vec<Token>>,
+}
+
+/// All routes.
+pub fn routes(web: Web) -> Router {
+    let api = Router::new()
+        .route("/alerts/{source}", post(alerts::submit).get(alerts::show))
+        .route("/alerts", get(alerts::list))
+        .route("/playbooks", get(lists::playbooks))
+        .route("/playbooks/{name}", get(lists::playbook))
+        .route("/playbooks/{name}/runs", post(runs::start))
+        .route("/playbooks/{name}/plan", post(runs::plan))
+        .route("/runs", get(runs::list))
+        .route("/runs/{id}", get(runs::show))
+        .route("/runs/{id}/events", get(runs::events))
+        .route("/runs/{id}/cancel", post(runs::cancel))
+        .route("/runs/{id}/undo", post(runs::undo))
+        .route("/runs/{id}/settle", post(runs::settle))
+        .route("/incidents", get(lists::incidents))
+        .route("/incidents/{id}", get(lists::incident))
+        .route("/approvals", get(people::approvals))
+        .route("/approvals/{id}", get(people::approval))
+        .route("/approvals/{id}/approve", post(people::approve))
+        .route("/approvals/{id}/reject", post(people::reject))
+        .route("/questions", get(people::questions))
+        .route("/questions/{id}", get(people::question))
+        .route("/questions/{id}/answer", post(people::answer))
+        .route("/containments", get(lists::containments))
+        .route("/containments/{id}", get(lists::containment))
+        .route("/containments/{id}/undo", post(lists::undo))
+        .route("/containments/{id}/extend", post(lists::extend))
+        .route("/reports", post(lists::report))
+        .fallback(nothing_here);
+    Router::new()
+        .nest("/api/v1", api)
+        .route("/q/{token}", get(page::question).post(page::answer))
+        .route("/approvals/{id}", get(page::approval))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .fallback(nothing_here)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(web)
+}
+
+async fn nothing_here() -> Problem {
+    Problem::new(Sort::Absent, "route-unknown", "there is nothing at this address; the API is under /api/v1")
+}
+
+async fn ready(State(web): State<Web>) -> Response {
+    match web.service.journal.health() {
+        Ok(()) => "ready\n".into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    }
+}
+
+/// Serves until `stop` is done, then lets open calls end.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    web: Web,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, routes(web)).with_graceful_shutdown(stop).await
+}
