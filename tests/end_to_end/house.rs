@@ -1,0 +1,198 @@
+//! A lab and a server in directories of their own.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const QUELL: &str = env!("CARGO_BIN_EXE_quell");
+
+/// What a command printed, on both outputs.
+pub struct Out {
+    pub status: ExitStatus,
+    pub text: String,
+}
+
+pub fn quell(args: &[&str], dir: &Path) -> Out {
+    let out = Command::new(QUELL)
+        .args(args)
+        .current_dir(dir)
+        .env("QUELL_TEST_TOKEN", "0123456789abcdef0123456789abcdef")
+        .env_remove("QUELL_SERVER")
+        .output()
+        .expect("the binary starts");
+    let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    Out { status: out.status, text }
+}
+
+pub struct Lab {
+    dir: TempDir,
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("there is room") }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("lab")
+    }
+
+    pub fn play(&self, args: &[&str]) -> Out {
+        let data = self.data();
+        quell(&[&["--data", data.to_str().expect("it is text"), "lab"], args].concat(), self.dir.path())
+    }
+
+    /// Plays until a line says this, then kills the process as a power cut would.
+    pub fn play_until(&self, moment: &str) {
+        let mut child = Command::new(QUELL)
+            .args(["--data", self.data().to_str().expect("it is text"), "lab", "--exit", "--pace", "0.3"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let mut seen = String::new();
+        for line in lines {
+            let line = line.expect("it is text");
+            seen.push_str(&line);
+            seen.push('\n');
+            if line.contains(moment) {
+                child.kill().expect("it is killed");
+                child.wait().expect("it is gone");
+                return;
+            }
+        }
+        child.wait().expect("it is gone");
+        panic!("“{moment}” was never said:\n{seen}");
+    }
+
+    /// How often the identity server was told to suspend somebody.
+    pub fn suspensions(&self) -> usize {
+        let world = std::fs::read_to_string(self.data().join("world/world.json")).expect("the world is kept");
+        let world: Value = serde_json::from_str(&world).expect("it is JSON");
+        let writes = world["writes"].as_array().expect("writes are kept");
+        writes
+            .iter()
+            .filter(|write| write["method"] == "PATCH" && write["body"].to_string().contains("false"))
+            .count()
+    }
+
+    pub fn reports(&self) -> Vec<PathBuf> {
+        let dir = std::fs::read_dir(self.data().join("reports")).expect("reports are kept");
+        dir.map(|entry| entry.expect("it is readable").path()).collect()
+    }
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub kind: String,
+    pub body: Value,
+}
+
+pub struct Server {
+    child: Child,
+    pub base: String,
+    token: String,
+    _dir: TempDir,
+}
+
+const SETTINGS: &str = "listen: 127.0.0.1:0\ndata: data\nplaybooks: playbooks\nsources:\n  open: { use: generic }\n  signed: { use: generic, auth: { standard_webhooks: \"${env:QUELL_TEST_TOKEN}\" } }\n";
+
+const QUICK: &str = "playbook: quick\nversion: 1\ntitle: Quick\nposture: overt\nsteps:\n  - id: sum\n    set: { two: \"${ 1 + 1 }\" }\n";
+
+impl Server {
+    pub async fn start() -> Self {
+        let dir = tempfile::tempdir().expect("there is room");
+        std::fs::write(dir.path().join("quell.yaml"), SETTINGS).expect("it is written");
+        let playbooks = dir.path().join("playbooks");
+        std::fs::create_dir(&playbooks).expect("it is made");
+        let shipped =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks/departing-employee-exfiltration.yaml");
+        std::fs::copy(shipped, playbooks.join("departing.yaml")).expect("it is copied");
+        std::fs::write(playbooks.join("quick.yaml"), QUICK).expect("it is written");
+        let child = Command::new(QUELL)
+            .arg("serve")
+            .current_dir(dir.path())
+            .env("QUELL_TEST_TOKEN", "0123456789abcdef0123456789abcdef")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let address = dir.path().join("data/address");
+        let mut base = None;
+        for _ in 0..500 {
+            base = std::fs::read_to_string(&address).ok().filter(|text| text.ends_with('\n'));
+            if base.is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let base = base.expect("the server says where it listens").trim().to_owned();
+        let token = std::fs::read_to_string(dir.path().join("data/token"))
+            .expect("the token is there")
+            .trim()
+            .to_owned();
+        let server = Self { child, base, token, _dir: dir };
+        let http = reqwest::Client::new();
+        for _ in 0..500 {
+            if http
+                .get(format!("{}/readyz", server.base))
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status() == 200)
+            {
+                return server;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the server never got ready");
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}/api/v1{path}", self.base)
+    }
+
+    pub async fn deliver(&self, source: &str, body: Vec<u8>, headers: &[(&str, &str)]) -> Answer {
+        let request = reqwest::Client::new()
+            .post(self.url(&format!("/alerts/{source}")))
+            .header("content-type", "application/json")
+            .body(body);
+        answer(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        let request = reqwest::Client::new()
+            .post(self.url(path))
+            .bearer_auth(&self.token)
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        answer(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        answer(reqwest::Client::new().get(self.url(path)).bearer_auth(&self.token)).await.body
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let answer = request.send().await.expect("the server answers");
+    let status = answer.status().as_u16();
+    let kind = answer
+        .headers()
+        .get("content-type")
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    let text = answer.text().await.expect("the answer is whole");
+    Answer { status, kind, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

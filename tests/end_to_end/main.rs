@@ -1,0 +1,204 @@
+//! The real binary, as its users meet it: the lab's whole story, the server's
+//! door, the words and exit codes of the command line.
+
+mod house;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::house::{Lab, Server, quell};
+
+#[test]
+fn the_lab_plays_its_story_to_the_end() {
+    let lab = Lab::new();
+    let out = lab.play(&["--exit", "--pace", "0"]);
+    assert!(out.status.success(), "{}", out.text);
+    for told in ["suspend", "approved by", "succeeded", "The summaries:"] {
+        assert!(out.text.contains(told), "`{told}` in:\n{}", out.text);
+    }
+    assert_eq!(lab.suspensions(), 1);
+    let reports = lab.reports();
+    assert_eq!(reports.len(), 4, "{reports:?}");
+    for report in reports {
+        let text = std::fs::read_to_string(&report).expect("it is there");
+        let executive = report.to_string_lossy().contains("executive");
+        for name in ["Dana", "dana.whitfield", "priya", "scim", "payments-ledger", "T1567"] {
+            assert!(!(executive && text.contains(name)), "the executive summary names {name}");
+        }
+        assert!(text.contains("[#") || text.contains("#1"), "sentences carry their entries");
+    }
+}
+
+#[test]
+fn a_lab_killed_in_the_middle_ends_as_if_nothing_had_happened() {
+    // Killed while a person is asked, while approvals wait, and around the suspension.
+    for moment in ["asked priya", "needs a yes", "approved by", "suspend          Dana"] {
+        let lab = Lab::new();
+        lab.play_until(moment);
+        let out = lab.play(&["--exit", "--pace", "0.2"]);
+        assert!(out.status.success(), "killed at “{moment}”:\n{}", out.text);
+        assert!(out.text.contains("was under way") || out.text.contains("succeeded"), "{}", out.text);
+        assert_eq!(lab.suspensions(), 1, "killed at “{moment}”: the identity server saw one suspension");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_alert_is_refused_with_words_and_not_half_stored() {
+    let server = Server::start().await;
+    let deep = format!("{}1{}", "[".repeat(2000), "]".repeat(2000));
+    let cases: [(&str, &str, Vec<u8>, u16, &str); 7] = [
+        ("open", "{", b"{".to_vec(), 400, "alert-not-json"),
+        ("open", "an empty body", Vec::new(), 400, "alert-"),
+        ("open", "deep nesting", deep.into_bytes(), 400, "alert-too-deep"),
+        ("open", "2 MiB", vec![b' '; 2 << 20], 413, "alert-too-large"),
+        ("open", "no UTF-8", vec![b'"', 0xff, b'"'], 400, "alert-not-utf8"),
+        ("nobody", "an unknown source", b"{}".to_vec(), 404, "source-unknown"),
+        ("signed", "an unsigned delivery", b"{\"title\":\"x\"}".to_vec(), 401, "signature-"),
+    ];
+    for (source, what, body, status, code) in cases {
+        let answer = server.deliver(source, body, &[]).await;
+        assert_eq!(answer.status, status, "{what}: {}", answer.body);
+        assert!(
+            answer.body["code"].as_str().is_some_and(|found| found.contains(code)),
+            "{what}: {}",
+            answer.body
+        );
+        assert!(
+            answer.body["detail"].as_str().is_some_and(|detail| detail.len() > 10),
+            "{what}: {}",
+            answer.body
+        );
+        assert_eq!(answer.kind, "application/problem+json", "{what}");
+    }
+    let forged = [("webhook-id", "msg_1"), ("webhook-timestamp", "1"), ("webhook-signature", "v1,AAAA")];
+    let answer = server.deliver("signed", b"{\"title\":\"x\"}".to_vec(), &forged).await;
+    assert_eq!(answer.status, 401, "{}", answer.body);
+    assert_eq!(server.get("/alerts").await["items"], json!([]), "nothing was stored");
+}
+
+#[tokio::test]
+async fn an_alert_is_stored_once_and_says_what_became_of_it() {
+    let server = Server::start().await;
+    let alert = json!({ "source_id": "a-1", "title": "A file left", "category": "dlp", "severity": 20 });
+    let first = server.deliver("open", alert.to_string().into_bytes(), &[]).await;
+    assert_eq!(first.status, 202, "{}", first.body);
+    let again = server.deliver("open", alert.to_string().into_bytes(), &[]).await;
+    assert_eq!(again.body["alerts"][0]["duplicate"], json!(true));
+    assert_eq!(again.body["alerts"][0]["id"], first.body["alerts"][0]["id"]);
+    let id = first.body["alerts"][0]["id"].as_str().expect("it has an id").to_owned();
+    let shown = server.get(&format!("/alerts/{id}")).await;
+    assert!(
+        shown["fate"].to_string().contains("departing-employee-exfiltration"),
+        "which playbook said no, and why: {shown}"
+    );
+    assert_eq!(server.get("/alerts").await["items"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn nothing_is_shown_or_done_without_a_token() {
+    let server = Server::start().await;
+    let http = reqwest::Client::new();
+    for path in ["/alerts", "/runs", "/incidents", "/approvals", "/questions", "/containments", "/playbooks"]
+    {
+        let answer = http.get(server.url(path)).send().await.expect("it answers");
+        assert_eq!(answer.status(), 401, "{path}");
+    }
+    for path in [
+        "/playbooks/x/runs",
+        "/approvals/x/approve",
+        "/runs/x/undo",
+        "/runs/x/cancel",
+        "/reports",
+        "/containments/x/undo",
+    ] {
+        let answer = http
+            .post(server.url(path))
+            .header("content-type", "application/json")
+            .body("{}")
+            .send()
+            .await
+            .expect("it answers");
+        assert_eq!(answer.status(), 401, "{path}");
+    }
+    let link = http.get(format!("{}/q/AAAA", server.base)).send().await.expect("it answers");
+    assert_eq!(link.status(), 404);
+    assert!(
+        link.headers()["content-security-policy"]
+            .to_str()
+            .is_ok_and(|policy| policy.contains("default-src 'none'"))
+    );
+}
+
+#[test]
+fn mistakes_on_the_command_line_say_what_to_do_and_exit_as_promised() {
+    let empty = tempfile::tempdir().expect("there is room");
+    let data = empty.path().to_string_lossy().into_owned();
+    let cases: [(&[&str], i32, &str); 8] = [
+        (&["frobnicate"], 2, "unrecognized"),
+        (&["--config", "/nowhere.yaml", "check"], 2, "cannot be read"),
+        (&["run", "no-such-playbook"], 3, "there are: departing-employee-exfiltration"),
+        (&["run", "departing-employee-exfiltration", "--alert", "/nowhere.json"], 2, "cannot be read"),
+        (&["runs"], 4, "quell serve"),
+        (&["show", "../etc"], 2, "no id"),
+        (&["check", "/nowhere"], 2, "cannot be read"),
+        (&["version"], 0, ""),
+    ];
+    for (args, exit, says) in cases {
+        let out = quell(&[&["--data", &data], args].concat(), empty.path());
+        assert_eq!(out.status.code(), Some(exit), "{args:?}: {}", out.text);
+        assert!(out.text.contains(says), "{args:?}: `{says}` in {}", out.text);
+    }
+}
+
+#[test]
+fn a_missing_secret_is_named_and_never_shown() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let settings = dir.path().join("quell.yaml");
+    std::fs::write(&settings, "connectors:\n  scim: { use: scim, url: \"http://127.0.0.1:9\", auth: { token: \"${env:QUELL_SURELY_UNSET}\" } }\n  people: { use: people, url: \"http://127.0.0.1:9\", auth: { token: hunter2hunter2 } }\n").expect("it is written");
+    let out = quell(&["--config", &settings.to_string_lossy(), "check"], dir.path());
+    assert_eq!(out.status.code(), Some(2), "{}", out.text);
+    assert!(out.text.contains("QUELL_SURELY_UNSET"), "{}", out.text);
+    assert!(out.text.contains("must be a reference"), "{}", out.text);
+}
+
+#[test]
+fn an_unreachable_connector_fails_the_run_and_says_so() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let settings = dir.path().join("quell.yaml");
+    std::fs::write(
+        &settings,
+        "data: d\nplaybooks: p\nconnectors:\n  assets: { use: assets, url: \"http://127.0.0.1:9\", auth: { token: \"${env:QUELL_TEST_TOKEN}\" } }\n",
+    )
+    .expect("it is written");
+    std::fs::create_dir(dir.path().join("p")).expect("it is made");
+    std::fs::write(dir.path().join("p/look.yaml"), "playbook: look\nversion: 1\ntitle: Look\nposture: overt\nsteps:\n  - id: system\n    enrich: assets.system\n    with: { name: x }\n    retry: { times: 0 }\n").expect("it is written");
+    let out = quell(&["--config", &settings.to_string_lossy(), "run", "look"], dir.path());
+    assert_eq!(out.status.code(), Some(1), "{}", out.text);
+    assert!(out.text.contains("cannot be reached") || out.text.contains("nothing was sent"), "{}", out.text);
+}
+
+#[tokio::test]
+async fn a_run_by_hand_is_followed_over_the_api_and_idempotent() {
+    let server = Server::start().await;
+    let key = [("idempotency-key", "k-1")];
+    let first = server.post("/playbooks/quick/runs", &json!({}), &key).await;
+    assert_eq!(first.status, 201, "{}", first.body);
+    let again = server.post("/playbooks/quick/runs", &json!({}), &key).await;
+    assert_eq!(again.body["run"], first.body["run"]);
+    let run = first.body["run"].as_str().expect("it has an id").to_owned();
+    let mut status = Value::Null;
+    for _ in 0..100 {
+        let rows = server.get("/runs").await;
+        status = rows["items"][0]["status"].clone();
+        if status == json!("succeeded") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(status, json!("succeeded"));
+    let shown = server.get(&format!("/runs/{run}")).await;
+    assert!(shown["timeline"].as_array().is_some_and(|lines| lines.len() >= 3), "{shown}");
+    let refused = server.post(&format!("/runs/{run}/cancel"), &json!({}), &[]).await;
+    assert_eq!(refused.status, 409, "{}", refused.body);
+}
