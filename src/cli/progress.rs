@@ -9,7 +9,7 @@ use crate::domain::id::ContainmentId;
 use crate::domain::outcome::Outcome;
 use crate::domain::playbook::{Body, Playbook};
 use crate::domain::run::{StepEnd, StepKey};
-use crate::domain::time::{Timestamp, duration_text};
+use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
 
 /// Columns kept for a step's name.
@@ -289,9 +289,4 @@ fn said(output: &Value) -> String {
     } else {
         text
     }
-}
-
-/// A run's length in words.
-pub fn took(began: Timestamp, ended: Timestamp) -> String {
-    duration_text(ended.since(began))
 }

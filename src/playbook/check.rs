@@ -1,7 +1,5 @@
 //! The whole file: every mistake in one pass.
 
-use std::collections::BTreeMap;
-
 use crate::domain::playbook::Playbook;
 use crate::playbook::header::read_header;
 use crate::playbook::names::check_names;
@@ -69,9 +67,6 @@ pub fn check(file: &str, text: &str, around: &Surroundings) -> Result<Checked, V
         _ => Err(diagnostics),
     }
 }
-
-/// The steps of a playbook by id, as a kind may name them.
-pub type StepsById = BTreeMap<String, usize>;
 
 /// The two commonest slips are an expression without quotes inside `{ }` or
 /// `[ ]`, where YAML reads its braces, and a `: ` in one, where YAML reads a
