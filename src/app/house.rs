@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use parking_lot::RwLock;
@@ -38,6 +39,9 @@ pub const OPERATOR: &str = "operator@localhost";
 /// Where reports are kept in the data directory.
 pub const REPORTS_DIR: &str = "reports";
 
+/// How often it is looked whether the journal still takes something.
+const LOOK_AT_JOURNAL: Duration = Duration::from_millis(500);
+
 /// Why the house could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -70,6 +74,20 @@ impl House {
     /// Stops waking runs. What is in flight ends in its own time.
     pub fn stop(&self) {
         self.keeper.abort();
+    }
+
+    /// Returns when the journal will take nothing more in this process: after a
+    /// failed sync nobody knows what is on the disk. A full disk is no such end.
+    pub async fn until_journal_fails(&self) {
+        loop {
+            match self.service.journal.health() {
+                Ok(()) | Err(StoreError::Full) => tokio::time::sleep(LOOK_AT_JOURNAL).await,
+                Err(error) => {
+                    tracing::error!(%error, "the journal takes nothing more; the server stops");
+                    return;
+                }
+            }
+        }
     }
 }
 

@@ -84,9 +84,22 @@ pub async fn serve(settings: &Settings, screen: &Screen) -> Result<Exit, CliErro
 /// # Errors
 /// When the listener fails, or the journal stopped.
 pub async fn until_stopped(house: &House, listener: TcpListener) -> Result<Exit, CliError> {
-    serve_web(listener, house.web.clone(), told_to_stop())
-        .await
-        .map_err(|error| CliError::new(Exit::Own, "listen", error))?;
+    let (stopping, told) = tokio::sync::oneshot::channel::<()>();
+    let listen = |error| CliError::new(Exit::Own, "listen", error);
+    let serving = serve_web(listener, house.web.clone(), async move {
+        let _ = told.await;
+    });
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => ended.map_err(listen)?,
+        () = told_to_stop() => {}
+        () = house.until_journal_fails() => {}
+    }
+    drop(stopping);
+    // Who follows a run's events would stay for ever.
+    if let Ok(ended) = tokio::time::timeout(DRAIN, serving).await {
+        ended.map_err(listen)?;
+    }
     house.stop();
     drain(house).await;
     match house.service.journal.health() {

@@ -159,3 +159,47 @@ pub struct Alert {
     /// The payload as it came.
     pub raw: Value,
 }
+
+impl Alert {
+    /// Whether this address may be that of somebody the alert is about. Sensors
+    /// give addresses, logins (`dana`, `EXAMPLE\\dana`) or both; a login that is
+    /// the same as the part before the `@` is taken for the same person, since
+    /// telling a stranger less is better than telling the subject.
+    pub fn may_be_about(&self, address: &str) -> bool {
+        let address = address.trim().to_lowercase();
+        let login = address.split('@').next().unwrap_or_default();
+        std::iter::once(&self.user).chain(&self.users).any(|user| {
+            let names = [&user.email, &user.id, &user.name];
+            names.into_iter().flatten().any(|name| {
+                let name = name.trim().to_lowercase();
+                let bare = name.rsplit('\\').next().unwrap_or_default();
+                name == address || (!bare.is_empty() && !bare.contains('@') && bare == login)
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_login_is_taken_for_the_person_with_that_address() {
+        let about = |email: Option<&str>, name: Option<&str>, id: Option<&str>| {
+            let own = |text: Option<&str>| text.map(str::to_owned);
+            let user = User { email: own(email), id: own(id), name: own(name), employee_id: None };
+            let alert: Alert = serde_json::from_value(serde_json::json!({
+                "id": "alt_01KAZZZZZZZZZZZZZZZZZZZZZZ", "source": "s", "rule": {}, "category": "dlp", "severity": 60,
+                "title": "t", "received_at": "2026-11-26T10:00:00Z", "user": user, "users": [], "host": {}, "hosts": [],
+                "objects": [], "dest": {}, "indicators": [], "techniques": [], "fingerprint": "f", "raw": null,
+            }))
+            .unwrap();
+            alert.may_be_about("Dana.Whitfield@example.com")
+        };
+        assert!(about(Some("dana.whitfield@example.com"), None, None));
+        assert!(about(None, Some("Dana.Whitfield"), None));
+        assert!(about(None, None, Some("example.com\\dana.whitfield")));
+        assert!(!about(Some("other@example.com"), Some("Dana Whitfield"), Some("4711")));
+        assert!(!about(None, None, None));
+    }
+}

@@ -35,6 +35,12 @@ impl Phase {
         matches!(self, Self::Capture | Self::Verify | Self::UndoCheck | Self::UndoVerify)
     }
 
+    /// Phases that only tell people something: they run beside a wait, and the
+    /// step does not stand or fall by them.
+    pub fn tells(self) -> bool {
+        matches!(self, Self::Announce)
+    }
+
     /// Phases of the way back.
     pub fn undoes(self) -> bool {
         matches!(self, Self::UndoCheck | Self::Undo | Self::UndoVerify)

@@ -134,6 +134,16 @@ pub enum Event {
         /// How.
         end: RunEnd,
     },
+    /// A person wants it over: what `on_failure` and `finally` have left is not done.
+    RunCutShort {
+        /// Who.
+        by: String,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// This turn grew too long for one record; what follows is decided next.
+    TurnCut {},
 
     // Steps.
     /// A step began, with this input.
@@ -157,6 +167,13 @@ pub enum Event {
         key: StepKey,
         /// Until when.
         until: Timestamp,
+    },
+    /// A block, a loop or an `undo` step took longer than it may.
+    StepOverdue {
+        /// Which.
+        key: StepKey,
+        /// How long it was allowed to take, in words.
+        why: String,
     },
     /// A step has ended.
     StepEnded {

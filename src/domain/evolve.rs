@@ -1,5 +1,8 @@
 //! `evolve`: the one transition table. It folds an event into the state of a
 //! run and does nothing else; recovery is this, over the run's entries.
+//! What blocks and loops gather of the steps inside them is in `evolve/inside.rs`.
+
+mod inside;
 
 use std::sync::Arc;
 
@@ -13,6 +16,7 @@ use crate::domain::run::{
 };
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
+use inside::{ended, forget_turn_before, gathered, inside, names_turns};
 
 /// An entry that cannot follow the ones before it: the record was changed or
 /// the code has a mistake. The run is set aside; the others go on.
@@ -34,6 +38,7 @@ pub fn evolve(state: &mut RunState, entry: &Entry) -> Result<(), Corrupt> {
     if entry.seq != state.seq + 1 {
         return Err(corrupt(format!("entry {} is missing", state.seq + 1)));
     }
+    state.owed_since = None;
     apply(state, &entry.event, entry.at).map_err(corrupt)?;
     state.seq = entry.seq;
     Ok(())
@@ -66,9 +71,18 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
             state.ended = Some((*end, at));
             Ok(())
         }
+        Event::RunCutShort { .. } => {
+            state.cut_short = true;
+            Ok(())
+        }
+        Event::TurnCut {} => {
+            state.owed_since = Some(at);
+            Ok(())
+        }
         Event::StepStarted { .. }
         | Event::StepExpanded { .. }
         | Event::StepSlept { .. }
+        | Event::StepOverdue { .. }
         | Event::StepEnded { .. }
         | Event::StepUncertain { .. }
         | Event::StepSettled { .. } => apply_step(state, event, at),
@@ -95,8 +109,12 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
 fn apply_step(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), String> {
     match event {
         Event::StepStarted { key, input } => {
+            let turns = names_turns(state, key);
             let step = begin(state, key, at)?;
             step.input = Shared::new(input.clone());
+            if turns {
+                step.stage = Stage::Open;
+            }
         }
         Event::StepExpanded { key, items } => {
             let step = begin(state, key, at)?;
@@ -104,24 +122,28 @@ fn apply_step(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), 
             step.stage = Stage::Open;
         }
         Event::StepSlept { key, until } => live(state, key)?.stage = Stage::Sleeping { until: *until },
+        Event::StepOverdue { key, why } => {
+            let step = live(state, key)?;
+            step.broken.get_or_insert((key.clone(), why.clone()));
+        }
         Event::StepEnded { key, end, output, why } => {
             if !state.steps.contains_key(key) {
                 begin(state, key, at)?;
             }
+            let given = match output {
+                Some(output) => Some(Shared::new(output.clone())),
+                None if *end == StepEnd::Succeeded => gathered(state, key),
+                None => None,
+            };
             let step = live(state, key)?;
             step.stage = Stage::Ended(*end);
             step.ended_at = Some(at);
             step.why.clone_from(why);
-            match output {
-                Some(output) => step.output = Shared::new(output.clone()),
-                None if *end == StepEnd::Succeeded => {
-                    if let Some(acted) = &step.acted {
-                        step.output = acted.clone();
-                    }
-                }
-                None => {}
+            if let Some(given) = given {
+                step.output = given;
             }
             state.active.remove(key);
+            ended(state, key, *end, why.as_deref().unwrap_or_default());
         }
         Event::StepUncertain { key, what } => {
             live(state, key)?.stage = Stage::Uncertain { what: what.clone() };
@@ -243,7 +265,9 @@ fn apply_approval(state: &mut RunState, event: &Event) -> Result<(), String> {
 fn apply_question(state: &mut RunState, event: &Event) -> Result<(), String> {
     match event {
         Event::QuestionAsked { key, question, asked, until, .. } => {
-            live(state, key)?.stage = Stage::Asking(*question);
+            let step = live(state, key)?;
+            step.stage = Stage::Asking(*question);
+            step.question = Some(*question);
             let asked = Question { key: key.clone(), asked: asked.clone(), until: *until, closed: false };
             state.questions.insert(*question, asked);
         }
@@ -313,6 +337,14 @@ fn begin<'a>(state: &'a mut RunState, key: &StepKey, at: Timestamp) -> Result<&'
     if state.steps.contains_key(key) {
         return Err(format!("step `{key}` has begun already"));
     }
+    if let Some(around) = inside(state, key) {
+        around.begun = around.begun.saturating_add(1);
+        if let Stage::Sleeping { .. } = around.stage {
+            // The pause between two turns is over.
+            around.stage = Stage::Open;
+        }
+    }
+    forget_turn_before(state, key);
     state.active.insert(key.clone());
     Ok(state.steps.entry(key.clone()).or_insert_with(|| StepState::begun(at)))
 }
@@ -358,6 +390,9 @@ impl StepState {
             stage: Stage::Ready,
             input: Shared::new(Value::Null),
             items: None,
+            begun: 0,
+            over: 0,
+            broken: None,
             attempts: std::collections::BTreeMap::new(),
             phase_since: std::collections::BTreeMap::new(),
             captured: None,
@@ -367,6 +402,7 @@ impl StepState {
             failure: None,
             why: None,
             approval: None,
+            question: None,
             containment: None,
         }
     }

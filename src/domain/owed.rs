@@ -1,6 +1,8 @@
 //! `commands`: what a run asks of the shell now. A function of the state alone,
 //! so that a run that was read again after a crash asks for the same.
 
+use std::time::Duration;
+
 use crate::domain::command::{Command, Perform, Phase};
 use crate::domain::playbook::{Body, Step};
 use crate::domain::run::{Hold, RunState, Stage, StepKey, StepState};
@@ -12,6 +14,7 @@ pub fn commands(state: &RunState) -> Vec<Command> {
     let mut commands = Vec::new();
     let mut wake: Option<Timestamp> = None;
     let mut wake_at = |at: Timestamp| wake = Some(wake.map_or(at, |earlier| earlier.min(at)));
+    state.owed_since.into_iter().chain(state.deadline()).for_each(&mut wake_at);
     for key in &state.active {
         let (Some(step), Some((_, spec))) = (state.steps.get(key), state.plan.playbook.step(&key.id)) else {
             continue;
@@ -57,7 +60,7 @@ fn waits(state: &RunState, step: &StepState, spec: &Step) -> [Option<Timestamp>;
     let waiting = matches!(
         step.stage,
         Stage::Due { .. } | Stage::Sleeping { .. } | Stage::Asking(_) | Stage::Approving(_)
-    );
+    ) || (matches!(step.stage, Stage::Open | Stage::Ready) && step.broken.is_none());
     let deadline = spec.within.filter(|_| waiting).map(|within| step.since.after(within));
     [own, deadline]
 }
@@ -83,6 +86,17 @@ fn perform(
         input: step.input.value().clone(),
         captured: step.captured.as_ref().map(|captured| captured.value().clone()),
         acted: step.acted.as_ref().map(|acted| acted.value().clone()),
-        timeout: spec.timeout,
+        timeout: timeout(step, spec),
     })
 }
+
+/// How long an attempt may take: what the step says, and never past its `within`.
+fn timeout(step: &StepState, spec: &Step) -> Duration {
+    let (Stage::InFlight { since, .. }, Some(within)) = (&step.stage, spec.within) else {
+        return spec.timeout;
+    };
+    step.since.after(within).since(*since).min(spec.timeout).max(TIMEOUT_LEAST)
+}
+
+/// An attempt that is made at all gets this long.
+const TIMEOUT_LEAST: Duration = Duration::from_millis(100);

@@ -2,8 +2,8 @@
 //! the core needs to run it. It is serialised whole into each plan, so that a
 //! run in flight never depends on a file or a reader that has changed since.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -59,13 +59,54 @@ pub struct Playbook {
     pub steps: Vec<Step>,
     /// The steps that stand in no block.
     pub roots: Vec<StepIx>,
+    /// The steps that run when a step has failed the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_failure: Vec<StepIx>,
+    /// The steps that run at the end, whatever happened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finally: Vec<StepIx>,
+    /// How long a run may take, waits included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Duration>,
+    /// Places in `steps` by id, made when first asked for.
+    #[serde(skip)]
+    pub by_id: ById,
 }
+
+/// Places of steps by their id.
+#[derive(Debug, Clone, Default)]
+pub struct ById(OnceLock<HashMap<Arc<str>, StepIx>>);
 
 impl Playbook {
     /// The step with this id.
     pub fn step(&self, id: &str) -> Option<(StepIx, &Step)> {
-        self.steps.iter().enumerate().find(|(_, step)| &*step.id == id)
+        let by_id = self
+            .by_id
+            .0
+            .get_or_init(|| self.steps.iter().enumerate().map(|(ix, step)| (step.id.clone(), ix)).collect());
+        let ix = *by_id.get(id)?;
+        Some((ix, &self.steps[ix]))
     }
+
+    /// The steps of one section that stand in no block.
+    pub fn roots_of(&self, section: Section) -> &[StepIx] {
+        match section {
+            Section::Main => &self.roots,
+            Section::OnFailure => &self.on_failure,
+            Section::Finally => &self.finally,
+        }
+    }
+}
+
+/// The parts of a playbook, in the order in which they run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// `steps`.
+    Main,
+    /// `on_failure`: when a step has failed the run.
+    OnFailure,
+    /// `finally`: whatever happened.
+    Finally,
 }
 
 /// What starts a run by itself.
@@ -119,6 +160,9 @@ pub struct Step {
     pub when: Option<Expr>,
     /// It runs once for each item.
     pub for_each: Option<ForEach>,
+    /// It runs again until something holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Repeat>,
     /// How often an attempt is made again.
     pub retry: Retry,
     /// How long one attempt may take.
@@ -151,6 +195,17 @@ pub struct ForEach {
     pub items: Expr,
     /// How many run at the same time.
     pub at_once: usize,
+}
+
+/// Polling: the step runs again until something holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Repeat {
+    /// Asked after each turn; sees the turn's own output.
+    pub until: Expr,
+    /// The pause between two turns.
+    pub every: Duration,
+    /// Turns after which the step fails.
+    pub times: u32,
 }
 
 /// How often an attempt is made again, and how long the waits are.
@@ -206,6 +261,8 @@ pub enum Body {
     Perform(ActionSpec),
     /// A pause.
     Wait(Duration),
+    /// A pause until a time that is known when it begins.
+    WaitUntil(Template),
     /// Lifts what these steps contained.
     Undo(Vec<StepIx>),
     /// Several steps under one roof.

@@ -16,7 +16,7 @@ use crate::domain::id::{ApprovalId, ContainmentId, QuestionId};
 use crate::domain::incident::{Disposition, IncidentChange};
 use crate::domain::outcome::Failure;
 use crate::domain::plan::Plan;
-use crate::domain::playbook::IfSilent;
+use crate::domain::playbook::{IfSilent, Section};
 use crate::domain::time::Timestamp;
 use crate::domain::value::{Digest, Value};
 
@@ -218,6 +218,12 @@ pub struct StepState {
     pub input: Shared,
     /// The items of its loop.
     pub items: Option<Arc<Vec<Shared>>>,
+    /// How many of its items or turns have begun.
+    pub begun: u32,
+    /// How many of them have ended.
+    pub over: u32,
+    /// Which step inside it failed it, and why; its own key when its time is up.
+    pub broken: Option<(StepKey, String)>,
     /// Attempts made of each part.
     pub attempts: BTreeMap<Phase, u32>,
     /// When the part in progress was first tried.
@@ -236,6 +242,8 @@ pub struct StepState {
     pub why: Option<String>,
     /// The approval it asked for.
     pub approval: Option<ApprovalId>,
+    /// The question it asked.
+    pub question: Option<QuestionId>,
     /// The containment it made.
     pub containment: Option<ContainmentId>,
 }
@@ -324,6 +332,12 @@ pub struct RunState {
     pub seq: u64,
     /// How it is about to end, and why.
     pub ending: Option<(RunEnd, String)>,
+    /// Which step failed each section, and why.
+    pub broken: BTreeMap<Section, (StepKey, String)>,
+    /// Whether a person wanted it over before `on_failure` and `finally` were done.
+    pub cut_short: bool,
+    /// When the last turn grew too long and was cut: what follows is still owed.
+    pub owed_since: Option<Timestamp>,
     /// The disposition that a step gave.
     pub disposition: Option<Disposition>,
     /// How and when it ended.
@@ -356,6 +370,9 @@ impl RunState {
             inputs: Shared::default(),
             seq: 0,
             ending: None,
+            broken: BTreeMap::new(),
+            cut_short: false,
+            owed_since: None,
             disposition: None,
             ended: None,
             steps: BTreeMap::new(),
@@ -367,10 +384,16 @@ impl RunState {
         }
     }
 
-    /// The address of the person it is about, lower-case.
-    pub fn subject(&self) -> Option<String> {
-        let (alert, _) = self.alert.as_ref()?;
-        alert.user.email.as_deref().map(str::to_lowercase)
+    /// Whether this address may be the person it is about, by what the alert says.
+    pub fn may_be_subject(&self, address: &str) -> bool {
+        self.alert.as_ref().is_some_and(|(alert, _)| alert.may_be_about(address))
+    }
+
+    /// When the run must be over, while it is not on its way to its end.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let (_, began) = self.started.as_ref()?;
+        let within = self.plan.playbook.within.filter(|_| self.ending.is_none() && self.ended.is_none())?;
+        Some(began.after(within))
     }
 }
 
@@ -380,6 +403,9 @@ impl PartialEq for RunState {
         self.started == other.started
             && self.seq == other.seq
             && self.ending == other.ending
+            && self.broken == other.broken
+            && self.cut_short == other.cut_short
+            && self.owed_since == other.owed_since
             && self.disposition == other.disposition
             && self.ended == other.ended
             && self.steps == other.steps
@@ -397,5 +423,8 @@ impl PartialEq for RunState {
 pub const LOOK_FIRST: Duration = Duration::from_secs(1);
 /// The longest wait between two looks.
 pub const LOOK_MOST: Duration = Duration::from_secs(30);
+/// Looks before it is concluded that nothing happened, however much time has
+/// passed: a machine that slept for an hour has looked only once.
+pub const LOOKS_LEAST: u32 = 3;
 /// The longest wait between two tries to lift a containment.
 pub const LIFT_MOST: Duration = Duration::from_secs(600);

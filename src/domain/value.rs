@@ -109,6 +109,19 @@ fn write_canonical(value: &Value, text: &mut String) {
     }
 }
 
+/// About how many bytes a value takes as JSON text, without writing it down.
+pub fn size_of(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 5,
+        Value::Number(_) => 8,
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(|item| size_of(item) + 1).sum::<usize>() + 2,
+        Value::Object(map) => {
+            map.iter().map(|(name, value)| name.len() + 4 + size_of(value)).sum::<usize>() + 2
+        }
+    }
+}
+
 /// `text` if it is at most `bytes_max` bytes long, else its beginning, cut
 /// between characters, with `…` for the rest. The result is at most
 /// `bytes_max` bytes plus the three of the ellipsis.

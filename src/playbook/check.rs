@@ -52,6 +52,10 @@ pub fn check(file: &str, text: &str, around: &Surroundings) -> Result<Checked, V
             inputs: header.inputs,
             steps,
             roots,
+            on_failure: Vec::new(),
+            finally: Vec::new(),
+            within: None,
+            by_id: Default::default(),
         };
         Some((playbook, texts, used))
     });

@@ -252,6 +252,7 @@ impl<'s> Reading<'s> {
             needs,
             when,
             for_each,
+            repeat: None,
             retry,
             timeout,
             within,

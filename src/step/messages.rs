@@ -209,8 +209,7 @@ fn approvers(call: &Call<'_>, world: &World, by: &[String]) -> Result<Vec<String
         .people
         .resolve(by)
         .map_err(|why| permanent("nobody-to-ask", format!("the approvers cannot be told: {why}")))?;
-    let subject = subject(call);
-    people.retain(|address| Some(address) != subject.as_ref());
+    people.retain(|address| !may_be_subject(call, address));
     if people.is_empty() {
         return Err(permanent(
             "nobody-to-ask",
@@ -245,9 +244,13 @@ fn way_back(call: &Call<'_>) -> Option<String> {
     })
 }
 
-/// The address of the person it is about, in lower case.
-fn subject(call: &Call<'_>) -> Option<String> {
-    call.alert.and_then(|alert| alert.user.email.as_deref()).map(|address| address.trim().to_lowercase())
+/// Whether this address may be the person it is about: whom the alert names,
+/// or whom the step has found.
+fn may_be_subject(call: &Call<'_>, address: &str) -> bool {
+    let found = call.perform.captured.as_ref().and_then(|found| found.get("attributes"));
+    let found = found.and_then(|attributes| attributes.get("address")).and_then(Value::as_str);
+    call.alert.is_some_and(|alert| alert.may_be_about(address))
+        || found.is_some_and(|found| found.eq_ignore_ascii_case(address.trim()))
 }
 
 /// The people that an entry comes to. In covert posture never the subject.
@@ -256,9 +259,8 @@ fn recipients(call: &Call<'_>, world: &World, who: Option<&Value>) -> Result<Vec
     let people = world.people.resolve(&entries).map_err(|why| {
         permanent("nobody-to-ask", format!("the recipients cannot be told: {why}; nothing was sent"))
     })?;
-    let subject = subject(call);
     let covert = call.plan.playbook.posture == Posture::Covert;
-    if let Some(subject) = subject.filter(|subject| covert && people.contains(subject)) {
+    if let Some(subject) = people.iter().find(|address| covert && may_be_subject(call, address)) {
         return Err(permanent(
             "asks-subject",
             format!("{subject} is whom this is about, and the posture is covert; nothing was sent"),

@@ -21,8 +21,9 @@ pub const MAX_KEYS: usize = 64;
 pub const MAX_APPENDS: usize = 256;
 /// Most blobs of a batch.
 pub const MAX_BLOBS: usize = 256;
-/// Most events of a batch; the largest loops expand to 1,000 items.
-pub const MAX_EVENTS: usize = 10_000;
+/// Most events of a batch. A turn of a run is cut at some thousands; undoing a
+/// loop of 10,000 asks for all of it at once.
+pub const MAX_EVENTS: usize = 32_000;
 
 /// Checks the batch by itself: its limits, and that each digest is its blob's.
 ///

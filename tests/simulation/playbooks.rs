@@ -7,7 +7,7 @@ use quell::domain::expr::Expr;
 use quell::domain::expr::template::Template;
 use quell::domain::playbook::{
     ActionSpec, ApprovalSpec, Body, Compute, ContainmentSpec, Effect, ForEach, IfSilent, OnError, Playbook,
-    Posture, QuestionSpec, Retry, Step, StepIx,
+    Posture, QuestionSpec, Repeat, Retry, Step, StepIx,
 };
 use serde_json::json;
 
@@ -18,6 +18,16 @@ pub fn playbook(chance: &mut Chance) -> Playbook {
     let mut steps = Vec::new();
     let count = 2 + chance.below(6) as usize;
     let roots = siblings(chance, &mut steps, None, count, 0);
+    let mut section = |chance: &mut Chance, percent| {
+        let count = 1 + chance.below(2) as usize;
+        if chance.percent(percent) { siblings(chance, &mut steps, None, count, 1) } else { Vec::new() }
+    };
+    let on_failure = section(chance, 30);
+    let finally = section(chance, 30);
+    for &root in on_failure.iter().chain(&finally) {
+        no_finish(&mut steps, root);
+    }
+    let within = chance.percent(10).then(|| Duration::from_secs(60 + chance.below(20_000)));
     Playbook {
         name: "simulated".to_owned(),
         version: 1,
@@ -30,6 +40,10 @@ pub fn playbook(chance: &mut Chance) -> Playbook {
         inputs: Vec::new(),
         steps,
         roots,
+        on_failure,
+        finally,
+        within,
+        by_id: Default::default(),
     }
 }
 
@@ -60,17 +74,46 @@ fn siblings(
         } else {
             steps[ix].body = body(chance, &children, steps);
         }
-        if matches!(steps[ix].body, Body::Undo(_) | Body::Compute(_) | Body::Wait(_)) {
+        if matches!(steps[ix].body, Body::Compute(_) | Body::Wait(_) | Body::WaitUntil(_)) {
             steps[ix].approval = None;
+        }
+        let polls = match &steps[ix].body {
+            Body::Perform(action) => action.containment.is_none() && action.question.is_none(),
+            Body::Block(_) => true,
+            _ => false,
+        };
+        if polls && chance.percent(12) {
+            steps[ix].repeat = Some(repeat(chance));
         }
         children.push(ix);
     }
     children
 }
 
+/// What a check would refuse: the end of a run cannot be finished.
+fn no_finish(steps: &mut [Step], ix: StepIx) {
+    if let Body::Block(children) = &steps[ix].body {
+        for child in children.clone() {
+            no_finish(steps, child);
+        }
+    } else if matches!(&steps[ix].body, Body::Compute(Compute::Finish(_))) {
+        steps[ix].body = Body::Wait(Duration::from_secs(5));
+    }
+}
+
+fn repeat(chance: &mut Chance) -> Repeat {
+    let until = ["index >= 2", "true", "false", "run.version == 1", "inputs.nothing == 1"];
+    Repeat {
+        until: Expr::parse(until[chance.below(5) as usize]).unwrap(),
+        every: Duration::from_secs(1 + chance.below(300)),
+        times: 1 + chance.below(4) as u32,
+    }
+}
+
 fn step(chance: &mut Chance, ix: StepIx, parent: Option<StepIx>, needs: Vec<StepIx>) -> Step {
     let for_each = chance.percent(12).then(|| ForEach {
-        items: Expr::parse(["[1, 2, 3]", "[]", "[1]", "[1, 2, 3, 4, 5]"][chance.below(4) as usize]).unwrap(),
+        items: Expr::parse(["[1, 2, 3]", "[]", "[[1], [2, 3]]", "[1, 2, 3, 4, 5]"][chance.below(4) as usize])
+            .unwrap(),
         at_once: 1 + chance.below(3) as usize,
     });
     let when = chance.percent(15).then(|| {
@@ -90,6 +133,7 @@ fn step(chance: &mut Chance, ix: StepIx, parent: Option<StepIx>, needs: Vec<Step
         needs,
         when,
         for_each,
+        repeat: None,
         retry: Retry {
             times: chance.below(4) as u32,
             first: Duration::from_secs(1),
@@ -113,7 +157,11 @@ fn body(chance: &mut Chance, before: &[StepIx], steps: &[Step]) -> Body {
         .filter(|&ix| matches!(&steps[ix].body, Body::Perform(action) if action.containment.is_some()))
         .collect();
     match chance.below(12) {
+        0 if chance.percent(40) => {
+            Body::Compute(Compute::Set(plain(json!({ "broken": "${ inputs.nothing }" }))))
+        }
         0 => Body::Compute(Compute::Set(plain(json!({ "version": "${ run.version + 1 }" })))),
+        1 if chance.percent(30) => Body::WaitUntil(plain(json!("${ run.started_at }"))),
         1 => Body::Wait(Duration::from_secs(chance.below(5000))),
         2 if !contained.is_empty() => Body::Undo(contained),
         3 if chance.percent(30) => {

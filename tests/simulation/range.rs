@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use quell::domain::command::{Command, Perform, Phase};
 use quell::domain::decide::turn::{decide, take};
-use quell::domain::event::{Entry, Event, RunStarted, Verdict};
+use quell::domain::event::{Entry, Event, RunEnd, RunStarted, Verdict};
 use quell::domain::evolve::evolve;
 use quell::domain::id::{IncidentId, RunId, StreamId};
+use quell::domain::nesting::{container_of, section_of};
 use quell::domain::outcome::{Failure, FailureClass, Outcome};
 use quell::domain::owed::commands;
 use quell::domain::plan::Plan;
-use quell::domain::playbook::{Body, Effect};
+use quell::domain::playbook::{Body, Effect, OnError, Section};
 use quell::domain::run::{Hold, RunState, Stage, StepEnd, StepKey};
 use quell::domain::signal::{Person, Signal};
 use quell::domain::time::Timestamp;
@@ -51,6 +52,9 @@ pub struct Range {
     state: RunState,
     flying: Vec<(Timestamp, Perform)>,
     peer: Peer,
+    /// What has failed each section, block and loop.
+    failed: BTreeMap<(Section, Option<StepKey>), StepKey>,
+    pub failures: usize,
     pub crash_at: Option<usize>,
     pub appends: usize,
     pub crashes: usize,
@@ -77,6 +81,8 @@ impl Range {
             journal: Vec::new(),
             flying: Vec::new(),
             peer: Peer::default(),
+            failed: BTreeMap::new(),
+            failures: 0,
             crash_at: None,
             appends: 0,
             crashes: 0,
@@ -172,7 +178,8 @@ impl Range {
         let uncertain =
             self.state.steps.iter().find(|(_, step)| matches!(step.stage, Stage::Uncertain { .. }));
         if let Some((key, _)) = uncertain {
-            let happened = self.peer.once.get(&format!("{}/{key}/do", self.run)).copied().unwrap_or(0) > 0;
+            let once = self.peer.once.get(&format!("{}/{key}/do", self.run)).copied().unwrap_or(0);
+            let happened = once > 0 || self.peer.contained.get(&key.to_string()) == Some(&true);
             return Some(Signal::Settle {
                 key: key.clone(),
                 happened,
@@ -214,7 +221,7 @@ impl Range {
                 why: None,
             });
         }
-        if self.state.ending.is_none() && self.state.ended.is_none() && self.chance.percent(1) {
+        if self.state.ended.is_none() && !self.state.cut_short && self.chance.percent(1) {
             return Some(Signal::Cancel { by: "ana@example.com".to_owned(), why: None });
         }
         None
@@ -386,8 +393,9 @@ impl Range {
 
     /// What must hold whenever this is recorded.
     fn promise(&mut self, event: &Event) -> Result<(), String> {
+        self.nothing_after_a_failure(event)?;
         match event {
-            Event::AttemptStarted { key, phase: Phase::Act, .. } => {
+            Event::AttemptStarted { key, phase: Phase::Act, attempt: 1 } => {
                 let needs = self.plan.playbook.step(&key.id).is_some_and(|(_, spec)| spec.approval.is_some());
                 let approved = self.journal_approved(key);
                 if needs && !approved && !self.state_already(key) {
@@ -398,6 +406,43 @@ impl Range {
             Event::ContainmentVerified { .. } => self.contained += 1,
             Event::ContainmentLifted { .. } => self.lifted += 1,
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Once a step has failed what it stands in, nothing in there begins.
+    fn nothing_after_a_failure(&mut self, event: &Event) -> Result<(), String> {
+        let playbook = &self.plan.playbook;
+        let begins = match event {
+            Event::StepStarted { key, .. } | Event::StepExpanded { key, .. } => Some(key),
+            Event::AttemptStarted { key, phase: Phase::Act | Phase::Capture, attempt: 1 } => Some(key),
+            Event::StepEnded { key, end: StepEnd::Succeeded, .. } if !self.state.steps.contains_key(key) => {
+                Some(key)
+            }
+            _ => None,
+        };
+        if let Some(key) = begins {
+            let (ix, _) = playbook.step(&key.id).ok_or("no such step")?;
+            let mut around = vec![(section_of(playbook, ix), None)];
+            let chain = std::iter::successors(container_of(playbook, key), |key| container_of(playbook, key));
+            around.extend(chain.map(|key| (section_of(playbook, ix), Some(key))));
+            if let Some(failed) = around.iter().find_map(|place| self.failed.get(place)) {
+                return Err(format!("{key} begins after {failed} had failed what it stands in"));
+            }
+        }
+        if let Event::StepEnded { key, end: StepEnd::Failed, .. } = event {
+            let (ix, spec) = playbook.step(&key.id).ok_or("no such step")?;
+            if spec.on_error == OnError::Fail {
+                let place = (section_of(playbook, ix), container_of(playbook, key));
+                self.failures += 1;
+                self.failed.entry(place).or_insert_with(|| key.clone());
+            }
+        }
+        if let Event::RunEnding { end, .. } = event
+            && *end != RunEnd::Failed
+            && let Some(key) = self.failed.get(&(Section::Main, None))
+        {
+            return Err(format!("{key} failed the run, and it ends as {end:?}"));
         }
         Ok(())
     }
@@ -431,7 +476,12 @@ impl Range {
         self.intents_end()?;
         for (who, &holds) in &self.peer.contained {
             let key: StepKey = who.parse()?;
-            let step = &self.state.steps[&key];
+            let Some(step) = self.state.steps.get(&key) else {
+                if holds {
+                    return Err(format!("{who} is contained, and the run has forgotten the step"));
+                }
+                continue;
+            };
             let held = step.containment.map(|id| &self.state.containments[&id]);
             match held.map(|held| held.hold) {
                 Some(Hold::Accepted | Hold::Verified | Hold::Stuck) => {}
@@ -440,7 +490,9 @@ impl Range {
                     return Err(format!("{who} is contained, and its record says lifted"));
                 }
                 // A failed step says itself that it may be half done.
-                None if holds && step.stage != Stage::Ended(StepEnd::Failed) => {
+                None if holds
+                    && !matches!(step.stage, Stage::Ended(StepEnd::Failed | StepEnd::Uncertain)) =>
+                {
                     return Err(format!(
                         "{who} is contained, and nothing on record explains it: {:?}",
                         step.stage

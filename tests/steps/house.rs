@@ -249,6 +249,7 @@ impl House {
             needs: Vec::new(),
             when: None,
             for_each: None,
+            repeat: None,
             retry: Retry { times: 0, first: Duration::ZERO, most: Duration::ZERO },
             timeout: Duration::from_secs(20),
             within: None,
@@ -272,6 +273,10 @@ impl House {
             inputs: Vec::new(),
             steps: vec![step],
             roots: vec![0],
+            on_failure: Vec::new(),
+            finally: Vec::new(),
+            within: None,
+            by_id: Default::default(),
         };
         let run = RunId::new(Ulid::from_parts(1, 1));
         OneStep {

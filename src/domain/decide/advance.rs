@@ -1,13 +1,12 @@
-//! What may start now: order, loops, blocks, and the end of the run.
+//! What may start now: order, blocks, and the sections of a run to its end.
+//! Loops and repeats are in `loops.rs`, what is cut off in `cut.rs`.
 
-use crate::domain::command::Phase;
-use crate::domain::decide::scope::{is_item, loops_around};
 use crate::domain::decide::turn::{EVENTS_PER_RUN_MAX, Turn};
 use crate::domain::event::{Event, RunEnd};
-use crate::domain::playbook::{Body, OnError, StepIx};
-use crate::domain::run::{Hold, Stage, StepEnd, StepKey};
+use crate::domain::nesting::{Part, part};
+use crate::domain::playbook::{Body, Section, StepIx};
+use crate::domain::run::{Stage, StepEnd, StepKey};
 use crate::domain::signal::Refusal;
-use crate::domain::value::Value;
 
 impl Turn<'_> {
     /// Decides all that follows by itself, until nothing more does.
@@ -22,25 +21,30 @@ impl Turn<'_> {
                 if self.state.ending.is_some() {
                     self.close()?;
                 } else {
-                    self.advance_root()?;
+                    self.advance_main()?;
                 }
             }
             self.advance_undo()?;
             if self.events.len() == before {
-                return Ok(());
+                break;
             }
         }
+        if self.cut {
+            self.record(Event::TurnCut {})?;
+        }
+        Ok(())
     }
 
-    fn advance_root(&mut self) -> Result<(), Refusal> {
-        let plan = self.plan.clone();
-        let roots = &plan.playbook.roots;
-        if let Some((key, why)) = self.failed_among(roots, &[])? {
-            let why = format!("step `{key}` failed: {why}");
-            return self.record(Event::RunEnding { end: RunEnd::Failed, why, disposition: None });
+    fn advance_main(&mut self) -> Result<(), Refusal> {
+        if self.fail_main()? {
+            return Ok(());
         }
-        let all_ended = self.advance_children(roots, &[])?;
-        if all_ended && self.state.active.is_empty() && self.state.ending.is_none() {
+        let plan = self.plan.clone();
+        let all_ended = self.advance_children(&plan.playbook.roots, &[], Section::Main)?;
+        if self.state.ending.is_some() || self.fail_main()? {
+            return Ok(());
+        }
+        if all_ended && self.state.active.is_empty() {
             self.record(Event::RunEnding {
                 end: RunEnd::Succeeded,
                 why: "every step has ended".to_owned(),
@@ -50,40 +54,49 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Whether a step has failed the run, which then is on its way to its end.
+    fn fail_main(&mut self) -> Result<bool, Refusal> {
+        let Some((key, why)) = self.state.broken.get(&Section::Main) else {
+            return Ok(false);
+        };
+        let why = format!("step `{key}` failed: {why}");
+        self.record(Event::RunEnding { end: RunEnd::Failed, why, disposition: None })?;
+        Ok(true)
+    }
+
     /// Starts the steps of one block that may start and moves on those that are
-    /// open. True when all have ended.
-    fn advance_children(&mut self, children: &[StepIx], at: &[u32]) -> Result<bool, Refusal> {
+    /// open. True when all have ended. Stops as soon as one of them has failed
+    /// what they stand in: nothing after a failure starts.
+    pub(super) fn advance_children(
+        &mut self,
+        children: &[StepIx],
+        at: &[u32],
+        section: Section,
+    ) -> Result<bool, Refusal> {
         let plan = self.plan.clone();
         let mut all_ended = true;
         for &ix in children {
-            if self.state.ending.is_some() {
-                return Ok(false);
-            }
             let spec = &plan.playbook.steps[ix];
             let key = StepKey::within(at, &spec.id);
-            match self.state.steps.get(&key).map(|step| step.stage.clone()) {
+            if self.is_cut(ix, &key, section) {
+                return Ok(false);
+            }
+            match self.state.steps.get(&key).map(|step| &step.stage) {
                 None => {
                     let ready = spec
                         .needs
                         .iter()
                         .all(|&need| self.has_ended(&StepKey::within(at, &plan.playbook.steps[need].id)));
-                    if ready {
+                    if ready && !self.is_full() {
                         self.start(ix, &key)?;
                     }
-                    all_ended &= self.has_ended(&key);
                 }
-                Some(Stage::Ended(_)) => {}
-                Some(Stage::Open) => {
-                    self.advance_loop(ix, &key)?;
-                    all_ended &= self.has_ended(&key);
-                }
-                Some(Stage::Ready) => {
-                    self.advance_open(ix, &key)?;
-                    all_ended &= self.has_ended(&key);
-                }
-                Some(_) => all_ended = false,
+                Some(Stage::Open | Stage::Ready) => self.advance_open(ix, &key, section)?,
+                Some(_) => {}
             }
+            all_ended &= self.has_ended(&key);
         }
+        // What failed last is seen by whoever asks next.
         Ok(all_ended)
     }
 
@@ -91,17 +104,30 @@ impl Turn<'_> {
         matches!(self.state.steps.get(key).map(|step| &step.stage), Some(Stage::Ended(_)))
     }
 
-    /// A block, or an `undo` step, that waits for what stands inside it.
-    fn advance_open(&mut self, ix: StepIx, key: &StepKey) -> Result<(), Refusal> {
+    /// A loop, a block or an `undo` step that waits for what stands inside it.
+    pub(super) fn advance_open(
+        &mut self,
+        ix: StepIx,
+        key: &StepKey,
+        section: Section,
+    ) -> Result<(), Refusal> {
         let plan = self.plan.clone();
+        if let Some((child, why)) = self.step(key)?.broken.clone() {
+            return self.fail_container(ix, key, &child, &why);
+        }
+        match part(&plan.playbook, ix, key) {
+            Part::Loop => return self.advance_loop(ix, key, section),
+            Part::Turns => return self.advance_turns(ix, key, section),
+            Part::Body => {}
+        }
         match &plan.playbook.steps[ix].body {
             Body::Block(children) => {
-                if let Some((child, why)) = self.failed_among(children, &key.at)? {
-                    return self.fail_container(key, children, &child, &why);
+                let all_ended = self.advance_children(children, &key.at, section)?;
+                if let Some((child, why)) = self.step(key)?.broken.clone() {
+                    return self.fail_container(ix, key, &child, &why);
                 }
-                if self.advance_children(children, &key.at)? {
-                    let output = self.outputs(children, &key.at);
-                    self.end_step(key, StepEnd::Succeeded, Some(output), None)?;
+                if all_ended {
+                    self.end_step(key, StepEnd::Succeeded, None, None)?;
                 }
                 Ok(())
             }
@@ -110,192 +136,56 @@ impl Turn<'_> {
         }
     }
 
-    fn advance_loop(&mut self, ix: StepIx, key: &StepKey) -> Result<(), Refusal> {
-        let plan = self.plan.clone();
-        let spec = &plan.playbook.steps[ix];
-        let total = self.step(key)?.items.as_ref().map_or(0, |items| items.len());
-        let at_once = spec.for_each.as_ref().map_or(1, |looped| looped.at_once);
-        let mut open = 0;
-        let mut ended = 0;
-        let mut failed: Option<(StepKey, String)> = None;
-        for index in 0..total {
-            let item = key.item(u32::try_from(index).unwrap_or(u32::MAX));
-            match self.state.steps.get(&item).map(|step| step.stage.clone()) {
-                None if open >= at_once || failed.is_some() => break,
-                None => self.start(ix, &item)?,
-                Some(Stage::Ready) => self.advance_open(ix, &item)?,
-                Some(_) => {}
-            }
-            if self.has_ended(&item) {
-                ended += 1;
-                if failed.is_none() {
-                    failed = self.failure_of(ix, &item);
-                }
-            } else if self.state.steps.contains_key(&item) {
-                open += 1;
-            }
-            if self.state.ending.is_some() {
-                return Ok(());
-            }
-        }
-        if let Some((item, why)) = failed {
-            if open == 0 {
-                return self.fail_step(key, format!("`{item}` failed: {why}"));
-            }
-        } else if ended == total {
-            let outputs = (0..total)
-                .map(|index| {
-                    self.state.steps[&key.item(u32::try_from(index).unwrap_or(u32::MAX))]
-                        .output
-                        .value()
-                        .clone()
-                })
-                .collect();
-            self.end_step(key, StepEnd::Succeeded, Some(Value::Array(outputs)), None)?;
-        }
-        Ok(())
-    }
-
-    /// The first of these steps whose failure its block must answer for.
-    fn failed_among(&self, children: &[StepIx], at: &[u32]) -> Result<Option<(StepKey, String)>, Refusal> {
-        Ok(children.iter().find_map(|&ix| {
-            let key = StepKey::within(at, &self.plan.playbook.steps[ix].id);
-            self.failure_of(ix, &key)
-        }))
-    }
-
-    fn failure_of(&self, ix: StepIx, key: &StepKey) -> Option<(StepKey, String)> {
-        let step = self.state.steps.get(key)?;
-        let fails = step.stage == Stage::Ended(StepEnd::Failed)
-            && self.plan.playbook.steps[ix].on_error == OnError::Fail;
-        fails.then(|| (key.clone(), step.why.clone().unwrap_or_default()))
-    }
-
-    /// A block fails with its step: what waits inside it is cancelled, what is
-    /// in flight is waited for.
-    fn fail_container(
-        &mut self,
-        key: &StepKey,
-        children: &[StepIx],
-        child: &StepKey,
-        why: &str,
-    ) -> Result<(), Refusal> {
-        let inside = self.active_inside(children, &key.at);
-        for inner in &inside {
-            self.cancel_step(inner)?;
-        }
-        if self.active_inside(children, &key.at).is_empty() {
-            self.fail_step(key, format!("`{child}` failed: {why}"))?;
-        }
-        Ok(())
-    }
-
-    fn active_inside(&self, children: &[StepIx], at: &[u32]) -> Vec<StepKey> {
-        let playbook = &self.plan.playbook;
-        let below = |ix: StepIx| {
-            let mut next = Some(ix);
-            while let Some(ix) = next {
-                if children.contains(&ix) {
-                    return true;
-                }
-                next = playbook.steps[ix].parent;
-            }
-            false
-        };
-        let inside = |key: &&StepKey| {
-            key.at.starts_with(at) && playbook.step(&key.id).is_some_and(|(ix, _)| below(ix))
-        };
-        self.state.active.iter().filter(inside).cloned().collect()
-    }
-
-    /// What a block gives to later steps: each inner step's output by its id.
-    fn outputs(&self, children: &[StepIx], at: &[u32]) -> Value {
-        let mut map = serde_json::Map::new();
-        for &ix in children {
-            let id = &self.plan.playbook.steps[ix].id;
-            let output =
-                self.state.steps.get(&StepKey::within(at, id)).map(|step| step.output.value().clone());
-            map.insert(id.to_string(), output.unwrap_or_default());
-        }
-        Value::Object(map)
-    }
-
-    /// The run is ending: cancels what waits, waits for what is in flight, and
-    /// ends when nothing is left.
+    /// The run is ending: cancels what the main steps wait for, waits for what
+    /// is in flight, runs `on_failure` and `finally`, and ends.
     fn close(&mut self) -> Result<(), Refusal> {
-        let active: Vec<StepKey> = self.state.active.iter().cloned().collect();
-        for key in &active {
-            self.cancel_step(key)?;
-        }
-        if self.state.active.is_empty()
-            && let Some((end, _)) = self.state.ending.clone()
-        {
-            self.record(Event::RunEnded { end })?;
-        }
-        Ok(())
-    }
-
-    /// Ends a step that is not touching the world. A containment that was
-    /// accepted is first looked at to its end: nobody may be left half suspended.
-    fn cancel_step(&mut self, key: &StepKey) -> Result<(), Refusal> {
-        let step = self.step(key)?;
-        let end = match &step.stage {
-            Stage::Ended(_) => return Ok(()),
-            Stage::InFlight { phase, .. } if *phase != Phase::Announce => return Ok(()),
-            Stage::Due { phase: Phase::Verify, .. } => return Ok(()),
-            Stage::Due { phase: Phase::Act, .. } if self.may_have_contained(key)? => {
-                return self.attempt(key, Phase::Verify);
-            }
-            Stage::Open | Stage::Ready if self.holds_active(key) => return Ok(()),
-            Stage::Uncertain { .. } => StepEnd::Uncertain,
-            _ => StepEnd::Cancelled,
-        };
-        self.end_step(key, end, None, Some("the run ended before it did".to_owned()))
-    }
-
-    /// Whether a loop or block still has steps inside it that have not ended.
-    fn holds_active(&self, key: &StepKey) -> bool {
-        let playbook = &self.plan.playbook;
-        let Some((ix, spec)) = playbook.step(&key.id) else {
-            return false;
-        };
-        if spec.for_each.is_some() && !is_item(playbook, ix, key) {
-            return self.state.active.iter().any(|other| {
-                other.at.len() > loops_around(playbook, ix)
-                    && other.at.starts_with(&key.at)
-                    && other != key
-                    && self.stands_in(other, ix)
-            });
-        }
-        match &spec.body {
-            Body::Block(children) => !self.active_inside(children, &key.at).is_empty(),
-            _ => false,
-        }
-    }
-
-    fn stands_in(&self, key: &StepKey, container: StepIx) -> bool {
-        let playbook = &self.plan.playbook;
-        let mut next = playbook.step(&key.id).map(|(ix, _)| ix);
-        while let Some(ix) = next {
-            if ix == container {
-                return true;
-            }
-            next = playbook.steps[ix].parent;
-        }
-        false
-    }
-
-    /// Lifts what is on its way back, one at a time, the latest containment first.
-    fn advance_undo(&mut self) -> Result<(), Refusal> {
-        let lifting = || self.state.containments.values().filter(|held| held.hold == Hold::Lifting);
-        let busy = lifting().any(|held| matches!(held.undo, Some(Stage::InFlight { .. } | Stage::Ready)));
-        if busy {
-            return Ok(());
-        }
-        let next = lifting().filter(|held| held.undo.is_none()).max_by_key(|held| held.accepted);
-        let Some(key) = next.map(|held| held.key.clone()) else {
+        let Some((end, _)) = self.state.ending.clone() else {
             return Ok(());
         };
-        self.attempt(&key, Phase::UndoCheck)
+        if !self.cancel_section(Section::Main)? {
+            return Ok(());
+        }
+        if end == RunEnd::Failed && !self.run_section(Section::OnFailure)? {
+            return Ok(());
+        }
+        if !self.run_section(Section::Finally)? {
+            return Ok(());
+        }
+        // What was to be tidied up and was not is no success.
+        let untidy = self.state.broken.contains_key(&Section::Finally);
+        let end = if untidy && end == RunEnd::Succeeded { RunEnd::Failed } else { end };
+        self.record(Event::RunEnded { end })
+    }
+
+    /// Moves on one of the sections at a run's end; true when it is over.
+    fn run_section(&mut self, section: Section) -> Result<bool, Refusal> {
+        if self.state.cut_short || self.state.broken.contains_key(&section) {
+            return self.cancel_section(section);
+        }
+        let plan = self.plan.clone();
+        let all_ended = self.advance_children(plan.playbook.roots_of(section), &[], section)?;
+        if self.state.broken.contains_key(&section) {
+            return self.cancel_section(section);
+        }
+        Ok(all_ended && !self.is_busy(section))
+    }
+
+    /// A person wants the run over.
+    pub(super) fn cancelled(&mut self, by: &str, why: Option<&str>) -> Result<(), Refusal> {
+        if self.state.ended.is_some() || self.state.cut_short {
+            return Err(Refusal::new("run-ended", "this run has ended or is ending already"));
+        }
+        if self.state.ending.is_none() {
+            let why =
+                why.map_or_else(|| format!("cancelled by {by}"), |why| format!("cancelled by {by}: {why}"));
+            return self.record(Event::RunEnding { end: RunEnd::Cancelled, why, disposition: None });
+        }
+        if !self.is_busy(Section::OnFailure) && !self.is_busy(Section::Finally) {
+            return Err(Refusal::new(
+                "run-ending",
+                "this run is ending already; it waits for what is in flight, which cannot be called back",
+            ));
+        }
+        self.record(Event::RunCutShort { by: by.to_owned(), why: why.map(str::to_owned) })
     }
 }

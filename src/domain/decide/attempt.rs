@@ -6,11 +6,12 @@ use serde_json::json;
 
 use crate::domain::command::Phase;
 use crate::domain::decide::turn::Turn;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, RunEnd};
 use crate::domain::id::ContainmentId;
+use crate::domain::nesting::{Part, part, section_of};
 use crate::domain::outcome::{Failure, FailureClass, Outcome};
 use crate::domain::playbook::{ActionSpec, Body, Effect, Retry, Step};
-use crate::domain::run::{Hold, LOOK_FIRST, LOOK_MOST, Stage, StepEnd, StepKey};
+use crate::domain::run::{Hold, LOOK_FIRST, LOOK_MOST, LOOKS_LEAST, Stage, StepEnd, StepKey};
 use crate::domain::signal::Refusal;
 use crate::domain::time::{Timestamp, duration_text};
 use crate::domain::value::{Value, digest};
@@ -77,7 +78,7 @@ impl Turn<'_> {
     fn still_asked(&self, key: &StepKey) -> bool {
         let approval = self.state.steps.get(key).and_then(|step| step.approval);
         let asked = approval.and_then(|id| self.state.approvals.get(&id));
-        asked.is_some_and(|asked| !asked.closed) && self.state.ending.is_none()
+        asked.is_some_and(|asked| !asked.closed) && !self.is_cut_off(key)
     }
 
     /// Approvers that could not be told are told again, while that may help.
@@ -101,7 +102,7 @@ impl Turn<'_> {
         output: &Value,
     ) -> Result<(), Refusal> {
         match phase {
-            Phase::Capture if self.state.ending.is_some() => Ok(()),
+            Phase::Capture if self.is_cut_off(key) => Ok(()),
             Phase::Capture => self.next_move(key),
             Phase::Act if action.containment.is_some() => self.contained(key, action, true),
             Phase::Act if action.question.is_some() => self.asked(key, action, true),
@@ -181,7 +182,7 @@ impl Turn<'_> {
             }
             (false, None) => {
                 let tried = self.step(key)?.attempts.get(&Phase::Act).copied().unwrap_or(0);
-                if self.state.ending.is_none() && tried <= spec.retry.times {
+                if !self.is_cut_off(key) && tried <= spec.retry.times {
                     return self.attempt(key, Phase::Act);
                 }
                 // Directories show changes late: one look proves nothing.
@@ -210,10 +211,12 @@ impl Turn<'_> {
         let since = step.phase_since.get(&Phase::Verify).copied().unwrap_or(self.now);
         let looks = step.attempts.get(&Phase::Verify).copied().unwrap_or(1);
         let over = since.after(window);
-        if self.now >= over {
+        let time_is_up = self.now >= over;
+        if time_is_up && looks >= LOOKS_LEAST {
             return Ok(false);
         }
-        let at = self.now.after(doubled(LOOK_FIRST, LOOK_MOST, looks)).min(over);
+        let next = self.now.after(doubled(LOOK_FIRST, LOOK_MOST, looks));
+        let at = if time_is_up { next } else { next.min(over) };
         self.record(Event::AttemptDue { key: key.clone(), phase: Phase::Verify, at })?;
         Ok(true)
     }
@@ -268,7 +271,7 @@ impl Turn<'_> {
         let plan = self.plan.clone();
         let (_, spec) = self.spec(&plan, key)?;
         self.record(Event::StepUncertain { key: key.clone(), what: what.to_owned() })?;
-        if spec.on_error == crate::domain::playbook::OnError::Continue || self.state.ending.is_some() {
+        if spec.on_error == crate::domain::playbook::OnError::Continue || self.is_cut_off(key) {
             return self.end_step(key, StepEnd::Uncertain, None, Some(what.to_owned()));
         }
         Ok(())
@@ -281,7 +284,7 @@ impl Turn<'_> {
         let wait = self.backoff(key, phase, tried, spec.retry, failure.retry_after);
         let at = self.now.after(wait);
         let too_late = deadline(spec, step.since).is_some_and(|deadline| at > deadline);
-        if tried > spec.retry.times || too_late || self.state.ending.is_some() {
+        if tried > spec.retry.times || too_late || self.is_cut_off(key) {
             return self.give_up(key, phase, failure);
         }
         self.record(Event::AttemptDue { key: key.clone(), phase, at })
@@ -301,7 +304,14 @@ impl Turn<'_> {
         if phase == Phase::Act && self.may_have_contained(key)? {
             return self.attempt(key, Phase::Verify);
         }
-        let tried = self.step(key)?.attempts.get(&phase).copied().unwrap_or(1);
+        let step = self.step(key)?;
+        if phase == Phase::Verify && step.containment.is_none() {
+            // Acting was not heard of, and now it cannot be looked at either.
+            let what =
+                format!("it was sent and its outcome is unknown; reading back fails: {}", failure.message);
+            return self.uncertain(key, &what);
+        }
+        let tried = step.attempts.get(&phase).copied().unwrap_or(1);
         let times = if tried > 1 { format!(" (tried {tried} times)") } else { String::new() };
         self.fail_step(key, format!("{}{times}", failure.message))
     }
@@ -327,11 +337,27 @@ impl Turn<'_> {
 
     /// Something that was waited for may be due.
     pub(super) fn wake(&mut self) -> Result<(), Refusal> {
+        self.wake_run()?;
         let active: Vec<StepKey> = self.state.active.iter().cloned().collect();
         for key in &active {
+            if self.is_full() {
+                return Ok(());
+            }
             self.wake_step(key)?;
         }
         self.wake_containments()
+    }
+
+    /// A run that took longer than its playbook allows fails like one whose
+    /// step failed.
+    fn wake_run(&mut self) -> Result<(), Refusal> {
+        let over = self.state.deadline().is_some_and(|deadline| deadline <= self.now);
+        if !over {
+            return Ok(());
+        }
+        let within = self.plan.playbook.within.unwrap_or_default();
+        let why = format!("the run took longer than {}", duration_text(within));
+        self.record(Event::RunEnding { end: RunEnd::Failed, why, disposition: None })
     }
 
     fn wake_step(&mut self, key: &StepKey) -> Result<(), Refusal> {
@@ -339,8 +365,9 @@ impl Turn<'_> {
             return Ok(());
         };
         let plan = self.plan.clone();
-        let (_, spec) = self.spec(&plan, key)?;
+        let (ix, spec) = self.spec(&plan, key)?;
         let stage = step.stage.clone();
+        let whole = step.broken.is_none();
         let late = deadline(spec, step.since).is_some_and(|deadline| deadline <= self.now);
         let due_approval = step.approval.filter(|id| {
             self.state.approvals.get(id).is_some_and(|asked| !asked.closed && asked.until <= self.now)
@@ -348,9 +375,10 @@ impl Turn<'_> {
         match stage {
             Stage::Ended(_) => Ok(()),
             Stage::Due { phase, at } if at <= self.now => self.attempt(key, phase),
-            Stage::Sleeping { until } if until <= self.now => {
-                self.end_step(key, StepEnd::Succeeded, None, None)
-            }
+            Stage::Sleeping { until } if until <= self.now => match part(&plan.playbook, ix, key) {
+                Part::Turns => self.next_turn(ix, key, section_of(&plan.playbook, ix)),
+                _ => self.end_step(key, StepEnd::Succeeded, None, None),
+            },
             Stage::Asking(id) if self.state.questions[&id].until <= self.now => self.question_silent(id),
             Stage::Approving(_)
             | Stage::InFlight { phase: Phase::Announce, .. }
@@ -360,14 +388,18 @@ impl Turn<'_> {
                 due_approval.map_or(Ok(()), |id| self.approval_silent(id))
             }
             Stage::Sleeping { .. } | Stage::Asking(_) | Stage::Approving(_) | Stage::Due { .. } if late => {
-                self.fail_step(
-                    key,
-                    format!("it took longer than {}", duration_text(spec.within.unwrap_or_default())),
-                )
+                self.fail_step(key, too_long(spec))
+            }
+            Stage::Open | Stage::Ready if late && whole => {
+                self.record(Event::StepOverdue { key: key.clone(), why: too_long(spec) })
             }
             _ => Ok(()),
         }
     }
+}
+
+fn too_long(spec: &Step) -> String {
+    format!("it took longer than {}", duration_text(spec.within.unwrap_or_default()))
 }
 
 /// When a step must be over.

@@ -5,7 +5,9 @@
 //!   signal.rs   what happened: each signal, checked against the state
 //!   attempt.rs  what an outcome means: go on, try again, fail, uncertain
 //!   people.rs   approvals and answers
-//!   advance.rs  what may start now: order, loops, blocks, the end of the run
+//!   advance.rs  what may start now: order, blocks, sections, the end of the run
+//!   loops.rs    the next item or turn, and when a loop is over
+//!   cut.rs      what is cut off when a block, a section or the run ends
 //!   step.rs     how a step begins, and its next move
 //!   undo.rs     the way back
 //!   scope.rs    what expressions see
@@ -15,6 +17,8 @@
 
 pub mod advance;
 pub mod attempt;
+pub mod cut;
+pub mod loops;
 pub mod people;
 pub mod scope;
 pub mod signal;

@@ -63,7 +63,7 @@ impl Turn<'_> {
                 "whoever started a run cannot approve its steps; ask another approver",
             ));
         }
-        if self.state.subject().is_some_and(|subject| subject == address) {
+        if self.state.may_be_subject(&address) || self.is_target(&asked.key, &address) {
             return Err(Refusal::new("subject", "the person a run is about cannot approve its steps"));
         }
         if asked.given.iter().any(|(who, _)| *who == by.address) {
@@ -88,6 +88,24 @@ impl Turn<'_> {
             ));
         }
         Ok(counts)
+    }
+
+    /// Whether this address is the target's that a step found.
+    fn is_target(&self, key: &StepKey, address: &str) -> bool {
+        let captured = self.state.steps.get(key).and_then(|step| step.captured.as_ref());
+        captured.is_some_and(|captured| target_addresses(captured.value()).any(|of| of == address))
+    }
+
+    /// The one who approved a containment, on the step or a block around it,
+    /// and turns out to be its target.
+    pub(super) fn approved_by_target(&self, key: &StepKey) -> Option<String> {
+        let captured = self.state.steps.get(key)?.captured.as_ref()?;
+        let asked = std::iter::once(key.clone()).chain(self.around(key));
+        let approvals =
+            asked.filter_map(|key| self.state.approvals.get(&self.state.steps.get(&key)?.approval?));
+        let mut given = approvals.flat_map(|asked| &asked.given);
+        let is_target = |who: &str| target_addresses(captured.value()).any(|of| of == who.to_lowercase());
+        given.find(|(who, _)| is_target(who)).map(|(who, _)| who.clone())
     }
 
     /// Whether every entry has enough people, nobody counted for two entries.
@@ -200,6 +218,17 @@ impl Turn<'_> {
         }
         .ok_or_else(|| Refusal::new("not-a-question", format!("step `{key}` asks nothing")))
     }
+}
+
+/// The addresses by which a found target is known, lower-case.
+fn target_addresses(captured: &Value) -> impl Iterator<Item = String> {
+    let attributes = captured.get("attributes");
+    let texts = ["address", "addresses"].into_iter().filter_map(move |name| attributes?.get(name));
+    let each = texts.flat_map(|value| match value {
+        Value::Array(many) => many.iter().collect(),
+        one => vec![one],
+    });
+    each.filter_map(Value::as_str).map(str::to_lowercase)
 }
 
 /// One more seat is taken, moving others where that helps (Kuhn's algorithm:

@@ -4,44 +4,23 @@ use serde_json::json;
 
 use crate::domain::decide::turn::Turn;
 use crate::domain::expr::scope::Scope;
-use crate::domain::playbook::{Playbook, StepIx};
-use crate::domain::run::{RunState, Shared, Stage, StepKey};
+use crate::domain::nesting::{ancestors, is_item, loops_around};
+use crate::domain::playbook::StepIx;
+use crate::domain::run::{RunState, Shared, Stage, StepEnd, StepKey};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
 
-/// How many loops stand around a step, its own not counted.
-pub fn loops_around(playbook: &Playbook, ix: StepIx) -> usize {
-    let mut depth = 0;
-    let mut parent = playbook.steps[ix].parent;
-    while let Some(ix) = parent {
-        depth += usize::from(playbook.steps[ix].for_each.is_some());
-        parent = playbook.steps[ix].parent;
-    }
-    depth
-}
-
-/// Whether this key names one item of the step's own loop.
-pub fn is_item(playbook: &Playbook, ix: StepIx, key: &StepKey) -> bool {
-    playbook.steps[ix].for_each.is_some() && key.at.len() > loops_around(playbook, ix)
-}
-
-/// The item and index that `key` runs for: those of the innermost loop around it.
+/// The item and index that `key` runs for: those of the innermost loop around
+/// it. What stands for a whole loop runs for the item of the loop outside it.
 fn item_of(state: &RunState, key: &StepKey) -> Option<(Shared, u32)> {
     let playbook = &state.plan.playbook;
     let (ix, step) = playbook.step(&key.id)?;
-    let (&index, outer) = key.at.split_last()?;
-    let mut holder = Some(ix);
-    if step.for_each.is_none() {
-        holder = step.parent;
-        while let Some(ix) = holder {
-            if playbook.steps[ix].for_each.is_some() {
-                break;
-            }
-            holder = playbook.steps[ix].parent;
-        }
-    }
-    let looped = &playbook.steps[holder?];
-    let container = StepKey::within(outer, &looped.id);
+    let own = step.for_each.is_some() && is_item(playbook, ix, key);
+    let looped = |ix: &StepIx| playbook.steps[*ix].for_each.is_some();
+    let holder = if own { ix } else { ancestors(playbook, ix).find(looped)? };
+    let depth = loops_around(playbook, holder);
+    let index = *key.at.get(depth)?;
+    let container = StepKey::within(key.at.get(..depth)?, &playbook.steps[holder].id);
     let items = state.steps.get(&container)?.items.as_ref()?;
     Some((items.get(index as usize)?.clone(), index))
 }
@@ -100,6 +79,16 @@ impl Names {
             alert: state.alert.as_ref().map(|(_, shared)| shared.clone()),
             inputs: state.inputs.clone(),
         }
+    }
+
+    /// The same with the output of one more step: what `until` sees of its own.
+    pub fn with_output(mut self, id: &str, output: Shared, end: StepEnd) -> Names {
+        self.steps.retain(|(known, _)| known != id);
+        self.steps.push((id.to_owned(), output));
+        if let Value::Object(outcomes) = &mut self.outcomes {
+            outcomes.insert(id.to_owned(), Value::from(end.name()));
+        }
+        self
     }
 
     /// As the expressions take it.

@@ -1,9 +1,12 @@
 //! What happened: each signal, checked against the state before anything is recorded.
 
+use std::time::Duration;
+
 use crate::domain::command::Phase;
 use crate::domain::decide::turn::Turn;
-use crate::domain::event::{Event, RunEnd};
+use crate::domain::event::Event;
 use crate::domain::id::ContainmentId;
+use crate::domain::playbook::Body;
 use crate::domain::run::{Hold, Stage, StepEnd, StepKey};
 use crate::domain::signal::{Refusal, Signal};
 use crate::domain::value::Value;
@@ -33,8 +36,7 @@ impl Turn<'_> {
                         ),
                     ));
                 }
-                let until = self.now.after(*hold);
-                self.record(Event::ContainmentExtended { containment: *containment, until, by: by.clone() })
+                self.extend(*containment, *hold, by)
             }
             Signal::Cancel { by, why } => self.cancelled(by, why.as_deref()),
         }
@@ -61,6 +63,19 @@ impl Turn<'_> {
             .get(&id)
             .map(|held| held.hold)
             .ok_or_else(|| Refusal::new("containment-unknown", format!("this run made no containment {id}")))
+    }
+
+    /// The new end is counted from the old one, so that extending never shortens.
+    fn extend(&mut self, id: ContainmentId, hold: Duration, by: &str) -> Result<(), Refusal> {
+        let held = &self.state.containments[&id];
+        if !self.can_undo(&held.key) {
+            return Err(Refusal::new(
+                "irreversible",
+                format!("{id} (step `{}`) declares no way back, so it has no end to move", held.key),
+            ));
+        }
+        let until = held.until.map_or(self.now, |until| until.max(self.now)).after(hold);
+        self.record(Event::ContainmentExtended { containment: id, until, by: by.to_owned() })
     }
 
     fn undo(&mut self, containments: &[ContainmentId], by: &str, why: Option<&str>) -> Result<(), Refusal> {
@@ -118,17 +133,17 @@ impl Turn<'_> {
         if !happened {
             return self.attempt(key, Phase::Act);
         }
+        let plan = self.plan.clone();
+        let (_, spec) = self.spec(&plan, key)?;
+        if let Body::Perform(action) = &spec.body
+            && action.containment.is_some()
+        {
+            // It holds on a person's word; reading back says whether it does.
+            return self.contained(key, action, true);
+        }
         let output = self.step(key)?.acted.as_ref().map_or(Value::Null, |acted| acted.value().clone());
         let why = format!("settled by {by}: it happened");
         self.end_step(key, StepEnd::Succeeded, Some(output), Some(why))
-    }
-
-    fn cancelled(&mut self, by: &str, why: Option<&str>) -> Result<(), Refusal> {
-        if self.state.ended.is_some() || self.state.ending.is_some() {
-            return Err(Refusal::new("run-ended", "this run has ended or is ending already"));
-        }
-        let why = why.map_or_else(|| format!("cancelled by {by}"), |why| format!("cancelled by {by}: {why}"));
-        self.record(Event::RunEnding { end: RunEnd::Cancelled, why, disposition: None })
     }
 }
 

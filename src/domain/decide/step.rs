@@ -3,15 +3,17 @@
 use serde_json::json;
 
 use crate::domain::command::Phase;
-use crate::domain::decide::scope::is_item;
 use crate::domain::decide::turn::Turn;
 use crate::domain::event::{Event, RunEnd};
 use crate::domain::expr::Expr;
+use crate::domain::expr::template::Template;
 use crate::domain::id::{ApprovalId, QuestionId};
 use crate::domain::incident::{Disposition, IncidentChange};
+use crate::domain::nesting::{Part, loops_around, part};
 use crate::domain::playbook::{ActionSpec, Body, Compute, LOOP_ITEMS_MAX, Step, StepIx};
 use crate::domain::run::{StepEnd, StepKey};
 use crate::domain::signal::Refusal;
+use crate::domain::time::Timestamp;
 use crate::domain::value::{Digest, Value, digest};
 
 impl Turn<'_> {
@@ -19,22 +21,26 @@ impl Turn<'_> {
     pub(super) fn start(&mut self, ix: StepIx, key: &StepKey) -> Result<(), Refusal> {
         let plan = self.plan.clone();
         let spec = &plan.playbook.steps[ix];
-        let item = is_item(&plan.playbook, ix, key);
         let names_item = |when: &Expr| {
             when.references()
                 .paths
                 .iter()
                 .any(|path| path.first().is_some_and(|root| root == "item" || root == "index"))
         };
-        let looped = spec.for_each.is_some() && !item;
         if let Some(when) = &spec.when {
-            // A condition that speaks of the item is asked for each item, any other once.
-            let asked_now = if spec.for_each.is_some() { names_item(when) == item } else { true };
-            if asked_now && !self.holds(when, key)? {
+            // A condition that speaks of the item is asked for each item, any
+            // other once; none is asked again for a further turn.
+            let asked_at = usize::from(spec.for_each.is_some() && names_item(when));
+            let level = key.at.len().saturating_sub(loops_around(&plan.playbook, ix));
+            if level == asked_at && !self.holds(when, key)? {
                 return Ok(());
             }
         }
-        if looped { self.expand(spec, key) } else { self.begin(spec, key) }
+        match part(&plan.playbook, ix, key) {
+            Part::Loop => self.expand(spec, key),
+            Part::Turns => self.record(Event::StepStarted { key: key.clone(), input: Value::Null }),
+            Part::Body => self.begin(spec, key),
+        }
     }
 
     /// Whether the condition holds; ends the step as skipped or failed when not.
@@ -93,14 +99,29 @@ impl Turn<'_> {
                 self.record(Event::StepStarted { key: key.clone(), input: Value::Null })?;
                 self.record(Event::StepSlept { key: key.clone(), until: self.now.after(*pause) })
             }
+            Body::WaitUntil(template) => self.wait_until(template, key),
             Body::Undo(_) | Body::Block(_) => {
                 self.record(Event::StepStarted { key: key.clone(), input: Value::Null })?;
-                match &spec.body {
-                    Body::Undo(targets) => self.begin_undo_step(key, targets),
-                    _ if spec.approval.is_some() => self.next_move(key),
-                    _ => Ok(()),
-                }
+                self.next_move(key)
             }
+        }
+    }
+
+    /// Sleeps until a time that is known now; one that has passed is no wait.
+    fn wait_until(&mut self, template: &Template, key: &StepKey) -> Result<(), Refusal> {
+        let time = match template.render(&self.names(key).scope()) {
+            Ok(Value::String(text)) => text.parse::<Timestamp>().map_err(|_| {
+                format!("`until` gave {text:?}, which is no time; one looks like 2026-11-30T09:00:00Z")
+            }),
+            Ok(other) => Err(format!("`until` needs a time and got {}", kind_of(&other))),
+            Err(error) => Err(format!("`until` could not be computed: {error}")),
+        };
+        match time {
+            Ok(until) => {
+                self.record(Event::StepStarted { key: key.clone(), input: Value::Null })?;
+                self.record(Event::StepSlept { key: key.clone(), until })
+            }
+            Err(why) => self.fail_step(key, why),
         }
     }
 
@@ -158,9 +179,20 @@ impl Turn<'_> {
         if step.approval.is_none() && spec.approval.is_some() && !self.already_so(key)? {
             return self.request_approval(spec, key);
         }
-        let Some(action) = action else { return Ok(()) };
+        let Some(action) = action else {
+            return match &spec.body {
+                Body::Undo(targets) => self.begin_undo_step(key, targets),
+                _ => Ok(()),
+            };
+        };
         if contains && self.already_so(key)? {
             return self.contained(key, action, false);
+        }
+        if let Some(approver) = self.approved_by_target(key) {
+            let why = format!(
+                "{approver} approved this and is whom it would be done to; another approver is needed. Nothing was done"
+            );
+            return self.fail_step(key, why);
         }
         self.attempt(key, Phase::Act)
     }

@@ -14,8 +14,13 @@ use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
 
 /// Events one run may hold. Past it a run fails instead of growing without
-/// end: loops of 10,000 items with three entries each fit.
-pub const EVENTS_PER_RUN_MAX: u64 = 100_000;
+/// end. A loop that suspends 10,000 accounts writes some twenty entries an item.
+pub const EVENTS_PER_RUN_MAX: u64 = 300_000;
+
+/// Events after which a turn starts nothing more; what follows is decided in
+/// the next. One record of the journal takes 32,000, and what is under way may
+/// add some thousands.
+pub const EVENTS_PER_TURN_MAX: usize = 4_000;
 
 /// What follows from a signal, and why not.
 ///
@@ -41,7 +46,7 @@ pub fn take(state: &mut RunState, signal: &Signal, now: Timestamp) -> Result<Vec
         (_, None) => return Err(Refusal::new("run-unknown", "this run has not begun")),
     };
     let plan = state.plan.clone();
-    let mut turn = Turn { state, plan, run, now, events: Vec::new() };
+    let mut turn = Turn { state, plan, run, now, events: Vec::new(), cut: false };
     turn.hear(signal)?;
     turn.advance()?;
     Ok(turn.events)
@@ -54,9 +59,19 @@ pub struct Turn<'a> {
     pub(super) run: RunId,
     pub(super) now: Timestamp,
     pub(super) events: Vec<Event>,
+    /// Whether something that could be done now was left for the next turn.
+    pub(super) cut: bool,
 }
 
 impl Turn<'_> {
+    /// Whether this turn has grown so long that nothing more starts in it.
+    /// Whoever asks leaves something undone, so the next turn is owed.
+    pub(super) fn is_full(&mut self) -> bool {
+        let full = self.events.len() >= EVENTS_PER_TURN_MAX;
+        self.cut |= full;
+        full
+    }
+
     /// Records an event and folds it in.
     pub(super) fn record(&mut self, event: Event) -> Result<(), Refusal> {
         let entry = Entry { stream: StreamId::Run(self.run), seq: self.state.seq + 1, at: self.now, event };

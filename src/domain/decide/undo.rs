@@ -128,6 +128,20 @@ impl Turn<'_> {
         self.end_step(key, StepEnd::Succeeded, None, why)
     }
 
+    /// Lifts what is on its way back, one at a time, the latest containment first.
+    pub(super) fn advance_undo(&mut self) -> Result<(), Refusal> {
+        let lifting = || self.state.containments.values().filter(|held| held.hold == Hold::Lifting);
+        let busy = lifting().any(|held| matches!(held.undo, Some(Stage::InFlight { .. } | Stage::Ready)));
+        if busy {
+            return Ok(());
+        }
+        let next = lifting().filter(|held| held.undo.is_none()).max_by_key(|held| held.accepted);
+        let Some(key) = next.map(|held| held.key.clone()) else {
+            return Ok(());
+        };
+        self.attempt(&key, Phase::UndoCheck)
+    }
+
     fn containments_of(&self, targets: &[StepIx]) -> Vec<ContainmentId> {
         let made_there =
             |key: &StepKey| self.plan.playbook.step(&key.id).is_some_and(|(ix, _)| targets.contains(&ix));
@@ -138,6 +152,9 @@ impl Turn<'_> {
     pub(super) fn wake_containments(&mut self) -> Result<(), Refusal> {
         let ids: Vec<ContainmentId> = self.state.containments.keys().copied().collect();
         for id in ids {
+            if self.is_full() {
+                return Ok(());
+            }
             let held = &self.state.containments[&id];
             let over = matches!(held.hold, Hold::Accepted | Hold::Verified)
                 && held.until.is_some_and(|until| until <= self.now);
