@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::id::RunId;
 use crate::domain::run::StepKey;
 use crate::domain::time::Timestamp;
-use crate::domain::value::Value;
+use crate::domain::value::{Digest, Value};
 
 /// The part of a step that an attempt carries out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,6 +20,10 @@ pub enum Phase {
     Announce,
     /// Do it.
     Act,
+    /// Ask the system whether an act whose outcome is unknown happened.
+    Reconcile,
+    /// Remind those who were asked, or ask further people.
+    Remind,
     /// Read back whether it took effect.
     Verify,
     /// Read the target again before lifting: has somebody else changed it?
@@ -27,23 +32,40 @@ pub enum Phase {
     Undo,
     /// Read back whether it was restored.
     UndoVerify,
+    /// Look again, some time after it was verified, whether it still holds.
+    Recheck,
+    /// Tell people that a containment is about to be lifted.
+    Warn,
 }
 
 impl Phase {
     /// Phases that only read may be repeated freely.
     pub fn reads(self) -> bool {
-        matches!(self, Self::Capture | Self::Verify | Self::UndoCheck | Self::UndoVerify)
+        matches!(
+            self,
+            Self::Capture
+                | Self::Reconcile
+                | Self::Verify
+                | Self::UndoCheck
+                | Self::UndoVerify
+                | Self::Recheck
+        )
     }
 
     /// Phases that only tell people something: they run beside a wait, and the
     /// step does not stand or fall by them.
     pub fn tells(self) -> bool {
-        matches!(self, Self::Announce)
+        matches!(self, Self::Announce | Self::Remind)
     }
 
     /// Phases of the way back.
     pub fn undoes(self) -> bool {
         matches!(self, Self::UndoCheck | Self::Undo | Self::UndoVerify)
+    }
+
+    /// Phases that keep an eye on a containment that holds.
+    pub fn watches(self) -> bool {
+        matches!(self, Self::Recheck | Self::Warn)
     }
 
     /// As it is written in journals and keys.
@@ -52,10 +74,14 @@ impl Phase {
             Self::Capture => "capture",
             Self::Announce => "announce",
             Self::Act => "act",
+            Self::Reconcile => "reconcile",
+            Self::Remind => "remind",
             Self::Verify => "verify",
             Self::UndoCheck => "undo_check",
             Self::Undo => "undo",
             Self::UndoVerify => "undo_verify",
+            Self::Recheck => "recheck",
+            Self::Warn => "warn",
         }
     }
 }
@@ -73,6 +99,28 @@ pub enum Command {
     Perform(Perform),
     /// Send `Signal::Wake` at this time.
     WakeAt(Timestamp),
+    /// See that this run of another playbook has begun, and tell its end by
+    /// `Signal::ChildEnded`.
+    Follow(Child),
+    /// End that run.
+    CancelChild(RunId),
+}
+
+/// A run that a step of another run began and waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Child {
+    /// Which step waits.
+    pub key: StepKey,
+    /// The run.
+    pub run: RunId,
+    /// The plan that the caller's plan froze.
+    pub plan: Digest,
+    /// The playbook's name.
+    pub playbook: String,
+    /// Its version.
+    pub version: u32,
+    /// Its inputs, checked.
+    pub inputs: Value,
 }
 
 /// One attempt to carry out.
@@ -92,6 +140,9 @@ pub struct Perform {
     pub captured: Option<Value>,
     /// What the act answered, once it did.
     pub acted: Option<Value>,
+    /// What this part alone is about: whom a reminder goes to, until when a
+    /// containment holds.
+    pub about: Value,
     /// How long this attempt may take.
     pub timeout: Duration,
 }

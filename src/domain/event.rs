@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::command::Phase;
+use crate::domain::command::{Child, Phase};
 use crate::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
 use crate::domain::incident::{Disposition, IncidentChange};
 use crate::domain::outcome::Outcome;
@@ -45,6 +45,20 @@ pub struct RunStarted {
     pub inputs: Value,
     /// Who or what started it (`trigger`, or an address).
     pub by: String,
+    /// The step that runs it and waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+}
+
+/// The step of another run that began this one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parent {
+    /// Its run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepKey,
+    /// How many runs stand above: 1 for a run that a run by trigger began.
+    pub depth: u32,
 }
 
 /// Where an alert is kept.
@@ -167,6 +181,31 @@ pub enum Event {
         key: StepKey,
         /// Until when.
         until: Timestamp,
+    },
+    /// A step began a run of another playbook and waits for it.
+    StepCalled {
+        /// Which.
+        key: StepKey,
+        /// The run, and what it runs.
+        child: Child,
+    },
+    /// The run that a step waits for is to be cancelled.
+    CallCancelled {
+        /// Which step.
+        key: StepKey,
+    },
+    /// Its work was lost again and again; it is set aside until a person releases it.
+    RunQuarantined {
+        /// What happened.
+        why: String,
+    },
+    /// A person lets it go on.
+    RunReleased {
+        /// Who.
+        by: String,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     /// A block, a loop or an `undo` step took longer than it may.
     StepOverdue {
@@ -305,6 +344,16 @@ pub enum Event {
         /// Whether the message surely left.
         delivered: bool,
     },
+    /// Nobody has answered yet: a reminder is due, or further people are asked.
+    QuestionReminded {
+        /// Which.
+        question: QuestionId,
+        /// Which reminder of the playbook, from 0.
+        nth: u32,
+        /// The further people; nothing = those who were asked.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        to: Value,
+    },
     /// It was answered.
     QuestionAnswered {
         /// Which.
@@ -344,6 +393,20 @@ pub enum Event {
     ContainmentVerified {
         /// Which.
         containment: ContainmentId,
+    },
+    /// Looked at again later: it does not hold any more, and we did not lift it.
+    ContainmentDrifted {
+        /// Which.
+        containment: ContainmentId,
+        /// What was seen.
+        what: String,
+    },
+    /// It is about to be lifted by itself; people are told.
+    ContainmentExpiring {
+        /// Which.
+        containment: ContainmentId,
+        /// When it lifts.
+        until: Timestamp,
     },
     /// It holds longer now.
     ContainmentExtended {

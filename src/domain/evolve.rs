@@ -1,22 +1,29 @@
 //! `evolve`: the one transition table. It folds an event into the state of a
 //! run and does nothing else; recovery is this, over the run's entries.
-//! What blocks and loops gather of the steps inside them is in `evolve/inside.rs`.
+//!
+//! ```text
+//! evolve.rs       the run, its steps and attempts
+//! people.rs       approvals and questions
+//! containment.rs  what is contained, watched and lifted
+//! inside.rs       what blocks and loops gather of the steps inside them
+//! ```
 
+mod containment;
 mod inside;
+mod people;
 
 use std::sync::Arc;
 
 use crate::domain::command::Phase;
-use crate::domain::event::{Entry, Event, Verdict};
-use crate::domain::id::ContainmentId;
+use crate::domain::event::{Entry, Event};
 use crate::domain::incident::IncidentChange;
 use crate::domain::outcome::Outcome;
-use crate::domain::run::{
-    Approval, Containment, Hold, Question, RunState, Shared, Stage, StepEnd, StepKey, StepState,
-};
+use crate::domain::run::{RunState, Shared, Stage, StepEnd, StepKey, StepState};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
+use containment::{apply_containment, held, set_watch};
 use inside::{ended, forget_turn_before, gathered, inside, names_turns};
+use people::{apply_approval, apply_question, ask_also};
 
 /// An entry that cannot follow the ones before it: the record was changed or
 /// the code has a mistake. The run is set aside; the others go on.
@@ -75,6 +82,15 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
             state.cut_short = true;
             Ok(())
         }
+        Event::RunQuarantined { why } => {
+            state.quarantined = Some(why.clone());
+            Ok(())
+        }
+        Event::RunReleased { .. } => {
+            state.quarantined = None;
+            state.steps.values_mut().flat_map(|step| step.lost.values_mut()).for_each(|times| *times = 0);
+            Ok(())
+        }
         Event::TurnCut {} => {
             state.owed_since = Some(at);
             Ok(())
@@ -82,6 +98,8 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
         Event::StepStarted { .. }
         | Event::StepExpanded { .. }
         | Event::StepSlept { .. }
+        | Event::StepCalled { .. }
+        | Event::CallCancelled { .. }
         | Event::StepOverdue { .. }
         | Event::StepEnded { .. }
         | Event::StepUncertain { .. }
@@ -94,15 +112,18 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
         | Event::ApprovalGiven { .. }
         | Event::ApprovalEscalated { .. }
         | Event::ApprovalClosed { .. } => apply_approval(state, event),
-        Event::QuestionAsked { .. } | Event::QuestionAnswered { .. } | Event::QuestionSilent { .. } => {
-            apply_question(state, event)
-        }
+        Event::QuestionAsked { .. }
+        | Event::QuestionReminded { .. }
+        | Event::QuestionAnswered { .. }
+        | Event::QuestionSilent { .. } => apply_question(state, event, at),
         Event::ContainmentAccepted { .. }
         | Event::ContainmentVerified { .. }
+        | Event::ContainmentDrifted { .. }
+        | Event::ContainmentExpiring { .. }
         | Event::ContainmentExtended { .. }
         | Event::UndoRequested { .. }
         | Event::ContainmentLifted { .. }
-        | Event::UndoRefused { .. } => apply_containment(state, event),
+        | Event::UndoRefused { .. } => apply_containment(state, event, at),
     }
 }
 
@@ -122,6 +143,13 @@ fn apply_step(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), 
             step.stage = Stage::Open;
         }
         Event::StepSlept { key, until } => live(state, key)?.stage = Stage::Sleeping { until: *until },
+        Event::StepCalled { key, child } => {
+            live(state, key)?.stage = Stage::Calling { child: Arc::new(child.clone()), cancelled: false };
+        }
+        Event::CallCancelled { key } => match &mut live(state, key)?.stage {
+            Stage::Calling { cancelled, .. } => *cancelled = true,
+            _ => return Err(format!("step `{key}` waits for no run")),
+        },
         Event::StepOverdue { key, why } => {
             let step = live(state, key)?;
             step.broken.get_or_insert((key.clone(), why.clone()));
@@ -168,29 +196,45 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
             step.attempts.insert(phase, *attempt);
             if phase == Phase::Act {
                 // A new act begins a new look.
-                step.attempts.remove(&Phase::Verify);
-                step.phase_since.remove(&Phase::Verify);
+                for look in [Phase::Verify, Phase::Reconcile] {
+                    step.attempts.remove(&look);
+                    step.phase_since.remove(&look);
+                }
             }
             step.phase_since.entry(phase).or_insert(at);
             set_stage(state, key, phase, Stage::InFlight { phase, attempt: *attempt, since: at })?;
         }
         Event::AttemptEnded { outcome, .. } => {
+            step.lost.remove(&phase);
+            step.failure = match outcome {
+                Outcome::Failed { failure, .. } => Some(failure.clone()),
+                Outcome::Succeeded { .. } => None,
+            };
             match outcome {
                 Outcome::Succeeded { output, .. } => {
                     let output = Shared::new(output.clone());
                     match phase {
                         Phase::Capture => step.captured = Some(output),
                         Phase::Act => step.acted = Some(output),
-                        Phase::Verify | Phase::UndoCheck | Phase::UndoVerify => step.observed = Some(output),
-                        Phase::Announce | Phase::Undo => {}
+                        Phase::Verify | Phase::UndoCheck | Phase::UndoVerify | Phase::Recheck => {
+                            step.observed = Some(output);
+                        }
+                        Phase::Remind => {
+                            if let Some(question) = step.question {
+                                ask_also(state, question, output.value());
+                            }
+                        }
+                        Phase::Announce | Phase::Reconcile | Phase::Undo | Phase::Warn => {}
                     }
-                    step.failure = None;
                 }
-                Outcome::Failed { failure, .. } => step.failure = Some(failure.clone()),
+                Outcome::Failed { .. } => {}
             }
             settle_stage(state, key, phase)?;
         }
-        Event::AttemptLost { .. } => settle_stage(state, key, phase)?,
+        Event::AttemptLost { .. } => {
+            *step.lost.entry(phase).or_default() += 1;
+            settle_stage(state, key, phase)?;
+        }
         Event::AttemptDue { at, .. } => set_stage(state, key, phase, Stage::Due { phase, at: *at })?,
         _ => {}
     }
@@ -199,6 +243,16 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
 
 /// The attempt is over; what follows is decided in the same breath.
 fn settle_stage(state: &mut RunState, key: &StepKey, phase: Phase) -> Result<(), String> {
+    if phase == Phase::Remind {
+        // Reminding runs beside the wait for an answer.
+        let step = live(state, key)?;
+        let question = step.question.ok_or("nothing was asked")?;
+        step.stage = Stage::Asking(question);
+        return Ok(());
+    }
+    if phase.watches() {
+        return set_watch(state, key, phase, None);
+    }
     if phase == Phase::Announce {
         // Announcing runs beside the wait for approval.
         let step = live(state, key)?;
@@ -211,125 +265,15 @@ fn settle_stage(state: &mut RunState, key: &StepKey, phase: Phase) -> Result<(),
 
 /// The way there stands in the step, the way back in its containment.
 fn set_stage(state: &mut RunState, key: &StepKey, phase: Phase, stage: Stage) -> Result<(), String> {
+    if phase.watches() {
+        return set_watch(state, key, phase, Some(stage));
+    }
     if !phase.undoes() {
         live(state, key)?.stage = stage;
         return Ok(());
     }
     let containment = known(state, key)?.containment.ok_or("the step contained nothing")?;
     held(state, containment)?.undo = Some(stage);
-    Ok(())
-}
-
-fn apply_approval(state: &mut RunState, event: &Event) -> Result<(), String> {
-    match event {
-        Event::ApprovalRequested { key, approval, by, binds, until, if_silent } => {
-            let step = live(state, key)?;
-            step.approval = Some(*approval);
-            step.stage = Stage::Approving(*approval);
-            let asked = Approval {
-                key: key.clone(),
-                by: by.clone(),
-                binds: *binds,
-                until: *until,
-                if_silent: *if_silent,
-                escalated: false,
-                given: Vec::new(),
-                closed: false,
-            };
-            state.approvals.insert(*approval, asked);
-        }
-        Event::ApprovalGiven { approval, by, counts_for, approve, .. } => {
-            let asked = state.approvals.get_mut(approval).ok_or("nobody asked for this approval")?;
-            if *approve {
-                asked.given.push((by.clone(), counts_for.clone()));
-            }
-        }
-        Event::ApprovalEscalated { approval, until } => {
-            let asked = state.approvals.get_mut(approval).ok_or("nobody asked for this approval")?;
-            asked.escalated = true;
-            asked.until = *until;
-        }
-        Event::ApprovalClosed { approval, verdict } => {
-            let asked = state.approvals.get_mut(approval).ok_or("nobody asked for this approval")?;
-            asked.closed = true;
-            let key = asked.key.clone();
-            if *verdict == Verdict::Approved {
-                live(state, &key)?.stage = Stage::Ready;
-            }
-        }
-        other => return Err(format!("{other:?} is no event of an approval")),
-    }
-    Ok(())
-}
-
-fn apply_question(state: &mut RunState, event: &Event) -> Result<(), String> {
-    match event {
-        Event::QuestionAsked { key, question, asked, until, .. } => {
-            let step = live(state, key)?;
-            step.stage = Stage::Asking(*question);
-            step.question = Some(*question);
-            let asked = Question { key: key.clone(), asked: asked.clone(), until: *until, closed: false };
-            state.questions.insert(*question, asked);
-        }
-        Event::QuestionAnswered { question, .. } | Event::QuestionSilent { question, .. } => {
-            state.questions.get_mut(question).ok_or("nobody asked this question")?.closed = true;
-        }
-        other => return Err(format!("{other:?} is no event of a question")),
-    }
-    Ok(())
-}
-
-fn apply_containment(state: &mut RunState, event: &Event) -> Result<(), String> {
-    match event {
-        Event::ContainmentAccepted { key, containment, changed, until, .. } => {
-            let accepted = state.containments.len() as u64 + 1;
-            live(state, key)?.containment = Some(*containment);
-            let held = Containment {
-                key: key.clone(),
-                hold: Hold::Accepted,
-                changed: *changed,
-                until: *until,
-                accepted,
-                undo: None,
-                why: None,
-            };
-            state.containments.insert(*containment, held);
-        }
-        Event::ContainmentVerified { containment } => held(state, *containment)?.hold = Hold::Verified,
-        Event::ContainmentExtended { containment, until, .. } => {
-            held(state, *containment)?.until = Some(*until);
-        }
-        Event::UndoRequested { containment, .. } => {
-            let held = held(state, *containment)?;
-            held.hold = Hold::Lifting;
-            held.undo = None;
-            held.why = None;
-            // A second try begins with a fresh look and fresh counts.
-            let key = held.key.clone();
-            let step = known(state, &key)?;
-            for phase in [Phase::UndoCheck, Phase::Undo, Phase::UndoVerify] {
-                step.attempts.remove(&phase);
-                step.phase_since.remove(&phase);
-            }
-        }
-        Event::ContainmentLifted { containment } => {
-            let held = held(state, *containment)?;
-            held.hold = Hold::Lifted;
-            held.undo = None;
-            let key = held.key.clone();
-            let step = known(state, &key)?;
-            if let Stage::Ended(StepEnd::Succeeded) = step.stage {
-                step.stage = Stage::Ended(StepEnd::Undone);
-            }
-        }
-        Event::UndoRefused { containment, why } => {
-            let held = held(state, *containment)?;
-            held.hold = Hold::Stuck;
-            held.undo = None;
-            held.why = Some(why.clone());
-        }
-        other => return Err(format!("{other:?} is no event of a containment")),
-    }
     Ok(())
 }
 
@@ -350,21 +294,17 @@ fn begin<'a>(state: &'a mut RunState, key: &StepKey, at: Timestamp) -> Result<&'
 }
 
 /// A step that has begun.
-fn known<'a>(state: &'a mut RunState, key: &StepKey) -> Result<&'a mut StepState, String> {
+pub(super) fn known<'a>(state: &'a mut RunState, key: &StepKey) -> Result<&'a mut StepState, String> {
     state.steps.get_mut(key).ok_or_else(|| format!("step `{key}` has not begun"))
 }
 
 /// A step that has begun and not ended.
-fn live<'a>(state: &'a mut RunState, key: &StepKey) -> Result<&'a mut StepState, String> {
+pub(super) fn live<'a>(state: &'a mut RunState, key: &StepKey) -> Result<&'a mut StepState, String> {
     let step = known(state, key)?;
     match step.stage {
         Stage::Ended(_) => Err(format!("step `{key}` has ended already")),
         _ => Ok(step),
     }
-}
-
-fn held(state: &mut RunState, id: ContainmentId) -> Result<&mut Containment, String> {
-    state.containments.get_mut(&id).ok_or_else(|| format!("there is no containment {id}"))
 }
 
 /// Adds a change to what is known of the incident.
@@ -404,6 +344,7 @@ impl StepState {
             approval: None,
             question: None,
             containment: None,
+            lost: std::collections::BTreeMap::new(),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod evolve;
 pub mod expr;
 pub mod id;
 pub mod incident;
+pub mod inputs;
 pub mod nesting;
 pub mod outcome;
 pub mod owed;

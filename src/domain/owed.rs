@@ -3,10 +3,16 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::domain::command::{Command, Perform, Phase};
 use crate::domain::playbook::{Body, Step};
-use crate::domain::run::{Hold, RunState, Stage, StepKey, StepState};
+use crate::domain::run::{
+    Containment, Hold, Question, RECHECKS, RunState, Stage, StepKey, StepState, WARN_BEFORE_MOST,
+    WARN_HOLD_LEAST,
+};
 use crate::domain::time::Timestamp;
+use crate::domain::value::Value;
 
 /// What the run asks for now: the attempts whose intents are durable, and the
 /// earliest time at which it wants to be woken.
@@ -19,12 +25,28 @@ pub fn commands(state: &RunState) -> Vec<Command> {
         let (Some(step), Some((_, spec))) = (state.steps.get(key), state.plan.playbook.step(&key.id)) else {
             continue;
         };
-        if let Stage::InFlight { phase, attempt, .. } = step.stage {
-            commands.push(perform(state, key, step, spec, phase, attempt));
+        match &step.stage {
+            Stage::InFlight { phase, attempt, .. } => {
+                commands.push(perform(state, key, step, spec, *phase, *attempt));
+            }
+            Stage::Calling { child, cancelled } => {
+                commands.push(Command::Follow((**child).clone()));
+                commands.extend(cancelled.then_some(Command::CancelChild(child.run)));
+            }
+            _ => {}
         }
         waits(state, step, spec).into_iter().flatten().for_each(&mut wake_at);
     }
     for held in state.containments.values() {
+        for (phase, stage) in [(Phase::Recheck, &held.recheck), (Phase::Warn, &held.warn)] {
+            let spec = state.plan.playbook.step(&held.key.id);
+            if let (Some(Stage::InFlight { attempt, .. }), Some(step), Some((_, spec))) =
+                (stage, state.steps.get(&held.key), spec)
+            {
+                commands.push(perform(state, &held.key, step, spec, phase, *attempt));
+            }
+        }
+        watch_times(state, held).into_iter().flatten().for_each(&mut wake_at);
         match (&held.undo, held.hold) {
             (Some(Stage::InFlight { phase, attempt, .. }), Hold::Lifting) => {
                 let spec = state.plan.playbook.step(&held.key.id);
@@ -47,19 +69,31 @@ fn waits(state: &RunState, step: &StepState, spec: &Step) -> [Option<Timestamp>;
         let asked = state.approvals.get(&step.approval?)?;
         (!asked.closed).then_some(asked.until)
     };
+    let open_question = || state.questions.get(&step.question?).filter(|asked| !asked.closed);
     let own = match &step.stage {
         Stage::Due { phase: Phase::Announce, at } => {
             open_approval().map_or(Some(*at), |until| Some(until.min(*at)))
         }
+        Stage::Due { phase: Phase::Remind, at } => {
+            open_question().map_or(Some(*at), |asked| Some(asked.until.min(*at)))
+        }
         Stage::Due { at, .. } => Some(*at),
         Stage::Sleeping { until } => Some(*until),
-        Stage::Asking(id) => state.questions.get(id).map(|asked| asked.until),
+        Stage::Asking(id) => state
+            .questions
+            .get(id)
+            .map(|asked| next_reminder(asked, spec).map_or(asked.until, |at| at.min(asked.until))),
+        Stage::InFlight { phase: Phase::Remind, .. } => open_question().map(|asked| asked.until),
         Stage::Approving(_) | Stage::InFlight { phase: Phase::Announce, .. } => open_approval(),
         _ => None,
     };
     let waiting = matches!(
         step.stage,
-        Stage::Due { .. } | Stage::Sleeping { .. } | Stage::Asking(_) | Stage::Approving(_)
+        Stage::Due { .. }
+            | Stage::Sleeping { .. }
+            | Stage::Asking(_)
+            | Stage::Approving(_)
+            | Stage::Calling { cancelled: false, .. }
     ) || (matches!(step.stage, Stage::Open | Stage::Ready) && step.broken.is_none());
     let deadline = spec.within.filter(|_| waiting).map(|within| step.since.after(within));
     [own, deadline]
@@ -74,10 +108,24 @@ fn perform(
     attempt: u32,
 ) -> Command {
     let run = state.started.as_ref().map(|(started, _)| started.run.to_string()).unwrap_or_default();
-    let direction = if phase.undoes() { "undo" } else { "do" };
-    let announces = phase == Phase::Announce;
+    let question = step.question.and_then(|id| state.questions.get(&id));
+    let held = step.containment.and_then(|id| state.containments.get(&id));
     let acts = matches!(&spec.body, Body::Perform(_));
-    let purpose = if announces && acts { "announce" } else { direction };
+    let purpose = match phase {
+        _ if phase.undoes() => "undo".to_owned(),
+        Phase::Announce if acts => "announce".to_owned(),
+        Phase::Remind => format!("remind/{}", question.map_or(0, |asked| asked.reminded)),
+        Phase::Warn => format!("warn/{}", held.and_then(|held| held.warned).map_or(0, Timestamp::millis)),
+        _ => "do".to_owned(),
+    };
+    let about = match phase {
+        Phase::Remind => question.map_or(
+            Value::Null,
+            |asked| json!({ "to": asked.remind, "asked": asked.asked, "until": asked.until }),
+        ),
+        Phase::Warn => held.map_or(Value::Null, |held| json!({ "until": held.until })),
+        _ => Value::Null,
+    };
     Command::Perform(Perform {
         key: key.clone(),
         phase,
@@ -86,8 +134,51 @@ fn perform(
         input: step.input.value().clone(),
         captured: step.captured.as_ref().map(|captured| captured.value().clone()),
         acted: step.acted.as_ref().map(|acted| acted.value().clone()),
+        about,
         timeout: timeout(step, spec),
     })
+}
+
+/// When the next reminder of an open question is due.
+pub fn next_reminder(asked: &Question, spec: &Step) -> Option<Timestamp> {
+    let Body::Perform(action) = &spec.body else { return None };
+    let reminder = action.question.as_ref()?.reminders.get(asked.reminded as usize)?;
+    Some(asked.since.after(reminder.after))
+}
+
+/// When a containment that holds is looked at again, and when people are told
+/// that it is about to be lifted.
+pub fn watch_times(state: &RunState, held: &Containment) -> [Option<Timestamp>; 2] {
+    if held.hold != Hold::Verified || !held.changed {
+        return [None, None];
+    }
+    let spec = state.plan.playbook.step(&held.key.id).and_then(|(_, step)| match &step.body {
+        Body::Perform(action) => action.containment.as_ref(),
+        _ => None,
+    });
+    let due = |stage: &Option<Stage>| match stage {
+        Some(Stage::Due { at, .. }) => Some(*at),
+        _ => None,
+    };
+    let recheck = match &held.recheck {
+        Some(_) => due(&held.recheck),
+        None if spec.is_some_and(|spec| spec.verify_within.is_some()) => {
+            let next = RECHECKS.get(usize::from(held.rechecked));
+            held.verified_at.zip(next).map(|(at, after)| at.after(*after))
+        }
+        None => None,
+    };
+    let warn = match &held.warn {
+        Some(_) => due(&held.warn),
+        None => {
+            let hold = spec.and_then(|spec| spec.hold).filter(|hold| *hold >= WARN_HOLD_LEAST);
+            held.until
+                .zip(hold)
+                .filter(|(until, _)| held.warned != Some(*until))
+                .map(|(until, hold)| until.before((hold / 4).min(WARN_BEFORE_MOST)))
+        }
+    };
+    [recheck, warn]
 }
 
 /// How long an attempt may take: what the step says, and never past its `within`.

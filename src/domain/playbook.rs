@@ -265,8 +265,19 @@ pub enum Body {
     WaitUntil(Template),
     /// Lifts what these steps contained.
     Undo(Vec<StepIx>),
+    /// Runs another playbook and waits for it.
+    Call(PlaybookCall),
     /// Several steps under one roof.
     Block(Vec<StepIx>),
+}
+
+/// Another playbook that a step runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlaybookCall {
+    /// Its name; the plan froze which version.
+    pub playbook: String,
+    /// Its inputs.
+    pub with: Template,
 }
 
 /// A step that only computes.
@@ -310,6 +321,10 @@ pub struct ActionSpec {
     pub containment: Option<ContainmentSpec>,
     /// Present when it asks people and waits for the answer.
     pub question: Option<QuestionSpec>,
+    /// How long the system is asked whether an act whose outcome is unknown
+    /// happened; absent when it cannot be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconcile_within: Option<Duration>,
 }
 
 /// How a containment is verified and undone.
@@ -339,6 +354,18 @@ pub struct QuestionSpec {
     pub within: Duration,
     /// The answer that silence counts as.
     pub if_silent: String,
+    /// Who is written to while nobody has answered, the earliest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reminders: Vec<Reminder>,
+}
+
+/// Who is written to while nobody has answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reminder {
+    /// How long after the question was asked.
+    pub after: Duration,
+    /// Further people, who may then answer too; none = those who were asked.
+    pub to: Option<Template>,
 }
 
 /// Texts a plan freezes beside the playbook: templates by name.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::domain::alert::Alert;
-use crate::domain::command::Phase;
+use crate::domain::command::{Child, Phase};
 use crate::domain::event::{RunEnd, RunStarted};
 use crate::domain::expr::scope::Root;
 use crate::domain::id::{ApprovalId, ContainmentId, QuestionId};
@@ -189,6 +189,13 @@ pub enum Stage {
     },
     /// Waits for a person's answer.
     Asking(QuestionId),
+    /// Waits for a run of another playbook.
+    Calling {
+        /// That run.
+        child: Arc<Child>,
+        /// Whether it is to be cancelled.
+        cancelled: bool,
+    },
     /// Pauses.
     Sleeping {
         /// Until when.
@@ -246,6 +253,9 @@ pub struct StepState {
     pub question: Option<QuestionId>,
     /// The containment it made.
     pub containment: Option<ContainmentId>,
+    /// The parts that were lost with their process and not heard of since, and
+    /// how often in a row.
+    pub lost: BTreeMap<Phase, u32>,
 }
 
 /// An approval that a step asked for.
@@ -276,8 +286,14 @@ pub struct Question {
     pub key: StepKey,
     /// To whom it went.
     pub asked: Vec<String>,
+    /// Since when.
+    pub since: Timestamp,
     /// Until when.
     pub until: Timestamp,
+    /// How many of its reminders were due.
+    pub reminded: u32,
+    /// Whom the last of them goes to; nothing = those who were asked.
+    pub remind: Value,
     /// Whether it is over.
     pub closed: bool,
 }
@@ -313,6 +329,18 @@ pub struct Containment {
     pub accepted: u64,
     /// The way back, while it runs: in flight or due.
     pub undo: Option<Stage>,
+    /// When it was seen to hold.
+    pub verified_at: Option<Timestamp>,
+    /// How often it was looked at again.
+    pub rechecked: u8,
+    /// The further look, while it runs.
+    pub recheck: Option<Stage>,
+    /// Until which end people were told that it is about to be lifted.
+    pub warned: Option<Timestamp>,
+    /// Telling them, while it runs.
+    pub warn: Option<Stage>,
+    /// What a later look showed when it no longer held.
+    pub drifted: Option<String>,
     /// Why it is stuck.
     pub why: Option<String>,
 }
@@ -336,6 +364,8 @@ pub struct RunState {
     pub broken: BTreeMap<Section, (StepKey, String)>,
     /// Whether a person wanted it over before `on_failure` and `finally` were done.
     pub cut_short: bool,
+    /// Why it was set aside.
+    pub quarantined: Option<String>,
     /// When the last turn grew too long and was cut: what follows is still owed.
     pub owed_since: Option<Timestamp>,
     /// The disposition that a step gave.
@@ -372,6 +402,7 @@ impl RunState {
             ending: None,
             broken: BTreeMap::new(),
             cut_short: false,
+            quarantined: None,
             owed_since: None,
             disposition: None,
             ended: None,
@@ -406,6 +437,7 @@ impl PartialEq for RunState {
             && self.broken == other.broken
             && self.cut_short == other.cut_short
             && self.owed_since == other.owed_since
+            && self.quarantined == other.quarantined
             && self.disposition == other.disposition
             && self.ended == other.ended
             && self.steps == other.steps
@@ -423,6 +455,21 @@ impl PartialEq for RunState {
 pub const LOOK_FIRST: Duration = Duration::from_secs(1);
 /// The longest wait between two looks.
 pub const LOOK_MOST: Duration = Duration::from_secs(30);
+/// How long after it was verified a containment is looked at again: others,
+/// and other automations, switch accounts back on.
+pub const RECHECKS: [Duration; 3] =
+    [Duration::from_secs(60), Duration::from_secs(15 * 60), Duration::from_secs(60 * 60)];
+/// A look that shows a containment gone is made once more after this long:
+/// directories answer from copies, and one look may reach an old one.
+pub const RECHECK_AGAIN: Duration = Duration::from_secs(30);
+/// How long before its end people are told that a containment will be lifted;
+/// a short one is told of in its last quarter.
+pub const WARN_BEFORE_MOST: Duration = Duration::from_secs(3600);
+/// A containment shorter than this is not told of.
+pub const WARN_HOLD_LEAST: Duration = Duration::from_secs(600);
+/// Times that one part of a step may be lost with its process in a row before
+/// the run is set aside: a run that ends its server must not do so for ever.
+pub const LOST_MAX: u32 = 3;
 /// Looks before it is concluded that nothing happened, however much time has
 /// passed: a machine that slept for an hour has looked only once.
 pub const LOOKS_LEAST: u32 = 3;

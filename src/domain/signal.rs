@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::command::Phase;
-use crate::domain::event::RunStarted;
-use crate::domain::id::{ApprovalId, ContainmentId, QuestionId};
+use crate::domain::event::{RunEnd, RunStarted};
+use crate::domain::id::{ApprovalId, ContainmentId, QuestionId, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::run::StepKey;
 use crate::domain::value::Value;
@@ -97,6 +97,26 @@ pub enum Signal {
         hold: Duration,
         /// Who wants it.
         by: String,
+    },
+    /// A run that a step waits for has ended.
+    ChildEnded {
+        /// Which step waits.
+        key: StepKey,
+        /// The run.
+        run: RunId,
+        /// How it ended.
+        end: RunEnd,
+        /// Why.
+        why: String,
+        /// What the step gives.
+        output: Value,
+    },
+    /// Let a run that was set aside go on.
+    Release {
+        /// Who wants it.
+        by: String,
+        /// Why.
+        why: Option<String>,
     },
     /// End the run.
     Cancel {

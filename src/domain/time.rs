@@ -36,6 +36,12 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// This point moved earlier by `by`.
+    pub fn before(self, by: Duration) -> Timestamp {
+        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
     /// This point moved later by `by`; saturates at the end of time.
     pub fn after(self, by: Duration) -> Timestamp {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);

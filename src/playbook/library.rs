@@ -99,6 +99,7 @@ pub fn prepare(file: &str, text: &str, around: &Surroundings) -> Result<Prepared
             .iter()
             .filter_map(|name| Some((name.clone(), Value::from(around.connectors.get(name)?.text.as_str()))))
             .collect(),
+        playbooks: BTreeMap::new(),
     };
     let bytes = serde_json::to_vec(&plan).map_err(|error| {
         vec![Diagnostic::error(

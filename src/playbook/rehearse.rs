@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::domain::command::{Command, Perform, Phase};
+use crate::domain::command::{Child, Command, Perform, Phase};
 use crate::domain::decide::turn::take;
-use crate::domain::event::{Entry, Event, RunStarted};
+use crate::domain::event::{Entry, Event, RunEnd, RunStarted};
 use crate::domain::evolve::evolve;
 use crate::domain::expr::scope::Scope;
 use crate::domain::id::{IncidentId, QuestionId, RunId, StreamId};
@@ -127,6 +127,7 @@ impl Rehearsal<'_> {
             alert: None,
             inputs: self.case.inputs.clone(),
             by: "trigger".to_owned(),
+            parent: None,
         };
         self.tell(&Signal::Start(Box::new(started)))?;
         for _ in 0..TURNS_MAX {
@@ -152,10 +153,18 @@ impl Rehearsal<'_> {
                 None => self.crash(),
             };
         }
-        let wake = commands(&self.state).into_iter().find_map(|command| match command {
-            Command::WakeAt(at) => Some(at),
-            Command::Perform(_) => None,
-        });
+        let mut wake = None;
+        for command in commands(&self.state) {
+            match command {
+                Command::WakeAt(at) => wake = Some(at),
+                Command::Follow(child) => {
+                    self.now = self.now.after(LATENCY);
+                    let signal = self.call(child);
+                    return self.tell(&signal);
+                }
+                Command::Perform(_) | Command::CancelChild(_) => {}
+            }
+        }
         match (self.next_word(), wake) {
             (Some((at, name, signal)), wake) if wake.is_none_or(|wake| at <= wake) => {
                 self.now = self.now.max(at);
@@ -260,7 +269,7 @@ impl Rehearsal<'_> {
                 Command::Perform(perform) => {
                     Some(Signal::Lost { key: perform.key, phase: perform.phase, attempt: perform.attempt })
                 }
-                Command::WakeAt(_) => None,
+                Command::WakeAt(_) | Command::Follow(_) | Command::CancelChild(_) => None,
             })
             .collect();
         for signal in &lost {
@@ -273,6 +282,25 @@ impl Rehearsal<'_> {
             self.state = next;
         }
         self.tell(&Signal::Wake)
+    }
+
+    /// How a run of another playbook ends, as the case says under `playbook.NAME`.
+    fn call(&mut self, child: Child) -> Signal {
+        let name = format!("playbook.{}", child.playbook);
+        let script = self.case.operations.get(&name);
+        let (end, why, gives) = match script {
+            Some(script) if script.attempts.iter().all(|reply| matches!(reply, Reply::Done)) => {
+                self.played.effects.push(Effected { operation: name, undo: false });
+                (RunEnd::Succeeded, String::new(), script.gives.clone())
+            }
+            Some(_) => (RunEnd::Failed, "the case lets it fail".to_owned(), None),
+            None => {
+                let why = format!("the case does not say how `{name}` ends; add it under `operations:`");
+                (RunEnd::Failed, why, None)
+            }
+        };
+        let output = json!({ "run": child.run, "end": end, "steps": gives.unwrap_or_default() });
+        Signal::ChildEnded { key: child.key, run: child.run, end, why, output }
     }
 
     /// What the world answers; none = the process dies here.
@@ -289,6 +317,9 @@ impl Rehearsal<'_> {
         let Body::Perform(action) = &step.body else {
             return Some(succeeded(json!({})));
         };
+        if perform.phase == Phase::Warn {
+            return Some(succeeded(json!({})));
+        }
         if !action.operation.contains('.') {
             return Some(self.message(perform, action));
         }
@@ -355,7 +386,7 @@ impl Rehearsal<'_> {
                     json!({ "target": label, "id": id, "already": already, "state": state, "attributes": attributes }),
                 ),
             },
-            Phase::Verify => {
+            Phase::Verify | Phase::Recheck => {
                 let holds = match (script.verify, since) {
                     (ReadBack::Never, _) | (_, None) => false,
                     (ReadBack::Holds, Some(_)) => true,
@@ -384,7 +415,10 @@ impl Rehearsal<'_> {
         if action.operation == "report" {
             return self.report(perform);
         }
-        let who = input.get("who").or_else(|| input.get("to")).cloned().unwrap_or_default();
+        let further = perform.about.get("to").filter(|to| !to.is_null());
+        let asked = perform.about.get("asked");
+        let who = further.or(asked).or_else(|| input.get("who")).or_else(|| input.get("to"));
+        let who = who.cloned().unwrap_or_default();
         self.mail(perform, &who)
             .map_or_else(Outcome::from, |to| succeeded(json!({ "asked": to, "sent_to": to })))
     }

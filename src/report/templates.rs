@@ -28,6 +28,7 @@ pub const TEMPLATES: &[(&str, &str)] = shipped![
     "messages/question.html",
     "messages/approval.txt",
     "messages/approval.html",
+    "messages/expiring.txt",
     "messages/summary.txt",
     "messages/run-failed",
     "pages/question.html",

@@ -4,6 +4,7 @@
 //!   run.rs       one signal of one run: decide, append (durable), dispatch
 //!   slot.rs      the runs that are in memory, each behind its own lock
 //!   worker.rs    carries out one attempt and signals its outcome
+//!   calls.rs     runs of other playbooks that a step waits for
 //!   timer.rs     wakes runs at the times they asked for
 //!   plans.rs     frozen plans by digest
 //!   recovery.rs  reads unfinished runs again after a stop: the ordinary path
@@ -11,6 +12,7 @@
 //! A run that waits for a person or a time is not in memory: it is its entries
 //! in the journal and a line in the timer.
 
+pub mod calls;
 pub mod plans;
 pub mod recovery;
 pub mod run;

@@ -128,6 +128,7 @@ impl Scheduler {
         for (run, state) in begun {
             let slot = self.slots.get(run);
             let mut slot = slot.lock().await;
+            self.tell_parent(&state, &receipt);
             slot.state = Some(state);
             self.dispatch(run, &mut slot);
         }
@@ -162,6 +163,9 @@ impl Scheduler {
                 self.slots.release(run, slot);
             }
         } else {
+            if let (Ok(Some(receipt)), Some(state)) = (&result, &slot.state) {
+                self.tell_parent(state, receipt);
+            }
             self.dispatch(run, slot);
         }
         result
@@ -210,7 +214,7 @@ impl Scheduler {
             .into_iter()
             .filter_map(|command| match command {
                 Command::Perform(perform) => Some((perform.key, perform.phase, perform.attempt)),
-                Command::WakeAt(_) => None,
+                Command::WakeAt(_) | Command::Follow(_) | Command::CancelChild(_) => None,
             })
             .filter(|held| !slot.held.contains(held))
             .map(|(key, phase, attempt)| Signal::Lost { key, phase, attempt })
@@ -253,6 +257,16 @@ impl Scheduler {
         for command in commands(state) {
             match command {
                 Command::WakeAt(at) => wake = Some(at),
+                Command::Follow(child) => {
+                    if slot.followed.insert((child.run, false)) {
+                        self.follow(state, child);
+                    }
+                }
+                Command::CancelChild(child) => {
+                    if slot.followed.insert((child, true)) {
+                        self.cancel_child(child);
+                    }
+                }
                 Command::Perform(perform) => {
                     let held = (perform.key.clone(), perform.phase, perform.attempt);
                     if slot.held.insert(held) {

@@ -21,6 +21,8 @@ pub struct Slot {
     /// The attempts that workers of this process hold. Any other attempt in
     /// flight was lost with the process that held it.
     pub held: HashSet<Held>,
+    /// Runs of other playbooks that were seen to, to begin or to cancel them.
+    pub followed: HashSet<(RunId, bool)>,
 }
 
 /// All slots in use.
@@ -40,6 +42,7 @@ impl Slots {
     /// the state again.
     pub fn release(&self, run: RunId, slot: &mut Slot) {
         slot.state = None;
+        slot.followed.clear();
         let mut slots = self.slots.lock();
         // Two holders: the map and the caller. More means that somebody waits.
         if slots.get(&run).is_some_and(|held| Arc::strong_count(held) <= 2) {

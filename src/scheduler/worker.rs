@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use crate::domain::command::Perform;
 use crate::domain::event::RunStarted;
 use crate::domain::id::{ApprovalId, RunId};
+use crate::domain::nesting::container_of;
 use crate::domain::outcome::{Failure, FailureClass, Outcome};
 use crate::domain::run::{Approval, RunState};
 use crate::domain::signal::Signal;
@@ -35,7 +36,10 @@ impl Scheduler {
         let Some((started, _)) = &state.started else {
             return;
         };
-        let approval = state.steps.get(&perform.key).and_then(|step| step.approval);
+        // The step's own approval, or that of the block around it.
+        let playbook = &state.plan.playbook;
+        let mut around = std::iter::successors(Some(perform.key.clone()), |key| container_of(playbook, key));
+        let approval = around.find_map(|key| state.steps.get(&key)?.approval);
         let attempt = Attempt {
             started: Arc::new(started.clone()),
             plan: Arc::clone(&state.plan),

@@ -205,6 +205,7 @@ impl Service {
                 alert: Some(AlertRef { id: stored.alert.id, digest: stored.digest }),
                 inputs: Value::Null,
                 by: "trigger".to_owned(),
+                parent: None,
             };
             starts.push(Start {
                 started,

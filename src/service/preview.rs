@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::domain::alert::Alert;
 use crate::domain::command::{Command, Perform, Phase};
 use crate::domain::decide::turn::take;
-use crate::domain::event::{Event, RunStarted};
+use crate::domain::event::{Event, RunEnd, RunStarted};
 use crate::domain::id::{IncidentId, QuestionId, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::owed::commands;
@@ -123,6 +123,7 @@ impl<'a> Walk<'a> {
             alert: None,
             inputs,
             by: "dry run".to_owned(),
+            parent: None,
         };
         let state = RunState::new(Arc::clone(&prepared.plan), alert.clone());
         let mut walk = Self {
@@ -216,7 +217,7 @@ impl<'a> Walk<'a> {
     fn skip_waiting(&mut self) -> Result<(), ServiceError> {
         let at = commands(&self.state).into_iter().find_map(|command| match command {
             Command::WakeAt(at) => Some(at),
-            Command::Perform(_) => None,
+            Command::Perform(_) | Command::Follow(_) | Command::CancelChild(_) => None,
         });
         let Some(at) = at else { return Ok(()) };
         self.tell_at(&Signal::Wake, at)
@@ -249,7 +250,16 @@ impl<'a> Walk<'a> {
             self.note(event);
         }
         for command in commands(&self.state) {
-            let Command::Perform(perform) = command else { continue };
+            let perform = match command {
+                Command::Perform(perform) => perform,
+                Command::Follow(child) => {
+                    self.lines.push(format!("{}: would run the playbook `{}`", child.key, child.playbook));
+                    let output = json!({ "run": child.run, "end": RunEnd::Succeeded, "steps": {} });
+                    let (key, run, end, why) = (child.key, child.run, RunEnd::Succeeded, String::new());
+                    return self.tell_at(&Signal::ChildEnded { key, run, end, why, output }, at);
+                }
+                Command::WakeAt(_) | Command::CancelChild(_) => continue,
+            };
             if !self.flying.iter().any(|other| (&other.key, other.phase) == (&perform.key, perform.phase)) {
                 self.flying.push(perform);
             }

@@ -70,6 +70,7 @@ impl Service {
             alert: None,
             inputs,
             by: order.by,
+            parent: None,
         };
         let keys: Vec<String> =
             order.idempotency_key.iter().map(|key| format!("run/{}/{key}", order.playbook)).collect();

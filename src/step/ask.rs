@@ -52,6 +52,7 @@ impl StepKind for Ask {
             effect: Effect::Keyed,
             containment: None,
             question: Some(spec?),
+            reconcile_within: None,
         }))
     }
 
@@ -93,7 +94,7 @@ fn read_question(map: &MapReader<'_>) -> Option<QuestionSpec> {
             format!("silence counts as one of {}", known.join(", ")),
         );
     }
-    Some(QuestionSpec { choices, fields, within: within?, if_silent: if_silent? })
+    Some(QuestionSpec { choices, fields, within: within?, if_silent: if_silent?, reminders: Vec::new() })
 }
 
 /// Reads typed fields: `name: { type, label, required }`.

@@ -40,6 +40,7 @@ impl StepKind for CallOperation {
             effect,
             containment: None,
             question: None,
+            reconcile_within: None,
         };
         Some(Body::Perform(action))
     }

@@ -70,13 +70,15 @@ pub fn kind(name: &str) -> Option<&'static dyn StepKind> {
     KINDS.iter().copied().find(|kind| kind.name() == name)
 }
 
-/// Carries out one attempt of a step of this kind: announcing an approval is
-/// the same for all.
+/// Carries out one attempt of a step of this kind: telling people of an
+/// approval, a question or an end that is near is the same for all.
 pub async fn carry_out(kind: &dyn StepKind, call: &Call<'_>, world: &World) -> Done {
-    if call.perform.phase == Phase::Announce {
-        return messages::announce(call, world).await;
+    match call.perform.phase {
+        Phase::Announce => messages::announce(call, world).await,
+        Phase::Remind => messages::remind(call, world).await,
+        Phase::Warn => messages::warn(call, world).await,
+        _ => kind.run(call, world).await,
     }
-    kind.run(call, world).await
 }
 
 /// What stands around a playbook while it is checked: what it may name.

@@ -3,11 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use crate::connector::hub::OperationCall;
-use crate::domain::id::{QuestionId, ReportId};
+use crate::domain::command::Phase;
+use crate::domain::id::{ContainmentId, QuestionId, ReportId};
 use crate::domain::outcome::{Evidence, Failure, FailureClass, Outcome};
-use crate::domain::playbook::{Body, IfSilent, Posture};
+use crate::domain::playbook::{Body, IfSilent, Posture, QuestionSpec};
 use crate::domain::run::Approval;
-use crate::domain::time::duration_text;
+use crate::domain::time::{Timestamp, duration_text};
 use crate::domain::value::digest;
 use crate::guard::people::entries_of;
 use crate::report::render::{Format, render};
@@ -48,18 +49,34 @@ pub async fn ask(call: &Call<'_>, world: &World) -> Done {
 }
 
 async fn send_question(call: &Call<'_>, world: &World) -> Result<Written, Failure> {
+    let people = recipients(call, world, call.perform.input.get("who"))?;
+    let until = (world.now)().after(question(call)?.within);
+    let (text, evidence) = send_links(call, world, &people, 0, until).await?;
+    Ok((json!({ "asked": people, "text": text }), evidence))
+}
+
+/// The question that a step asks.
+fn question<'a>(call: &Call<'a>) -> Result<&'a QuestionSpec, Failure> {
+    let spec = match &call.step.body {
+        Body::Perform(action) => action.question.as_ref(),
+        _ => None,
+    };
+    spec.ok_or_else(|| permanent("kind-wrong", "this step asks nothing"))
+}
+
+/// Sends each of these people their personal link; the first of them is the
+/// recipient with this number.
+async fn send_links(
+    call: &Call<'_>,
+    world: &World,
+    people: &[String],
+    first: usize,
+    until: Timestamp,
+) -> Result<(String, Option<Evidence>), Failure> {
     let input = &call.perform.input;
-    let people = recipients(call, world, input.get("who"))?;
-    let context = context(call, input);
-    let text = rendered(call, world, input, &context)?;
-    let Body::Perform(action) = &call.step.body else {
-        return Err(permanent("kind-wrong", "this step asks nothing"));
-    };
-    let Some(question) = &action.question else {
-        return Err(permanent("kind-wrong", "this step asks nothing"));
-    };
+    let text = rendered(call, world, input, &context(call, input))?;
+    let question = question(call)?;
     let id = QuestionId::derived(call.run().ulid(), &call.perform.key.to_string());
-    let until = (world.now)().after(question.within).to_minute();
     let silent = question
         .choices
         .iter()
@@ -67,14 +84,19 @@ async fn send_question(call: &Call<'_>, world: &World) -> Result<Written, Failur
         .map_or("", |(_, label)| label);
     let mut evidence = None;
     for (index, person) in people.iter().enumerate() {
-        let recipient =
-            u8::try_from(index).map_err(|_| permanent("too-many", "a question goes to at most 50 people"))?;
+        let recipient = u8::try_from(first + index)
+            .map_err(|_| permanent("too-many", "a question goes to at most 255 people"))?;
         let link = format!("{}/q/{}", world.public_url, world.links.token(id, recipient));
-        let around =
-            json!({ "text": text, "link": link, "until": until, "if_silent": silent, "person": person });
+        let around = json!({
+            "text": text, "link": link, "until": until.to_minute(), "if_silent": silent, "person": person,
+        });
+        let subject = match call.perform.phase {
+            Phase::Remind => "A question from the security team still waits for an answer",
+            _ => "A question from the security team",
+        };
         let mail = Mail {
             to: vec![person.clone()],
-            subject: "A question from the security team",
+            subject,
             text: page(world, "messages/question.txt", &around)?,
             html: Some(html(world, "messages/question.html", &around)?),
             part: format!("question/{person}"),
@@ -83,7 +105,66 @@ async fn send_question(call: &Call<'_>, world: &World) -> Result<Written, Failur
             .await
             .map_err(|failure| after_some(failure, person, &people[..index], people.len()))?;
     }
-    Ok((json!({ "asked": people, "text": text }), evidence))
+    Ok((text, evidence))
+}
+
+/// Reminds those who were asked, or asks further people the same question.
+pub async fn remind(call: &Call<'_>, world: &World) -> Done {
+    finished(send_reminder(call, world).await)
+}
+
+async fn send_reminder(call: &Call<'_>, world: &World) -> Result<Written, Failure> {
+    let about = &call.perform.about;
+    let asked = entries_of(about.get("asked").unwrap_or(&Value::Null));
+    let until = about.get("until").and_then(Value::as_str).and_then(|until| until.parse().ok());
+    let until = until.unwrap_or_else(|| (world.now)());
+    let further = about.get("to").filter(|to| !to.is_null());
+    let (people, first) = match further {
+        None => (asked, 0),
+        Some(to) => {
+            let people = recipients(call, world, Some(to))?;
+            (people.into_iter().filter(|person| !asked.contains(person)).collect(), asked.len())
+        }
+    };
+    let (_, evidence) = send_links(call, world, &people, first, until).await?;
+    Ok((json!({ "asked": people, "sent_to": people }), evidence))
+}
+
+/// Tells those who approved a containment, or the owner of the playbook, that
+/// it will be lifted soon.
+pub async fn warn(call: &Call<'_>, world: &World) -> Done {
+    finished(send_warning(call, world).await)
+}
+
+async fn send_warning(call: &Call<'_>, world: &World) -> Result<Written, Failure> {
+    let by: Vec<String> = match call.approval {
+        Some((_, asked)) => asked.by.clone(),
+        None => call.plan.playbook.owner.iter().cloned().collect(),
+    };
+    if by.is_empty() {
+        return Ok((json!({ "sent_to": [] }), None));
+    }
+    let people = approvers(call, world, &by)?;
+    let until = call.perform.about.get("until").and_then(Value::as_str).unwrap_or_default();
+    let until = until.parse::<Timestamp>().map_or_else(|_| until.to_owned(), Timestamp::to_minute);
+    let containment = ContainmentId::derived(call.run().ulid(), &call.perform.key.to_string());
+    let captured = call.perform.captured.as_ref();
+    let around = json!({
+        "title": call.step.title(), "until": until, "incident": call.incident(),
+        "target": captured.and_then(|state| state.get("target")),
+        "extend": format!("quell extend {containment} --for 24h"),
+        "lift": format!("quell undo {containment}"),
+    });
+    let subject = format!("A containment ends soon: {containment}");
+    let mail = Mail {
+        to: people.clone(),
+        subject: &subject,
+        text: page(world, "messages/expiring.txt", &around)?,
+        html: None,
+        part: "expiring".to_owned(),
+    };
+    let evidence = send(call, world, &mail).await?;
+    Ok((json!({ "sent_to": people }), evidence))
 }
 
 /// Sends a notice.

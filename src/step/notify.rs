@@ -54,6 +54,7 @@ impl StepKind for Notify {
             effect: Effect::Once,
             containment: None,
             question: None,
+            reconcile_within: None,
         }))
     }
 

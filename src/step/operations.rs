@@ -51,12 +51,12 @@ pub async fn contain(call: &Call<'_>, world: &World) -> Done {
                 .into();
             }
         },
-        Phase::Verify => hub.verify(&operation_call).await,
+        Phase::Verify | Phase::Recheck => hub.verify(&operation_call).await,
         Phase::UndoCheck => hub.undo_check(&operation_call).await,
         Phase::Undo => hub.undo(&operation_call).await,
         Phase::UndoVerify => hub.undo_verify(&operation_call).await,
-        Phase::Announce => {
-            return Outcome::from(permanent("phase-wrong", "announcing is not done by a connector")).into();
+        Phase::Announce | Phase::Remind | Phase::Warn | Phase::Reconcile => {
+            return Outcome::from(permanent("phase-wrong", "this is not done by a containment")).into();
         }
     };
     done(answer)

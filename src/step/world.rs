@@ -71,7 +71,7 @@ pub struct Call<'a> {
     pub step: &'a Step,
     /// The attempt.
     pub perform: &'a Perform,
-    /// The approval that is announced, when the phase is `Announce`.
+    /// The approval that the step, or the block around it, asked for.
     pub approval: Option<(ApprovalId, &'a Approval)>,
 }
 

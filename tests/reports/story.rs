@@ -128,6 +128,7 @@ impl Story {
             alert: known.map(|_| AlertRef { id: alert, digest: digest(b"alert") }),
             inputs: Value::Null,
             by: "trigger".to_owned(),
+            parent: None,
         };
         self.say(Event::RunStarted(Box::new(started)))
     }
@@ -381,6 +382,7 @@ fn perform(operation: &str, containment: Option<ContainmentSpec>, question: Opti
         input: template(json!({})),
         effect,
         containment,
+        reconcile_within: None,
         question,
     })
 }
@@ -427,6 +429,7 @@ fn plan() -> Plan {
         ],
         fields: vec![ticket],
         within: Duration::from_secs(4 * 3600),
+        reminders: Vec::new(),
         if_silent: "unsure".to_owned(),
     };
     let steps = vec![
@@ -464,6 +467,7 @@ fn plan() -> Plan {
             by_id: Default::default(),
         },
         source: digest(b"playbook"),
+        playbooks: BTreeMap::new(),
         texts: BTreeMap::new(),
         connectors: BTreeMap::from([
             ("okta".to_owned(), connector("Okta")),

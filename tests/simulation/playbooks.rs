@@ -7,7 +7,7 @@ use quell::domain::expr::Expr;
 use quell::domain::expr::template::Template;
 use quell::domain::playbook::{
     ActionSpec, ApprovalSpec, Body, Compute, ContainmentSpec, Effect, ForEach, IfSilent, OnError, Playbook,
-    Posture, QuestionSpec, Repeat, Retry, Step, StepIx,
+    PlaybookCall, Posture, QuestionSpec, Reminder, Repeat, Retry, Step, StepIx,
 };
 use serde_json::json;
 
@@ -163,6 +163,9 @@ fn body(chance: &mut Chance, before: &[StepIx], steps: &[Step]) -> Body {
         0 => Body::Compute(Compute::Set(plain(json!({ "version": "${ run.version + 1 }" })))),
         1 if chance.percent(30) => Body::WaitUntil(plain(json!("${ run.started_at }"))),
         1 => Body::Wait(Duration::from_secs(chance.below(5000))),
+        2 if chance.percent(40) => {
+            Body::Call(PlaybookCall { playbook: "other".to_owned(), with: plain(json!({})) })
+        }
         2 if !contained.is_empty() => Body::Undo(contained),
         3 if chance.percent(30) => {
             Body::Compute(Compute::Finish(plain(json!({ "disposition": "contained" }))))
@@ -177,7 +180,15 @@ fn body(chance: &mut Chance, before: &[StepIx], steps: &[Step]) -> Body {
                 fields: Vec::new(),
                 within: Duration::from_secs(600),
                 if_silent: "no".to_owned(),
+                reminders: vec![
+                    Reminder { after: Duration::from_secs(120), to: None },
+                    Reminder {
+                        after: Duration::from_secs(300),
+                        to: Some(plain(json!("manager@example.com"))),
+                    },
+                ],
             }),
+            reconcile_within: None,
         }),
         5..=7 => Body::Perform(ActionSpec {
             operation: "peer.contain".to_owned(),
@@ -191,6 +202,7 @@ fn body(chance: &mut Chance, before: &[StepIx], steps: &[Step]) -> Body {
                 hold: chance.percent(60).then(|| Duration::from_secs(60 + chance.below(10_000))),
             }),
             question: None,
+            reconcile_within: None,
         }),
         other => {
             let effect = match other {
@@ -205,6 +217,7 @@ fn body(chance: &mut Chance, before: &[StepIx], steps: &[Step]) -> Body {
                 effect,
                 containment: None,
                 question: None,
+                reconcile_within: (chance.percent(30)).then(|| Duration::from_secs(30)),
             })
         }
     }

@@ -14,7 +14,7 @@ use quell::domain::id::{IncidentId, RunId, StreamId};
 use quell::domain::nesting::{container_of, section_of};
 use quell::domain::outcome::{Failure, FailureClass, Outcome};
 use quell::domain::owed::commands;
-use quell::domain::plan::Plan;
+use quell::domain::plan::{Callee, Plan};
 use quell::domain::playbook::{Body, Effect, OnError, Section};
 use quell::domain::run::{Hold, RunState, Stage, StepEnd, StepKey};
 use quell::domain::signal::{Person, Signal};
@@ -55,6 +55,10 @@ pub struct Range {
     /// What has failed each section, block and loop.
     failed: BTreeMap<(Section, Option<StepKey>), StepKey>,
     pub failures: usize,
+    pub called: usize,
+    pub released: usize,
+    pub drifted: usize,
+    pub reminded: usize,
     pub crash_at: Option<usize>,
     pub appends: usize,
     pub crashes: usize,
@@ -71,6 +75,10 @@ impl Range {
             source: digest(b""),
             texts: BTreeMap::new(),
             connectors: BTreeMap::new(),
+            playbooks: BTreeMap::from([(
+                "other".to_owned(),
+                Callee { plan: digest(b"other"), version: 1, inputs: Vec::new() },
+            )]),
         });
         Self {
             faults,
@@ -83,6 +91,10 @@ impl Range {
             peer: Peer::default(),
             failed: BTreeMap::new(),
             failures: 0,
+            called: 0,
+            released: 0,
+            drifted: 0,
+            reminded: 0,
             crash_at: None,
             appends: 0,
             crashes: 0,
@@ -112,6 +124,7 @@ impl Range {
             alert: None,
             inputs: Value::Null,
             by: "trigger".to_owned(),
+            parent: None,
         };
         self.tell(Signal::Start(Box::new(started)))?;
         for _ in 0..TURNS_MAX {
@@ -136,10 +149,30 @@ impl Range {
                 self.now.after(jump)
             };
         }
-        let wake = commands(&self.state).into_iter().find_map(|command| match command {
-            Command::WakeAt(at) => Some(at),
-            Command::Perform(_) => None,
-        });
+        let (mut wake, mut child, mut cancelled) = (None, None, false);
+        for command in commands(&self.state) {
+            match command {
+                Command::WakeAt(at) => wake = Some(at),
+                Command::Follow(called) => child = Some(called),
+                Command::CancelChild(_) => cancelled = true,
+                Command::Perform(_) => {}
+            }
+        }
+        if let Some(child) = child
+            && (self.chance.percent(40) || cancelled || wake.is_none())
+        {
+            self.called += 1;
+            self.now = self.now.after(Duration::from_secs(self.chance.below(60)));
+            let end = match self.chance.below(10) {
+                _ if cancelled => RunEnd::Cancelled,
+                0 => RunEnd::Failed,
+                1 => RunEnd::Cancelled,
+                _ => RunEnd::Succeeded,
+            };
+            let (key, run) = (child.key, child.run);
+            self.tell(Signal::ChildEnded { key, run, end, why: "simulated".to_owned(), output: json!({}) })?;
+            return Ok(true);
+        }
         let landing = self.flying.iter().map(|(at, _)| *at).min();
         if let Some(signal) = self.person() {
             self.now = self.now.after(Duration::from_secs(self.chance.below(40)));
@@ -185,6 +218,14 @@ impl Range {
                 happened,
                 by: "ana@example.com".to_owned(),
                 note: None,
+            });
+        }
+        if self.state.quarantined.is_some() {
+            self.released += 1;
+            return Some(if self.chance.percent(80) {
+                Signal::Release { by: "ana@example.com".to_owned(), why: None }
+            } else {
+                Signal::Cancel { by: "ana@example.com".to_owned(), why: None }
             });
         }
         if let Some((&question, asked)) = self.state.questions.iter().find(|(_, asked)| !asked.closed) {
@@ -300,7 +341,7 @@ impl Range {
                 Command::Perform(perform) => {
                     Some(Signal::Lost { key: perform.key, phase: perform.phase, attempt: perform.attempt })
                 }
-                Command::WakeAt(_) => None,
+                Command::WakeAt(_) | Command::Follow(_) | Command::CancelChild(_) => None,
             })
             .collect();
         for signal in lost {
@@ -359,7 +400,13 @@ impl Range {
             truth
         };
         match perform.phase {
-            Phase::Announce => succeeded(json!({})),
+            Phase::Announce | Phase::Warn => succeeded(json!({})),
+            Phase::Remind => succeeded(json!({ "asked": ["manager@example.com"] })),
+            Phase::Reconcile => {
+                let happened = self.peer.once.get(&perform.idempotency_key).copied().unwrap_or(0) > 0;
+                succeeded(json!({ "found": happened, "output": { "ok": true } }))
+            }
+            Phase::Recheck => succeeded(json!({ "holds": look(holds), "read": {} })),
             Phase::Capture => {
                 succeeded(json!({ "target": who, "already": holds, "state": { "active": !holds } }))
             }
@@ -404,6 +451,8 @@ impl Range {
             }
             Event::StepUncertain { .. } => self.uncertain += 1,
             Event::ContainmentVerified { .. } => self.contained += 1,
+            Event::ContainmentDrifted { .. } => self.drifted += 1,
+            Event::QuestionReminded { .. } => self.reminded += 1,
             Event::ContainmentLifted { .. } => self.lifted += 1,
             _ => {}
         }
@@ -518,7 +567,7 @@ impl Range {
                 | Event::AttemptLost { key: k, phase: p, attempt: a } => (k, p, a) == (key, phase, attempt),
                 _ => false,
             });
-            if !ended && *phase != Phase::Announce {
+            if !ended && !phase.tells() {
                 return Err(format!("{key} {phase} attempt {attempt} never ended"));
             }
         }

@@ -205,6 +205,7 @@ impl House {
             fields: Vec::new(),
             within: Duration::from_secs(3600),
             if_silent: "no".to_owned(),
+            reminders: Vec::new(),
         };
         self.step("ask", "ask", Effect::Once, None, Some(question), input)
     }
@@ -240,6 +241,7 @@ impl House {
             input: Template::parse(&json!({})).expect("it is empty"),
             effect,
             containment,
+            reconcile_within: None,
             question,
         });
         let step = Step {
@@ -280,7 +282,13 @@ impl House {
         };
         let run = RunId::new(Ulid::from_parts(1, 1));
         OneStep {
-            plan: Plan { playbook, source: digest(b""), texts: BTreeMap::new(), connectors },
+            plan: Plan {
+                playbook,
+                source: digest(b""),
+                texts: BTreeMap::new(),
+                connectors,
+                playbooks: BTreeMap::new(),
+            },
             started: RunStarted {
                 run,
                 plan: digest(b""),
@@ -290,9 +298,11 @@ impl House {
                 alert: None,
                 inputs: Value::Null,
                 by: "trigger".to_owned(),
+                parent: None,
             },
             alert: alert(),
             perform: Perform {
+                about: serde_json::Value::Null,
                 key: StepKey::root("it"),
                 phase: Phase::Act,
                 attempt: 1,

@@ -13,7 +13,7 @@ impl Turn<'_> {
     pub(super) fn advance(&mut self) -> Result<(), Refusal> {
         loop {
             let before = self.events.len();
-            if self.state.ended.is_none() {
+            if self.state.ended.is_none() && self.state.quarantined.is_none() {
                 if self.state.seq > EVENTS_PER_RUN_MAX && self.state.ending.is_none() {
                     let why = format!("it grew past {EVENTS_PER_RUN_MAX} events");
                     self.record(Event::RunEnding { end: RunEnd::Failed, why, disposition: None })?;
@@ -174,6 +174,9 @@ impl Turn<'_> {
     pub(super) fn cancelled(&mut self, by: &str, why: Option<&str>) -> Result<(), Refusal> {
         if self.state.ended.is_some() || self.state.cut_short {
             return Err(Refusal::new("run-ended", "this run has ended or is ending already"));
+        }
+        if self.state.quarantined.is_some() {
+            self.record(Event::RunReleased { by: by.to_owned(), why: Some("to be cancelled".to_owned()) })?;
         }
         if self.state.ending.is_none() {
             let why =

@@ -34,8 +34,17 @@ impl Turn<'_> {
         if phase.undoes() {
             return self.undo_performed(key, phase, outcome);
         }
+        if phase.watches() {
+            return self.watch_performed(key, phase, outcome);
+        }
         let plan = self.plan.clone();
         let (_, spec) = self.spec(&plan, key)?;
+        if phase == Phase::Remind {
+            return match outcome {
+                Outcome::Failed { failure, .. } => self.remind_again(key, spec, failure),
+                Outcome::Succeeded { .. } => Ok(()),
+            };
+        }
         if phase == Phase::Announce {
             return match outcome {
                 Outcome::Failed { failure, .. } => self.announce_again(key, spec, failure),
@@ -58,6 +67,16 @@ impl Turn<'_> {
             return Ok(());
         }
         self.record(Event::AttemptLost { key: key.clone(), phase, attempt })?;
+        let set_aside = self.state.quarantined.is_some() && !phase.undoes() && !phase.watches();
+        if self.quarantine(key, phase)? || set_aside {
+            return Ok(());
+        }
+        if phase.watches() {
+            return self.watch_lost(key, phase);
+        }
+        if phase == Phase::Remind {
+            return if self.still_open(key) { self.attempt(key, phase) } else { Ok(()) };
+        }
         if phase.undoes() {
             // Looking first makes the way back safe to begin again.
             return self.attempt(key, Phase::UndoCheck);
@@ -102,12 +121,13 @@ impl Turn<'_> {
         output: &Value,
     ) -> Result<(), Refusal> {
         match phase {
-            Phase::Capture if self.is_cut_off(key) => Ok(()),
+            Phase::Capture if self.is_cut_off(key) || self.state.quarantined.is_some() => Ok(()),
             Phase::Capture => self.next_move(key),
             Phase::Act if action.containment.is_some() => self.contained(key, action, true),
             Phase::Act if action.question.is_some() => self.asked(key, action, true),
             Phase::Act => self.end_step(key, StepEnd::Succeeded, None, None),
             Phase::Verify => self.looked(key, action, output),
+            Phase::Reconcile => self.reconciled(key, action, output),
             _ => Ok(()),
         }
     }
@@ -207,9 +227,13 @@ impl Turn<'_> {
     /// Looks again a little later, while the time for it lasts; false when it is over.
     fn look_later(&mut self, key: &StepKey, action: &ActionSpec) -> Result<bool, Refusal> {
         let window = action.containment.as_ref().and_then(|spec| spec.verify_within).unwrap_or_default();
+        self.look_again(key, Phase::Verify, window)
+    }
+
+    fn look_again(&mut self, key: &StepKey, phase: Phase, window: Duration) -> Result<bool, Refusal> {
         let step = self.step(key)?;
-        let since = step.phase_since.get(&Phase::Verify).copied().unwrap_or(self.now);
-        let looks = step.attempts.get(&Phase::Verify).copied().unwrap_or(1);
+        let since = step.phase_since.get(&phase).copied().unwrap_or(self.now);
+        let looks = step.attempts.get(&phase).copied().unwrap_or(1);
         let over = since.after(window);
         let time_is_up = self.now >= over;
         if time_is_up && looks >= LOOKS_LEAST {
@@ -217,7 +241,7 @@ impl Turn<'_> {
         }
         let next = self.now.after(doubled(LOOK_FIRST, LOOK_MOST, looks));
         let at = if time_is_up { next } else { next.min(over) };
-        self.record(Event::AttemptDue { key: key.clone(), phase: Phase::Verify, at })?;
+        self.record(Event::AttemptDue { key: key.clone(), phase, at })?;
         Ok(true)
     }
 
@@ -246,7 +270,7 @@ impl Turn<'_> {
     }
 
     /// An attempt whose outcome nobody knows.
-    fn unknown(
+    pub(super) fn unknown(
         &mut self,
         key: &StepKey,
         action: &ActionSpec,
@@ -263,8 +287,28 @@ impl Turn<'_> {
             Effect::Idempotent | Effect::Keyed => self.attempt(key, phase),
             // The question may have arrived: its answer, or its deadline, will tell.
             _ if action.question.is_some() => self.asked(key, action, false),
+            _ if action.reconcile_within.is_some() => self.attempt(key, Phase::Reconcile),
             _ => self.uncertain(key, what),
         }
+    }
+
+    /// The system was asked whether an act whose outcome is unknown happened.
+    fn reconciled(&mut self, key: &StepKey, action: &ActionSpec, output: &Value) -> Result<(), Refusal> {
+        if output.get("found").and_then(Value::as_bool) == Some(true) {
+            let given = output.get("output").cloned().unwrap_or_default();
+            let why = "its outcome was unknown; the system says that it happened".to_owned();
+            return self.end_step(key, StepEnd::Succeeded, Some(given), Some(why));
+        }
+        if self.look_again(key, Phase::Reconcile, action.reconcile_within.unwrap_or_default())? {
+            return Ok(());
+        }
+        let plan = self.plan.clone();
+        let (_, spec) = self.spec(&plan, key)?;
+        let tried = self.step(key)?.attempts.get(&Phase::Act).copied().unwrap_or(1);
+        if !self.is_cut_off(key) && tried <= spec.retry.times {
+            return self.attempt(key, Phase::Act);
+        }
+        self.fail_step(key, "it was sent and its outcome is unknown; the system says that it did not happen")
     }
 
     fn uncertain(&mut self, key: &StepKey, what: &str) -> Result<(), Refusal> {
@@ -305,7 +349,7 @@ impl Turn<'_> {
             return self.attempt(key, Phase::Verify);
         }
         let step = self.step(key)?;
-        if phase == Phase::Verify && step.containment.is_none() {
+        if phase == Phase::Reconcile || (phase == Phase::Verify && step.containment.is_none()) {
             // Acting was not heard of, and now it cannot be looked at either.
             let what =
                 format!("it was sent and its outcome is unknown; reading back fails: {}", failure.message);
@@ -337,6 +381,9 @@ impl Turn<'_> {
 
     /// Something that was waited for may be due.
     pub(super) fn wake(&mut self) -> Result<(), Refusal> {
+        if self.state.quarantined.is_some() {
+            return self.wake_containments();
+        }
         self.wake_run()?;
         let active: Vec<StepKey> = self.state.active.iter().cloned().collect();
         for key in &active {
@@ -372,6 +419,9 @@ impl Turn<'_> {
         let due_approval = step.approval.filter(|id| {
             self.state.approvals.get(id).is_some_and(|asked| !asked.closed && asked.until <= self.now)
         });
+        let due_question = step.question.filter(|id| {
+            self.state.questions.get(id).is_some_and(|asked| !asked.closed && asked.until <= self.now)
+        });
         match stage {
             Stage::Ended(_) => Ok(()),
             Stage::Due { phase, at } if at <= self.now => self.attempt(key, phase),
@@ -380,6 +430,11 @@ impl Turn<'_> {
                 _ => self.end_step(key, StepEnd::Succeeded, None, None),
             },
             Stage::Asking(id) if self.state.questions[&id].until <= self.now => self.question_silent(id),
+            Stage::InFlight { phase: Phase::Remind, .. } | Stage::Due { phase: Phase::Remind, .. }
+                if due_question.is_some() =>
+            {
+                due_question.map_or(Ok(()), |id| self.question_silent(id))
+            }
             Stage::Approving(_)
             | Stage::InFlight { phase: Phase::Announce, .. }
             | Stage::Due { phase: Phase::Announce, .. }
@@ -389,6 +444,11 @@ impl Turn<'_> {
             }
             Stage::Sleeping { .. } | Stage::Asking(_) | Stage::Approving(_) | Stage::Due { .. } if late => {
                 self.fail_step(key, too_long(spec))
+            }
+            Stage::Asking(id) => self.remind(id, spec),
+            Stage::Calling { .. } if late && whole => {
+                self.record(Event::StepOverdue { key: key.clone(), why: too_long(spec) })?;
+                self.cancel_call(key)
             }
             Stage::Open | Stage::Ready if late && whole => {
                 self.record(Event::StepOverdue { key: key.clone(), why: too_long(spec) })

@@ -105,6 +105,7 @@ impl Turn<'_> {
         };
         let end = match &step.stage {
             Stage::Ended(_) => return Ok(()),
+            Stage::Calling { .. } => return self.cancel_call(key),
             Stage::InFlight { phase, .. } if !phase.tells() => return Ok(()),
             Stage::Due { phase: Phase::Verify, .. } => return Ok(()),
             Stage::Due { phase: Phase::Act, .. } if self.may_have_contained(key)? => {
@@ -112,6 +113,8 @@ impl Turn<'_> {
             }
             Stage::Open | Stage::Ready | Stage::Sleeping { .. } if self.holds_active(key) => return Ok(()),
             Stage::Uncertain { .. } => StepEnd::Uncertain,
+            Stage::Ready if step.lost.contains_key(&Phase::Act) => StepEnd::Uncertain,
+            Stage::Due { phase: Phase::Reconcile, .. } => StepEnd::Uncertain,
             _ => StepEnd::Cancelled,
         };
         self.end_step(key, end, None, Some("what it belongs to ended before it did".to_owned()))

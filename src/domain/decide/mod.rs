@@ -10,6 +10,9 @@
 //!   cut.rs      what is cut off when a block, a section or the run ends
 //!   step.rs     how a step begins, and its next move
 //!   undo.rs     the way back
+//!   watch.rs    does a containment still hold, and is it about to be lifted?
+//!   calls.rs    runs of other playbooks that a step waits for
+//!   reminders.rs  who is written to while nobody answers
 //!   scope.rs    what expressions see
 //! ```
 //! Time comes in as an argument; ids are derived from the run's; waits are
@@ -17,11 +20,14 @@
 
 pub mod advance;
 pub mod attempt;
+pub mod calls;
 pub mod cut;
 pub mod loops;
 pub mod people;
+pub mod reminders;
 pub mod scope;
 pub mod signal;
 pub mod step;
 pub mod turn;
 pub mod undo;
+pub mod watch;

@@ -25,6 +25,7 @@ impl Turn<'_> {
             .get(&id)
             .ok_or_else(|| Refusal::new("approval-unknown", format!("this run asked for no approval {id}")))?
             .clone();
+        self.not_set_aside()?;
         if asked.closed {
             return Err(Refusal::new(
                 "approval-closed",

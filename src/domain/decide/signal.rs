@@ -7,7 +7,7 @@ use crate::domain::decide::turn::Turn;
 use crate::domain::event::Event;
 use crate::domain::id::ContainmentId;
 use crate::domain::playbook::Body;
-use crate::domain::run::{Hold, Stage, StepEnd, StepKey};
+use crate::domain::run::{Hold, LOST_MAX, Stage, StepEnd, StepKey};
 use crate::domain::signal::{Refusal, Signal};
 use crate::domain::value::Value;
 
@@ -38,6 +38,10 @@ impl Turn<'_> {
                 }
                 self.extend(*containment, *hold, by)
             }
+            Signal::ChildEnded { key, run, end, why, output } => {
+                self.child_ended(key, *run, *end, why, output)
+            }
+            Signal::Release { by, why } => self.released(by, why.clone()),
             Signal::Cancel { by, why } => self.cancelled(by, why.as_deref()),
         }
     }
@@ -47,12 +51,12 @@ impl Turn<'_> {
         let Some(step) = self.state.steps.get(key) else {
             return false;
         };
-        let stage = if phase.undoes() {
-            step.containment
-                .and_then(|id| self.state.containments.get(&id))
-                .and_then(|held| held.undo.as_ref())
-        } else {
-            Some(&step.stage)
+        let held = step.containment.and_then(|id| self.state.containments.get(&id));
+        let stage = match phase {
+            Phase::Recheck => held.and_then(|held| held.recheck.as_ref()),
+            Phase::Warn => held.and_then(|held| held.warn.as_ref()),
+            _ if phase.undoes() => held.and_then(|held| held.undo.as_ref()),
+            _ => Some(&step.stage),
         };
         matches!(stage, Some(Stage::InFlight { phase: p, attempt: a, .. }) if *p == phase && *a == attempt)
     }
@@ -123,6 +127,7 @@ impl Turn<'_> {
         by: &str,
         note: Option<String>,
     ) -> Result<(), Refusal> {
+        self.not_set_aside()?;
         if !matches!(self.step(key)?.stage, Stage::Uncertain { .. }) {
             return Err(Refusal::new(
                 "not-uncertain",
@@ -144,6 +149,64 @@ impl Turn<'_> {
         let output = self.step(key)?.acted.as_ref().map_or(Value::Null, |acted| acted.value().clone());
         let why = format!("settled by {by}: it happened");
         self.end_step(key, StepEnd::Succeeded, Some(output), Some(why))
+    }
+}
+
+impl Turn<'_> {
+    /// Orders that move a run on wait until a person has released it.
+    pub(super) fn not_set_aside(&self) -> Result<(), Refusal> {
+        match &self.state.quarantined {
+            None => Ok(()),
+            Some(why) => Err(Refusal::new(
+                "run-quarantined",
+                format!(
+                    "{} is set aside: {why}; `quell release` lets it go on, `quell cancel` ends it",
+                    self.run
+                ),
+            )),
+        }
+    }
+
+    /// Part of a step was lost with its process so often that the run itself
+    /// may be what ends the process: it is set aside, the others go on.
+    pub(super) fn quarantine(&mut self, key: &StepKey, phase: Phase) -> Result<bool, Refusal> {
+        let times = self.step(key)?.lost.get(&phase).copied().unwrap_or(0);
+        if times < LOST_MAX {
+            return Ok(false);
+        }
+        let why = format!("`{phase}` of step `{key}` was lost with its server {times} times in a row");
+        let containment = self.step(key)?.containment;
+        match containment {
+            Some(containment) if phase.undoes() => self.record(Event::UndoRefused { containment, why })?,
+            Some(containment) if phase.watches() => {
+                self.record(Event::ContainmentDrifted { containment, what: why })?;
+            }
+            _ => self.record(Event::RunQuarantined { why })?,
+        }
+        Ok(true)
+    }
+
+    /// A person lets a run that was set aside go on, from where it stood.
+    fn released(&mut self, by: &str, why: Option<String>) -> Result<(), Refusal> {
+        if self.state.quarantined.is_none() {
+            return Err(Refusal::new("not-quarantined", format!("{} is not set aside", self.run)));
+        }
+        self.record(Event::RunReleased { by: by.to_owned(), why })?;
+        let plan = self.plan.clone();
+        let ready = |key: &StepKey| self.state.steps[key].stage == Stage::Ready;
+        let ready: Vec<StepKey> = self.state.active.iter().filter(|key| ready(key)).cloned().collect();
+        for key in ready {
+            let (_, spec) = self.spec(&plan, &key)?;
+            let Body::Perform(action) = &spec.body else { continue };
+            let there = |phase: &&Phase| !phase.undoes() && !phase.watches();
+            match self.step(&key)?.lost.keys().find(there).copied() {
+                Some(phase) => {
+                    self.unknown(&key, action, phase, "its server stopped while this was under way")?;
+                }
+                None => self.next_move(&key)?,
+            }
+        }
+        self.wake()
     }
 }
 

@@ -99,6 +99,11 @@ impl Turn<'_> {
                 self.record(Event::StepStarted { key: key.clone(), input: Value::Null })?;
                 self.record(Event::StepSlept { key: key.clone(), until: self.now.after(*pause) })
             }
+            Body::Call(_) if spec.approval.is_some() => {
+                self.record(Event::StepStarted { key: key.clone(), input: Value::Null })?;
+                self.next_move(key)
+            }
+            Body::Call(call) => self.begin_call(call, key),
             Body::WaitUntil(template) => self.wait_until(template, key),
             Body::Undo(_) | Body::Block(_) => {
                 self.record(Event::StepStarted { key: key.clone(), input: Value::Null })?;
@@ -182,6 +187,7 @@ impl Turn<'_> {
         let Some(action) = action else {
             return match &spec.body {
                 Body::Undo(targets) => self.begin_undo_step(key, targets),
+                Body::Call(call) => self.begin_call(call, key),
                 _ => Ok(()),
             };
         };

@@ -164,6 +164,8 @@ impl Turn<'_> {
                 self.record(Event::UndoRequested { containment: id, by: "time box".to_owned(), why })?;
                 continue;
             }
+            self.wake_watch(id)?;
+            let held = &self.state.containments[&id];
             let key = held.key.clone();
             if let Some(Stage::Due { phase, at }) = held.undo
                 && held.hold == Hold::Lifting

@@ -35,6 +35,10 @@ pub(super) fn proves(title: &str, phase: Phase, succeeded: bool) -> String {
         Phase::UndoCheck => "the state before lifting",
         Phase::Undo => "the answer to lifting",
         Phase::UndoVerify => "the read-back after lifting",
+        Phase::Reconcile => "whether it happened",
+        Phase::Remind => "the reminder",
+        Phase::Recheck => "a later read-back",
+        Phase::Warn => "the notice before lifting",
     };
     let how = if succeeded { "" } else { " (failed)" };
     format!("{title}: {what}{how}")

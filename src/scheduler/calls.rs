@@ -1,0 +1,88 @@
+//! Runs of other playbooks that a step waits for. That the step waits is
+//! durable before such a run begins, and its id comes from the step: beginning
+//! it twice is refused by the journal, and after a stop the step that is read
+//! again asks for it anew.
+
+use std::sync::Arc;
+
+use crate::domain::command::Child;
+use crate::domain::decide::calls::end_for_parent;
+use crate::domain::event::{Event, Parent, RunStarted};
+use crate::domain::id::{RunId, StreamId};
+use crate::domain::run::RunState;
+use crate::domain::signal::Signal;
+use crate::scheduler::run::{Scheduler, SchedulerError, Start};
+use crate::store::error::StoreError;
+use crate::store::journal::{Batch, Receipt};
+
+impl Scheduler {
+    /// Sees that a child has begun; when it has ended already, its end is told.
+    pub(super) fn follow(self: &Arc<Self>, parent: &RunState, child: Child) {
+        let Some((started, _)) = &parent.started else { return };
+        let begun = RunStarted {
+            run: child.run,
+            plan: child.plan,
+            playbook: child.playbook,
+            version: child.version,
+            incident: started.incident,
+            alert: started.alert,
+            inputs: child.inputs,
+            by: started.by.clone(),
+            parent: Some(Parent {
+                run: started.run,
+                step: child.key,
+                depth: started.parent.as_ref().map_or(0, |parent| parent.depth) + 1,
+            }),
+        };
+        let alert = parent.alert.as_ref().map(|(alert, _)| Arc::clone(alert));
+        let scheduler = Arc::clone(self);
+        tokio::spawn(async move {
+            let run = begun.run;
+            let result = async {
+                if !scheduler.journal.read(StreamId::Run(run), 0).await?.is_empty() {
+                    return scheduler.replay(run).await.map(|state| scheduler.tell_end(&state));
+                }
+                let plan = scheduler.plans.get(&*scheduler.journal, begun.plan).await?;
+                let start = Start { started: begun, plan, alert };
+                match scheduler.start(vec![start], Batch::default()).await {
+                    // Somebody else was first; its end is told when it comes.
+                    Ok(_) | Err(SchedulerError::Store(StoreError::Conflict { .. })) => Ok(()),
+                    Err(error) => Err(error),
+                }
+            };
+            if let Err(error) = result.await {
+                tracing::error!(%run, %error, "a run that a step waits for could not begin");
+            }
+        });
+    }
+
+    /// Ends a child that is no longer wanted; its own end is waited for.
+    pub(super) fn cancel_child(self: &Arc<Self>, run: RunId) {
+        let scheduler = Arc::clone(self);
+        tokio::spawn(async move {
+            let why = Some("the run that called it no longer waits for it".to_owned());
+            let signal = Signal::Cancel { by: "its caller".to_owned(), why };
+            match scheduler.signal(run, signal).await {
+                Ok(_) | Err(SchedulerError::Refused(_)) => {}
+                Err(error) => tracing::error!(%run, %error, "a run could not be cancelled"),
+            }
+        });
+    }
+
+    /// Tells the end of a run, if this made it durable, to the step that waits for it.
+    pub(super) fn tell_parent(self: &Arc<Self>, state: &RunState, receipt: &Receipt) {
+        if receipt.entries.iter().any(|entry| matches!(entry.event, Event::RunEnded { .. })) {
+            self.tell_end(state);
+        }
+    }
+
+    fn tell_end(self: &Arc<Self>, state: &RunState) {
+        let Some((parent, signal)) = end_for_parent(state) else { return };
+        let scheduler = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(error) = scheduler.signal(parent, signal).await {
+                tracing::error!(run = %parent, %error, "the end of a run could not be told to its caller");
+            }
+        });
+    }
+}
