@@ -15,7 +15,7 @@ pub struct Cli {
     /// The data directory; wins over the settings.
     #[arg(long, global = true, value_name = "DIR", env = "QUELL_DATA")]
     pub data: Option<PathBuf>,
-    /// Text for people or JSON for programs.
+    /// Text for people or JSON for programs; `quell report` takes html and markdown too.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// Colours.
@@ -33,6 +33,10 @@ pub enum Format {
     Text,
     /// One JSON document, or JSON lines while following.
     Json,
+    /// A web page; of `quell report` alone.
+    Html,
+    /// Markdown; of `quell report` alone.
+    Markdown,
 }
 
 /// When to colour.
@@ -259,7 +263,8 @@ pub struct ReportArgs {
     /// For whom.
     #[arg(long, default_value = "responders")]
     pub audience: String,
-    /// `html` or `markdown`.
+    /// How it is written, when `--format` does not say; with `--format json` the
+    /// text stands in the document.
     #[arg(long = "as", default_value = "markdown", value_name = "html|markdown")]
     pub kind: String,
 }

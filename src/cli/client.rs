@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use serde_json::Value;
 
-use crate::cli::exit::{CliError, Exit};
+use crate::cli::exit::{CliError, Exit, PLAYBOOK_UNKNOWN};
 use crate::domain::event::Entry;
 use crate::settings::Settings;
 
@@ -189,11 +189,13 @@ fn parse(text: &str) -> Result<Value, CliError> {
 fn problem(status: u16, text: &str) -> CliError {
     let document: Value = serde_json::from_str(text).unwrap_or_default();
     let field = |name: &str| document.get(name).and_then(Value::as_str).map(str::to_owned);
+    let code = field("code").unwrap_or_else(|| format!("http-{status}"));
     let exit = match status {
-        400 | 413 | 415 | 422 => Exit::Wrong,
+        _ if code == PLAYBOOK_UNKNOWN => Exit::Wrong,
+        400 | 405 | 413 | 415 | 422 => Exit::Wrong,
         401 | 403 | 404 | 409 => Exit::Refused,
         _ => Exit::Own,
     };
     let message = field("detail").unwrap_or_else(|| format!("the server answered {status}"));
-    CliError::new(exit, &field("code").unwrap_or_else(|| format!("http-{status}")), message)
+    CliError::new(exit, &code, message)
 }

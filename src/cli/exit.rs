@@ -27,6 +27,9 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// The code of a playbook that there is not.
+pub const PLAYBOOK_UNKNOWN: &str = "playbook-unknown";
+
 /// Why a command did not do what was asked.
 #[derive(Debug)]
 pub struct CliError {
@@ -57,7 +60,9 @@ impl CliError {
 impl From<ServiceError> for CliError {
     fn from(error: ServiceError) -> Self {
         let exit = match error.sort {
-            Sort::Wrong | Sort::TooLarge => Exit::Wrong,
+            // Naming a playbook that there is not is wrong usage, not a refusal.
+            _ if error.code == PLAYBOOK_UNKNOWN => Exit::Wrong,
+            Sort::Wrong | Sort::TooLarge | Sort::OtherType | Sort::OtherMethod => Exit::Wrong,
             Sort::Unknown | Sort::Forbidden | Sort::Absent | Sort::Refused => Exit::Refused,
             Sort::Busy | Sort::Own => Exit::Own,
         };

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cli::args::ReportArgs;
+use crate::cli::args::{Format, ReportArgs};
 use crate::cli::client::Client;
 use crate::cli::decide::id_text;
 use crate::cli::exit::{CliError, Exit};
@@ -14,10 +14,15 @@ use crate::cli::screen::Screen;
 /// When there is no such thing, no such template, or no server answers.
 pub async fn report(args: &ReportArgs, client: &Client, screen: &Screen) -> Result<Exit, CliError> {
     let of = id_text(&args.of)?;
-    let body = json!({ "of": of, "template": args.template, "audience": args.audience, "format": args.kind });
+    let kind = match screen.format {
+        Format::Html => "html",
+        Format::Markdown => "markdown",
+        Format::Text | Format::Json => &args.kind,
+    };
+    let body = json!({ "of": of, "template": args.template, "audience": args.audience, "format": kind });
     let text = client.post_text("/reports", &body).await?;
     if screen.json() {
-        screen.document(&json!({ "of": of, "template": args.template, "format": args.kind, "text": text }));
+        screen.document(&json!({ "of": of, "template": args.template, "format": kind, "text": text }));
     } else {
         screen.line(&text);
     }

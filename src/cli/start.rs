@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::args::{Cli, Command};
+use crate::cli::args::{Cli, Command, Format};
 use crate::cli::client::Client;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::list::{ALERTS, APPROVALS, CONTAINMENTS, INCIDENTS, QUESTIONS, RUNS, list};
@@ -67,12 +67,23 @@ fn settings(cli: &Cli) -> Result<Settings, CliError> {
 
 async fn command(cli: &Cli, screen: &Screen) -> Result<Exit, CliError> {
     match &cli.command {
-        Command::Lab(args) => return lab::lab(args, cli.data.as_deref(), screen).await,
         Command::Init { dir } => return init::init(dir, screen),
+        _ if matches!(cli.format, Format::Html | Format::Markdown)
+            && !matches!(cli.command, Command::Report(_)) =>
+        {
+            let message = "`--format html` and `markdown` are of `quell report` alone; write text or json";
+            return Err(CliError::new(Exit::Wrong, "format-wrong", message));
+        }
         Command::Version => {
-            screen.line(concat!("quell ", env!("CARGO_PKG_VERSION")));
+            if screen.json() {
+                screen
+                    .document(&serde_json::json!({ "name": "quell", "version": env!("CARGO_PKG_VERSION") }));
+            } else {
+                screen.line(concat!("quell ", env!("CARGO_PKG_VERSION")));
+            }
             return Ok(Exit::Done);
         }
+        Command::Lab(args) => return lab::lab(args, cli.data.as_deref(), screen).await,
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "quell", &mut std::io::stdout());
             return Ok(Exit::Done);

@@ -57,44 +57,14 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
         Event::AlertReceived { .. } | Event::AlertTriaged { .. } | Event::IncidentOpened { .. } => {
             Err("it belongs to another kind of stream".to_owned())
         }
-        Event::IncidentChanged { change } => {
-            merge(&mut state.incident, change);
-            Ok(())
-        }
-        Event::RunStarted(started) => {
-            if state.started.is_some() {
-                return Err("the run has begun already".to_owned());
-            }
-            state.inputs = Shared::new(started.inputs.clone());
-            state.started = Some(((**started).clone(), at));
-            Ok(())
-        }
-        Event::RunEnding { end, why, disposition } => {
-            state.ending = Some((*end, why.clone()));
-            state.disposition = disposition.or(state.disposition);
-            Ok(())
-        }
-        Event::RunEnded { end } => {
-            state.ended = Some((*end, at));
-            Ok(())
-        }
-        Event::RunCutShort { .. } => {
-            state.cut_short = true;
-            Ok(())
-        }
-        Event::RunQuarantined { why } => {
-            state.quarantined = Some(why.clone());
-            Ok(())
-        }
-        Event::RunReleased { .. } => {
-            state.quarantined = None;
-            state.steps.values_mut().flat_map(|step| step.lost.values_mut()).for_each(|times| *times = 0);
-            Ok(())
-        }
-        Event::TurnCut {} => {
-            state.owed_since = Some(at);
-            Ok(())
-        }
+        Event::IncidentChanged { .. }
+        | Event::RunStarted(_)
+        | Event::RunEnding { .. }
+        | Event::RunEnded { .. }
+        | Event::RunCutShort { .. }
+        | Event::RunQuarantined { .. }
+        | Event::RunReleased { .. }
+        | Event::TurnCut {} => apply_run(state, event, at),
         Event::StepStarted { .. }
         | Event::StepExpanded { .. }
         | Event::StepSlept { .. }
@@ -125,6 +95,33 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
         | Event::ContainmentLifted { .. }
         | Event::UndoRefused { .. } => apply_containment(state, event, at),
     }
+}
+
+fn apply_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), String> {
+    match event {
+        Event::IncidentChanged { change } => merge(&mut state.incident, change),
+        Event::RunStarted(started) => {
+            if state.started.is_some() {
+                return Err("the run has begun already".to_owned());
+            }
+            state.inputs = Shared::new(started.inputs.clone());
+            state.started = Some(((**started).clone(), at));
+        }
+        Event::RunEnding { end, why, disposition } => {
+            state.ending = Some((*end, why.clone()));
+            state.disposition = disposition.or(state.disposition);
+        }
+        Event::RunEnded { end } => state.ended = Some((*end, at)),
+        Event::RunCutShort { .. } => state.cut_short = true,
+        Event::RunQuarantined { why } => state.quarantined = Some(why.clone()),
+        Event::RunReleased { .. } => {
+            state.quarantined = None;
+            state.steps.values_mut().flat_map(|step| step.lost.values_mut()).for_each(|times| *times = 0);
+        }
+        Event::TurnCut {} => state.owed_since = Some(at),
+        other => return Err(format!("{other:?} is no event of a run")),
+    }
+    Ok(())
 }
 
 fn apply_step(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), String> {
@@ -196,6 +193,7 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
             step.attempts.insert(phase, *attempt);
             if phase == Phase::Act {
                 // A new act begins a new look.
+                step.looks = 0;
                 for look in [Phase::Verify, Phase::Reconcile] {
                     step.attempts.remove(&look);
                     step.phase_since.remove(&look);
@@ -216,7 +214,12 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
                     match phase {
                         Phase::Capture => step.captured = Some(output),
                         Phase::Act => step.acted = Some(output),
-                        Phase::Verify | Phase::UndoCheck | Phase::UndoVerify | Phase::Recheck => {
+                        Phase::Reconcile => step.looks += 1,
+                        Phase::Verify => {
+                            step.looks += 1;
+                            step.observed = Some(output);
+                        }
+                        Phase::UndoCheck | Phase::UndoVerify | Phase::Recheck => {
                             step.observed = Some(output);
                         }
                         Phase::Remind => {
@@ -224,7 +227,7 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
                                 ask_also(state, question, output.value());
                             }
                         }
-                        Phase::Announce | Phase::Reconcile | Phase::Undo | Phase::Warn => {}
+                        Phase::Announce | Phase::Undo | Phase::Warn => {}
                     }
                 }
                 Outcome::Failed { .. } => {}
@@ -344,6 +347,7 @@ impl StepState {
             approval: None,
             question: None,
             containment: None,
+            looks: 0,
             lost: std::collections::BTreeMap::new(),
         }
     }

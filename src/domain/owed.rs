@@ -87,6 +87,7 @@ fn waits(state: &RunState, step: &StepState, spec: &Step) -> [Option<Timestamp>;
         Stage::Approving(_) | Stage::InFlight { phase: Phase::Announce, .. } => open_approval(),
         _ => None,
     };
+    let looks = matches!(step.stage, Stage::Due { phase: Phase::Verify | Phase::Reconcile, .. });
     let waiting = matches!(
         step.stage,
         Stage::Due { .. }
@@ -95,7 +96,7 @@ fn waits(state: &RunState, step: &StepState, spec: &Step) -> [Option<Timestamp>;
             | Stage::Approving(_)
             | Stage::Calling { cancelled: false, .. }
     ) || (matches!(step.stage, Stage::Open | Stage::Ready) && step.broken.is_none());
-    let deadline = spec.within.filter(|_| waiting).map(|within| step.since.after(within));
+    let deadline = spec.within.filter(|_| waiting && !looks).map(|within| step.since.after(within));
     [own, deadline]
 }
 

@@ -253,6 +253,8 @@ pub struct StepState {
     pub question: Option<QuestionId>,
     /// The containment it made.
     pub containment: Option<ContainmentId>,
+    /// Looks that showed something since the last act.
+    pub looks: u32,
     /// The parts that were lost with their process and not heard of since, and
     /// how often in a row.
     pub lost: BTreeMap<Phase, u32>,

@@ -19,6 +19,10 @@ pub enum Sort {
     Refused,
     /// It is too large (413, exit 2).
     TooLarge,
+    /// It is of another type than this takes (415, exit 2).
+    OtherType,
+    /// This address takes no such call (405, exit 2).
+    OtherMethod,
     /// We cannot take it now; come back (503, exit 4).
     Busy,
     /// Our own trouble (500, exit 4).

@@ -1,9 +1,8 @@
 //! Webhooks in, alerts out.
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -14,6 +13,7 @@ use crate::intake::signature::Header;
 use crate::projection::alerts::AlertFilter;
 use crate::service::error::{ServiceError, Sort};
 use crate::web::access::{Caller, Role};
+use crate::web::extract::{Json, Query};
 use crate::web::problem::Problem;
 use crate::web::runs::{PageQuery, parsed};
 use crate::web::server::Web;

@@ -1,7 +1,6 @@
 //! Incidents, containments, playbooks, reports.
 
-use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -12,6 +11,7 @@ use crate::projection::containments::ContainmentFilter;
 use crate::projection::incidents::IncidentFilter;
 use crate::service::error::{ServiceError, Sort};
 use crate::web::access::{Caller, Role};
+use crate::web::extract::{Json, Query};
 use crate::web::problem::Problem;
 use crate::web::runs::{OrderBody, PageQuery, parsed};
 use crate::web::server::Web;

@@ -13,6 +13,7 @@
 
 pub mod access;
 pub mod alerts;
+pub mod extract;
 pub mod lists;
 pub mod page;
 pub mod people;

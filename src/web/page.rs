@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::Form;
+use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -41,13 +42,20 @@ pub async fn question(State(web): State<Web>, Path(token): Path<String>) -> Resp
 pub async fn answer(
     State(web): State<Web>,
     Path(token): Path<String>,
-    Form(form): Form<BTreeMap<String, String>>,
+    form: Result<Form<BTreeMap<String, String>>, FormRejection>,
 ) -> Response {
+    let Ok(Form(form)) = form else {
+        let error = "what was sent is no form of this page; open the link and use its button";
+        return error_page(&web, &ServiceError::new(Sort::Wrong, "form-wrong", error));
+    };
     let question = match web.service.question_behind(&token).await {
         Ok(question) => question,
         Err(error) => return error_page(&web, &error),
     };
-    let Some(choice) = form.get("choice") else {
+    // Only the page's own form says this: a program that posts to links it
+    // found decides nothing.
+    let pressed = form.get("decide").is_some_and(|value| value == "yes");
+    let Some(choice) = form.get("choice").filter(|_| pressed) else {
         return question_page(
             &web,
             &question,
@@ -110,7 +118,7 @@ fn question_page(web: &Web, question: &OpenQuestion, message: Option<&str>, stat
         question.choices.iter().map(|(value, label)| json!({ "value": value, "label": label })).collect();
     let fields: Vec<Value> = question.fields.iter().map(|field| json!({ "name": field.name, "label": field.label.as_deref().unwrap_or(&field.name), "required": field.required })).collect();
     let context = json!({
-        "state": state, "text": question.text, "person": question.person, "choices": choices, "fields": fields,
+        "state": state, "text": (state == "open").then_some(&question.text), "person": question.person, "choices": choices, "fields": fields,
         "until": minute(question.until), "answer": question.answer, "message": message,
     });
     page(web, "pages/question.html", &context, status)
@@ -123,6 +131,7 @@ fn minute(at: Timestamp) -> String {
 fn error_page(web: &Web, error: &ServiceError) -> Response {
     let status = match error.sort {
         Sort::Absent => StatusCode::NOT_FOUND,
+        Sort::Wrong => StatusCode::BAD_REQUEST,
         Sort::Busy => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };

@@ -1,7 +1,6 @@
 //! Approvals and questions over the API.
 
-use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,6 +10,7 @@ use crate::projection::approvals::ApprovalFilter;
 use crate::projection::questions::QuestionFilter;
 use crate::service::error::ServiceError;
 use crate::web::access::{Caller, Role};
+use crate::web::extract::{Json, Query};
 use crate::web::problem::Problem;
 use crate::web::runs::{PageQuery, parsed};
 use crate::web::server::Web;

@@ -34,6 +34,8 @@ fn status(sort: Sort) -> StatusCode {
         Sort::Absent => StatusCode::NOT_FOUND,
         Sort::Refused => StatusCode::CONFLICT,
         Sort::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Sort::OtherType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Sort::OtherMethod => StatusCode::METHOD_NOT_ALLOWED,
         Sort::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Sort::Own => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -5,8 +5,7 @@ use std::convert::Infallible;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -25,6 +24,7 @@ use crate::service::house::Service;
 use crate::service::runs::RunOrder;
 use crate::store::journal::Receipt;
 use crate::web::access::{Caller, Role};
+use crate::web::extract::{Json, Query};
 use crate::web::problem::Problem;
 use crate::web::server::Web;
 

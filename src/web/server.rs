@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
@@ -57,7 +57,8 @@ pub fn routes(web: Web) -> Router {
         .route("/containments/{id}/undo", post(lists::undo))
         .route("/containments/{id}/extend", post(lists::extend))
         .route("/reports", post(lists::report))
-        .fallback(nothing_here);
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(no_such_call);
     Router::new()
         .nest("/api/v1", api)
         .route("/q/{token}", get(page::question).post(page::answer))
@@ -65,12 +66,18 @@ pub fn routes(web: Web) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .fallback(nothing_here)
+        .method_not_allowed_fallback(no_such_call)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(web)
 }
 
 async fn nothing_here() -> Problem {
     Problem::new(Sort::Absent, "route-unknown", "there is nothing at this address; the API is under /api/v1")
+}
+
+async fn no_such_call(method: Method) -> Problem {
+    let message = format!("this address takes no {method}; the routes are described at /api/v1/openapi.json");
+    Problem::new(Sort::OtherMethod, "method-wrong", message)
 }
 
 async fn ready(State(web): State<Web>) -> Response {

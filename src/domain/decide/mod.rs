@@ -4,6 +4,7 @@
 //!   turn.rs     one turn: events are recorded and folded in as they are decided
 //!   signal.rs   what happened: each signal, checked against the state
 //!   attempt.rs  what an outcome means: go on, try again, fail, uncertain
+//!   wake.rs     what has come due: retries, pauses, deadlines, silence
 //!   people.rs   approvals and answers
 //!   advance.rs  what may start now: order, blocks, sections, the end of the run
 //!   loops.rs    the next item or turn, and when a loop is over
@@ -30,4 +31,5 @@ pub mod signal;
 pub mod step;
 pub mod turn;
 pub mod undo;
+pub mod wake;
 pub mod watch;

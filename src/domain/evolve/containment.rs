@@ -12,21 +12,7 @@ pub(super) fn apply_containment(state: &mut RunState, event: &Event, at: Timesta
         Event::ContainmentAccepted { key, containment, changed, until, .. } => {
             let accepted = state.containments.len() as u64 + 1;
             live(state, key)?.containment = Some(*containment);
-            let held = Containment {
-                key: key.clone(),
-                hold: Hold::Accepted,
-                changed: *changed,
-                until: *until,
-                accepted,
-                undo: None,
-                verified_at: None,
-                rechecked: 0,
-                recheck: None,
-                warned: None,
-                warn: None,
-                drifted: None,
-                why: None,
-            };
+            let held = accepted_now(key, *changed, *until, accepted);
             state.containments.insert(*containment, held);
         }
         Event::ContainmentVerified { containment } => {
@@ -110,4 +96,23 @@ fn look_anew(state: &mut RunState, containment: ContainmentId) -> Result<(), Str
     let key = held(state, containment)?.key.clone();
     known(state, &key)?.attempts.remove(&Phase::Recheck);
     Ok(())
+}
+
+/// A containment that was accepted just now.
+fn accepted_now(key: &StepKey, changed: bool, until: Option<Timestamp>, accepted: u64) -> Containment {
+    Containment {
+        key: key.clone(),
+        hold: Hold::Accepted,
+        changed,
+        until,
+        accepted,
+        undo: None,
+        verified_at: None,
+        rechecked: 0,
+        recheck: None,
+        warned: None,
+        warn: None,
+        drifted: None,
+        why: None,
+    }
 }
