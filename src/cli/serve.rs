@@ -84,6 +84,7 @@ pub async fn serve(settings: &Settings, screen: &Screen) -> Result<Exit, CliErro
 /// # Errors
 /// When the listener fails, or the journal stopped.
 pub async fn until_stopped(house: &House, listener: TcpListener) -> Result<Exit, CliError> {
+    house.keep_schedules();
     serve_web(listener, house.web.clone(), told_to_stop())
         .await
         .map_err(|error| CliError::new(Exit::Own, "listen", error))?;
