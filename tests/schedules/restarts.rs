@@ -44,22 +44,24 @@ async fn a_firing_starts_one_run_with_an_incident_that_says_what_started_it() {
         ["2026-11-27T08:59:00Z", "2026-11-27T09:00:10Z", "2026-11-27T09:02:00Z", "2026-11-28T12:00:00Z"];
     let (house, told) = life(&text, "2026-11-26T12:00:00Z", &moments).await;
     assert_eq!(told, ["armed 26 12:00", "run 27 09:00"]);
-    let views = house.service.views.read();
-    let runs = views.runs.list(&Default::default(), None, 10).items;
-    let [run] = &runs[..] else { panic!("one run: {runs:?}") };
-    assert_eq!((&*run.by, run.alert, run.end.is_some()), ("schedule", None, true));
-    let incident = views.incidents.get(run.incident).expect("it has an incident");
-    assert_eq!(
-        (incident.title.as_str(), &incident.runs[..]),
-        ("Look for accounts that should be closed", &[run.id][..])
-    );
-    drop(views);
-    let state = house.service.scheduler.replay(run.id).await.expect("it replays");
+    let run = {
+        let views = house.service.views.read();
+        let runs = views.runs.list(&Default::default(), None, 10).items;
+        let [run] = &runs[..] else { panic!("one run: {runs:?}") };
+        assert_eq!((&*run.by, run.alert, run.end.is_some()), ("schedule", None, true));
+        let incident = views.incidents.get(run.incident).expect("it has an incident");
+        assert_eq!(
+            (incident.title.as_str(), &incident.runs[..]),
+            ("Look for accounts that should be closed", &[run.id][..])
+        );
+        run.id
+    };
+    let state = house.service.scheduler.replay(run).await.expect("it replays");
     assert_eq!(state.inputs.value()["day"], "2026-11-27T09:00:00.000Z", "the run knows what it is for");
     let [shown] = &house.service.schedules()[..] else { panic!("one schedule") };
     assert_eq!((shown.fired, shown.running, shown.skipped), (1, 0, 0));
     let last = shown.last.as_ref().expect("it fired");
-    assert_eq!((last.run, last.late_by_seconds), (Some(run.id), 10));
+    assert_eq!((last.run, last.late_by_seconds), (Some(run), 10));
     let next = ["2026-11-30T09:00:00Z", "2026-12-01T09:00:00Z", "2026-12-02T09:00:00Z"].map(at);
     assert_eq!(shown.next, next);
     assert_eq!(house.service.schedule(shown.id).expect("it is there").next, next);
@@ -93,8 +95,12 @@ async fn a_firing_that_waits_is_still_waiting_after_a_restart() {
     let house = House::open(&kept, &[&text], None).await;
     assert_eq!(house.told().await, ["armed 26 08:30", "run 26 09:00", "queue 26 10:00", "run 26 10:00"]);
     let entries = house.entries().await;
-    let fired = entries.iter().filter(|entry| matches!(entry.event, Event::ScheduleFired { .. }));
-    assert_eq!(fired.last().map(|entry| entry.at), Some(at("2026-11-26T10:30:00Z")), "when the run ended");
+    let mut fired = entries.iter().filter(|entry| matches!(entry.event, Event::ScheduleFired { .. }));
+    assert_eq!(
+        fired.next_back().map(|entry| entry.at),
+        Some(at("2026-11-26T10:30:00Z")),
+        "when the run ended"
+    );
 }
 
 #[tokio::test]
@@ -267,10 +273,8 @@ async fn promises(house: &House, times: &Times, start: Timestamp, overlap: &str)
                 }
                 decided = decided.max(*last);
             }
-            (Event::RunStarted(_), StreamId::Run(run)) => {
-                if !started.insert(run) {
-                    return Err(format!("{run} started twice"));
-                }
+            (Event::RunStarted(_), StreamId::Run(run)) if !started.insert(run) => {
+                return Err(format!("{run} started twice"));
             }
             (Event::RunEnded { .. }, StreamId::Run(run)) => {
                 live.remove(&run);
