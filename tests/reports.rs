@@ -148,6 +148,7 @@ fn every_number_in_brackets_is_an_entry_of_the_journal() {
                         StreamId::Run(_) => stream.is_empty(),
                         StreamId::Incident(_) => stream == "incident",
                         StreamId::Alert(_) => stream == "alert",
+                        StreamId::Schedule(_) => stream == "schedule",
                     }
             });
             assert!(known, "{template} cites {stream} #{seq}");

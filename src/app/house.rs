@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
@@ -68,12 +68,25 @@ pub struct House {
     /// What the web stands on.
     pub web: Web,
     keeper: JoinHandle<()>,
+    schedules: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl House {
-    /// Stops waking runs. What is in flight ends in its own time.
+    /// Fires schedules from now on. Only a server does: a process that is there
+    /// for one run and gone again would take firings from their time.
+    pub fn keep_schedules(&self) {
+        let before = self.schedules.lock().replace(self.service.keep_schedules());
+        if let Some(before) = before {
+            before.abort();
+        }
+    }
+
+    /// Stops waking runs and firing schedules. What is in flight ends in its own time.
     pub fn stop(&self) {
         self.keeper.abort();
+        if let Some(schedules) = self.schedules.lock().take() {
+            schedules.abort();
+        }
     }
 
     /// Returns when the journal will take nothing more in this process: after a
@@ -159,7 +172,7 @@ async fn open_on(
     scheduler.recover(unfinished).await;
     let keeper = scheduler.keep_time();
     let web = Web { service: Arc::clone(&service), tokens: Arc::new(tokens) };
-    Ok(House { service, web, keeper })
+    Ok(House { service, web, keeper, schedules: Mutex::new(None) })
 }
 
 /// The tokens of the settings and the local operator's.

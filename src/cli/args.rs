@@ -82,7 +82,7 @@ pub enum Command {
     Run(RunArgs),
     /// Show one of anything, with its timeline.
     Show {
-        /// An id such as run_…, inc_…, apr_…, qst_…, ctn_…, alt_….
+        /// An id such as run_…, inc_…, apr_…, qst_…, ctn_…, sch_…, alt_….
         id: String,
     },
     /// List alerts.
@@ -97,6 +97,8 @@ pub enum Command {
     Questions(ListArgs),
     /// List what is contained (with --all, also what was lifted).
     Containments(ListArgs),
+    /// List schedules, with what each last did and its next firings.
+    Schedules(ListArgs),
     /// Say yes to a step that waits for approval.
     Approve(DecideArgs),
     /// Say no to a step that waits for approval.

@@ -1,4 +1,4 @@
-//! Lists: alerts, runs, incidents, approvals, questions, containments.
+//! Lists: alerts, runs, incidents, approvals, questions, containments, schedules.
 
 use serde_json::Value;
 
@@ -98,6 +98,23 @@ pub const CONTAINMENTS: Listing = Listing {
         ("OPERATION", "/operation"),
         ("UNTIL", "/until"),
         ("RUN", "/run"),
+    ],
+};
+
+/// `quell schedules`.
+pub const SCHEDULES: Listing = Listing {
+    path: "/schedules",
+    live: "",
+    empty: "no playbook has a schedule",
+    columns: &[
+        ("SCHEDULE", "/id"),
+        ("PLAYBOOK", "/playbook"),
+        ("CRON", "/cron"),
+        ("ZONE", "/timezone"),
+        ("MISSED", "/missed"),
+        ("OVERLAP", "/overlap"),
+        ("LAST", "/last/due"),
+        ("NEXT", "/next"),
     ],
 };
 

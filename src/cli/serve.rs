@@ -84,6 +84,7 @@ pub async fn serve(settings: &Settings, screen: &Screen) -> Result<Exit, CliErro
 /// # Errors
 /// When the listener fails, or the journal stopped.
 pub async fn until_stopped(house: &House, listener: TcpListener) -> Result<Exit, CliError> {
+    house.keep_schedules();
     let (stopping, told) = tokio::sync::oneshot::channel::<()>();
     let listen = |error| CliError::new(Exit::Own, "listen", error);
     let serving = serve_web(listener, house.web.clone(), async move {

@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::args::{Cli, Command, Format};
 use crate::cli::client::Client;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::list::{ALERTS, APPROVALS, CONTAINMENTS, INCIDENTS, QUESTIONS, RUNS, list};
+use crate::cli::list::{ALERTS, APPROVALS, CONTAINMENTS, INCIDENTS, QUESTIONS, RUNS, SCHEDULES, list};
 use crate::cli::screen::Screen;
 use crate::cli::{check, decide, init, lab, plan, report, run, serve, show, test, undo};
 use crate::settings::{Settings, SettingsError};
@@ -110,6 +110,7 @@ async fn command(cli: &Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Approvals(args) => list(&APPROVALS, args, &client, screen).await,
         Command::Questions(args) => list(&QUESTIONS, args, &client, screen).await,
         Command::Containments(args) => list(&CONTAINMENTS, args, &client, screen).await,
+        Command::Schedules(args) => list(&SCHEDULES, args, &client, screen).await,
         Command::Approve(args) => decide::decide(args, true, &client, screen).await,
         Command::Reject(args) => decide::decide(args, false, &client, screen).await,
         Command::Answer(args) => decide::answer(args, &client, screen).await,

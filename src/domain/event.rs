@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::command::{Child, Phase};
+use crate::domain::firing::SkipReason;
 use crate::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
 use crate::domain::incident::{Disposition, IncidentChange};
 use crate::domain::outcome::Outcome;
@@ -43,7 +44,7 @@ pub struct RunStarted {
     /// Inputs of a run by hand.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub inputs: Value,
-    /// Who or what started it (`trigger`, or an address).
+    /// Who or what started it (`trigger`, `schedule`, or an address).
     pub by: String,
     /// The step that runs it and waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,6 +130,44 @@ pub enum Event {
         /// What changed.
         change: IncidentChange,
     },
+
+    // Schedules.
+    /// A playbook has it now, and its firings count from here.
+    ScheduleArmed {
+        /// The playbook's name.
+        playbook: String,
+        /// The cron expression.
+        cron: String,
+        /// IANA name of its zone.
+        timezone: String,
+        /// Firings after this count.
+        from: Timestamp,
+    },
+    /// It was due, and a run was started with this entry.
+    ScheduleFired {
+        /// When it was due; the entry's time says how late that is.
+        due: Timestamp,
+        /// The run.
+        run: RunId,
+    },
+    /// It was due, and waits for the end of the run that goes on.
+    ScheduleQueued {
+        /// When it was due.
+        due: Timestamp,
+    },
+    /// It was due, and no run is started for it.
+    ScheduleSkipped {
+        /// The first that is passed over.
+        first: Timestamp,
+        /// The last that is passed over.
+        last: Timestamp,
+        /// How many, up to `firing::SKIPPED_COUNT_MAX`.
+        count: u32,
+        /// Why.
+        why: SkipReason,
+    },
+    /// No playbook has it any more; nothing of it is due.
+    ScheduleDisarmed,
 
     // Runs.
     /// The run began.

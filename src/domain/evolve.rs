@@ -54,9 +54,14 @@ pub fn evolve(state: &mut RunState, entry: &Entry) -> Result<(), Corrupt> {
 /// Applies one event. The arms are the transition table, in the order of `Event`.
 fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), String> {
     match event {
-        Event::AlertReceived { .. } | Event::AlertTriaged { .. } | Event::IncidentOpened { .. } => {
-            Err("it belongs to another kind of stream".to_owned())
-        }
+        Event::AlertReceived { .. }
+        | Event::AlertTriaged { .. }
+        | Event::IncidentOpened { .. }
+        | Event::ScheduleArmed { .. }
+        | Event::ScheduleFired { .. }
+        | Event::ScheduleQueued { .. }
+        | Event::ScheduleSkipped { .. }
+        | Event::ScheduleDisarmed => Err("it belongs to another kind of stream".to_owned()),
         Event::IncidentChanged { .. }
         | Event::RunStarted(_)
         | Event::RunEnding { .. }

@@ -127,6 +127,10 @@ id_type!(
     /// Names a written report.
     ReportId, "rep", "report"
 );
+id_type!(
+    /// Names a schedule of a playbook.
+    ScheduleId, "sch", "schedule"
+);
 
 /// The stream of entries that belongs to one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,6 +141,8 @@ pub enum StreamId {
     Incident(IncidentId),
     /// The steps of a run.
     Run(RunId),
+    /// The firings of a schedule.
+    Schedule(ScheduleId),
 }
 
 impl fmt::Display for StreamId {
@@ -145,6 +151,7 @@ impl fmt::Display for StreamId {
             Self::Alert(id) => id.fmt(f),
             Self::Incident(id) => id.fmt(f),
             Self::Run(id) => id.fmt(f),
+            Self::Schedule(id) => id.fmt(f),
         }
     }
 }
@@ -156,6 +163,7 @@ impl FromStr for StreamId {
         match text.split('_').next() {
             Some(AlertId::PREFIX) => text.parse().map(Self::Alert),
             Some(IncidentId::PREFIX) => text.parse().map(Self::Incident),
+            Some(ScheduleId::PREFIX) => text.parse().map(Self::Schedule),
             _ => text.parse().map(Self::Run),
         }
     }

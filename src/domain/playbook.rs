@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::expr::Expr;
 use crate::domain::expr::template::Template;
+use crate::domain::schedule::ScheduleSpec;
 
 /// Steps a playbook may hold. A person reads it top to bottom; 500 is far past that.
 pub const STEPS_MAX: usize = 500;
@@ -114,6 +115,8 @@ pub enum Section {
 pub enum Trigger {
     /// An alert for which this holds.
     Alert(Expr),
+    /// A time of the calendar.
+    Schedule(ScheduleSpec),
 }
 
 /// One input of a run by hand.

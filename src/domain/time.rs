@@ -16,7 +16,7 @@ impl Timestamp {
     pub const EPOCH: Timestamp = Timestamp(0);
 
     /// From milliseconds since 1970-01-01T00:00:00Z.
-    pub fn from_millis(millis: i64) -> Self {
+    pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
@@ -36,16 +36,16 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// This point moved earlier by `by`.
-    pub fn before(self, by: Duration) -> Timestamp {
-        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_sub(millis))
-    }
-
     /// This point moved later by `by`; saturates at the end of time.
     pub fn after(self, by: Duration) -> Timestamp {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(millis))
+    }
+
+    /// This point moved earlier by `by`; saturates at the beginning of time.
+    pub fn before(self, by: Duration) -> Timestamp {
+        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis))
     }
 
     /// For people: `2026-11-23 09:34 UTC`.

@@ -1,8 +1,8 @@
 //! What stands above the steps: name, posture, triggers, inputs.
 
-use crate::authored::expressions::expression;
 use crate::domain::expr::Expr;
 use crate::domain::playbook::{InputSpec, Posture, Trigger};
+use crate::playbook::triggers::read_triggers;
 use crate::step::ask::read_fields;
 use crate::yaml::map::MapReader;
 use crate::yaml::shape::Field;
@@ -43,7 +43,8 @@ pub fn read_header<'a>(map: &MapReader<'a>, source: &str) -> Header<'a> {
         Some("educate") => Posture::Educate,
         _ => Posture::Covert,
     };
-    let conditions = map.optional("on").map(|field| read_triggers(field, source)).unwrap_or_default();
+    let inputs = map.optional("inputs").map(read_fields).unwrap_or_default();
+    let on = map.optional("on").map(|field| read_triggers(field, &inputs, source)).unwrap_or_default();
     for later in ["on_failure", "finally", "within"] {
         if let Some(field) = map.optional(later) {
             let empty = field.node().as_list().is_some_and(<[_]>::is_empty);
@@ -73,76 +74,8 @@ pub fn read_header<'a>(map: &MapReader<'a>, source: &str) -> Header<'a> {
             .into_iter()
             .map(str::to_owned)
             .collect(),
-        triggers: conditions.iter().map(|(_, condition)| Trigger::Alert(condition.clone())).collect(),
-        conditions,
-        inputs: map.optional("inputs").map(read_fields).unwrap_or_default(),
+        triggers: on.all,
+        conditions: on.conditions,
+        inputs,
     }
-}
-
-fn read_triggers<'a>(field: Field<'a>, source: &str) -> Vec<(Field<'a>, Expr)> {
-    let mut conditions = Vec::new();
-    for trigger in field.list().unwrap_or_default() {
-        let Some(map) = trigger.map() else { continue };
-        let alert = map.optional("alert");
-        let schedule = map.optional("schedule");
-        if let Some(field) = map.optional("once_per") {
-            field.mistake(
-                "not-yet",
-                "this version does not run `once_per` yet",
-                "take it out; every alert that fits starts a run",
-            );
-        }
-        if let Some(field) = schedule {
-            check_schedule(field);
-        }
-        map.finish();
-        match alert {
-            Some(field) => conditions.extend(expression(field, source).map(|condition| (field, condition))),
-            None if schedule.is_none() => trigger.mistake(
-                "missing-key",
-                "a trigger needs `alert`",
-                "write `- alert: ${ alert.category == \"dlp\" }`",
-            ),
-            None => {}
-        }
-    }
-    conditions
-}
-
-/// A schedule's cron expression is checked, and said to come later.
-fn check_schedule(field: Field<'_>) {
-    field.mistake(
-        "not-yet",
-        "this version does not start runs by a schedule yet",
-        "take it out, and start the run by hand: `quell run`",
-    );
-    let Some(map) = field.map() else { return };
-    if let Some(cron) = map.required("cron") {
-        let text = cron.non_empty().unwrap_or_default();
-        let five = text.split_whitespace().count() == 5;
-        if !five || format!("0 {text}").parse::<cron::Schedule>().is_err() {
-            cron.mistake(
-                "bad-cron",
-                format!("`{text}` is no cron expression of five fields"),
-                "minute hour day month weekday, such as 0 9 * * MON-FRI",
-            );
-        }
-    }
-    if let Some(zone) = map.optional("timezone") {
-        let text = zone.non_empty().unwrap_or_default();
-        if text.parse::<chrono_tz::Tz>().is_err() {
-            zone.mistake(
-                "bad-timezone",
-                format!("`{text}` is no time zone"),
-                "write an IANA name, such as Europe/London",
-            );
-        }
-    }
-    if let Some(missed) = map.optional("missed") {
-        let _ = missed.one_of(&["skip", "run_once", "run_all"]);
-    }
-    if let Some(overlap) = map.optional("overlap") {
-        let _ = overlap.one_of(&["skip", "queue", "parallel"]);
-    }
-    map.finish();
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   check.rs     the whole file: every mistake in one pass
-//!   header.rs    what stands above the steps: name, posture, triggers, inputs
+//!   header.rs    what stands above the steps: name, posture, inputs
+//!   triggers.rs  what starts runs by itself: alerts and schedules
 //!   reading.rs   one step after another, blocks and all, into the arena
 //!   kinds.rs     what a step is called, when it runs and which kind it is
 //!   common.rs    what any step may say: when, needs, retry, approval …
@@ -25,3 +26,4 @@ pub mod library;
 pub mod names;
 pub mod reading;
 pub mod rehearse;
+pub mod triggers;

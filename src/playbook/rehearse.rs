@@ -112,8 +112,7 @@ impl Rehearsal<'_> {
         let shared = Shared::new(serde_json::to_value(alert).unwrap_or(Value::Null));
         let scope = Scope::new().with_root("alert", shared.root());
         self.plan.playbook.triggers.iter().any(|trigger| {
-            let Trigger::Alert(condition) = trigger;
-            condition.eval_bool(&scope).unwrap_or(false)
+            matches!(trigger, Trigger::Alert(condition) if condition.eval_bool(&scope).unwrap_or(false))
         })
     }
 

@@ -56,6 +56,7 @@ impl fmt::Display for Cite {
             StreamId::Run(_) => write!(f, "#{}", self.seq),
             StreamId::Incident(_) => write!(f, "incident #{}", self.seq),
             StreamId::Alert(_) => write!(f, "alert #{}", self.seq),
+            StreamId::Schedule(_) => write!(f, "schedule #{}", self.seq),
         }
     }
 }

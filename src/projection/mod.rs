@@ -12,4 +12,5 @@ pub mod fold;
 pub mod incidents;
 pub mod questions;
 pub mod runs;
+pub mod schedules;
 pub mod views;

@@ -8,6 +8,7 @@ use crate::projection::fold::Projection;
 use crate::projection::incidents::Incidents;
 use crate::projection::questions::Questions;
 use crate::projection::runs::Runs;
+use crate::projection::schedules::Schedules;
 
 /// The views that the API, the pages and the guardrails read. A new view is
 /// one field here and one line in `apply`.
@@ -25,17 +26,20 @@ pub struct Views {
     pub questions: Questions,
     /// What is or was contained.
     pub containments: Containments,
+    /// How far schedules are ruled on.
+    pub schedules: Schedules,
 }
 
 impl Projection for Views {
     fn apply(&mut self, entry: &Entry) {
-        let all: [&mut dyn Projection; 6] = [
+        let all: [&mut dyn Projection; 7] = [
             &mut self.alerts,
             &mut self.incidents,
             &mut self.runs,
             &mut self.approvals,
             &mut self.questions,
             &mut self.containments,
+            &mut self.schedules,
         ];
         for view in all {
             view.apply(entry);

@@ -154,6 +154,7 @@ impl Service {
             StreamId::Alert(id) => id,
             StreamId::Incident(other) => AlertId::new(other.ulid()),
             StreamId::Run(other) => AlertId::new(other.ulid()),
+            StreamId::Schedule(other) => AlertId::new(other.ulid()),
         };
         Accepted {
             id,
@@ -174,7 +175,7 @@ impl Service {
         for (name, prepared) in &library.playbooks {
             let mut wanted = false;
             for trigger in &prepared.plan.playbook.triggers {
-                let Trigger::Alert(condition) = trigger;
+                let Trigger::Alert(condition) = trigger else { continue };
                 match condition.eval_bool(&scope) {
                     Ok(true) => wanted = true,
                     Ok(false) => {

@@ -6,6 +6,7 @@
 //!   house.rs    what the service stands on
 //!   door.rs     alerts in: verify, normalise, triage, start runs, all in one append
 //!   runs.rs     start, cancel, undo, extend, settle
+//!   schedules.rs  what is due: arm, fire, skip, queue
 //!   people.rs   approvals, questions and their links
 //!   show.rs     what is known: one of anything, dossiers, reports
 //!   preview.rs  a dry run: live reads, no effects
@@ -17,4 +18,5 @@ pub mod house;
 pub mod people;
 pub mod preview;
 pub mod runs;
+pub mod schedules;
 pub mod show;

@@ -11,6 +11,7 @@ use crate::domain::id::{ContainmentId, IncidentId, RunId, StreamId};
 use crate::domain::playbook::{InputKind, Playbook};
 use crate::domain::run::StepKey;
 use crate::domain::signal::Signal;
+use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
 use crate::playbook::library::Prepared;
 use crate::scheduler::run::{SchedulerError, Start};
@@ -105,19 +106,8 @@ impl Service {
         prepared: &Prepared,
         keys: Vec<String>,
     ) -> Result<crate::store::journal::Receipt, ServiceError> {
-        let opened = Event::IncidentOpened {
-            title: prepared.plan.playbook.title.clone(),
-            severity: 50,
-            alert: None,
-            subject: None,
-        };
         let batch = Batch {
-            appends: vec![Append {
-                stream: StreamId::Incident(started.incident),
-                after: 0,
-                at: self.now(),
-                events: vec![opened],
-            }],
+            appends: vec![open_without_alert(started.incident, &prepared.plan.playbook.title, self.now())],
             blobs: vec![(prepared.plan_digest, prepared.plan_bytes.to_vec())],
             keys,
         };
@@ -204,9 +194,15 @@ impl Service {
     }
 }
 
+/// The incident of a run that has no alert.
+pub(super) fn open_without_alert(incident: IncidentId, title: &str, at: Timestamp) -> Append {
+    let opened = Event::IncidentOpened { title: title.to_owned(), severity: 50, alert: None, subject: None };
+    Append { stream: StreamId::Incident(incident), after: 0, at, events: vec![opened] }
+}
+
 /// The inputs as the playbook declares them: all that are required, none that
 /// is unknown, each of its type, defaults filled in.
-fn checked_inputs(playbook: &Playbook, given: Map<String, Value>) -> Result<Value, ServiceError> {
+pub(super) fn checked_inputs(playbook: &Playbook, given: Map<String, Value>) -> Result<Value, ServiceError> {
     let wrong = |message: String| Err(ServiceError::new(Sort::Wrong, "input-wrong", message));
     let declared: Vec<&str> = playbook.inputs.iter().map(|input| input.name.as_str()).collect();
     if let Some(name) = given.keys().find(|name| !declared.contains(&name.as_str())) {

@@ -1,4 +1,4 @@
-//! Incidents, containments, playbooks, reports.
+//! Incidents, containments, playbooks, schedules, reports.
 
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::domain::id::{ContainmentId, IncidentId};
+use crate::domain::id::{ContainmentId, IncidentId, ScheduleId};
 use crate::projection::containments::ContainmentFilter;
 use crate::projection::incidents::IncidentFilter;
 use crate::service::error::{ServiceError, Sort};
@@ -149,6 +149,23 @@ pub async fn playbook(
     caller.may(Role::Reader)?;
     let prepared = web.service.playbook(&name)?;
     Ok(Json(json!({ "playbook": prepared.plan.playbook, "text": prepared.text })).into_response())
+}
+
+/// `GET /api/v1/schedules`: those of the library, with their next firings.
+pub async fn schedules(State(web): State<Web>, caller: Caller) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    Ok(Json(json!({ "items": web.service.schedules(), "next": null })).into_response())
+}
+
+/// `GET /api/v1/schedules/{id}`.
+pub async fn schedule(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let id: ScheduleId = parsed(&id)?;
+    Ok(Json(web.service.schedule(id)?).into_response())
 }
 
 /// What to plan.

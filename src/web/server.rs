@@ -56,6 +56,8 @@ pub fn routes(web: Web) -> Router {
         .route("/containments/{id}", get(lists::containment))
         .route("/containments/{id}/undo", post(lists::undo))
         .route("/containments/{id}/extend", post(lists::extend))
+        .route("/schedules", get(lists::schedules))
+        .route("/schedules/{id}", get(lists::schedule))
         .route("/reports", post(lists::report))
         .fallback(nothing_here)
         .method_not_allowed_fallback(no_such_call);

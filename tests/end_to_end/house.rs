@@ -97,12 +97,14 @@ pub struct Server {
     child: Child,
     pub base: String,
     token: String,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 const SETTINGS: &str = "listen: 127.0.0.1:0\ndata: data\nplaybooks: playbooks\nsources:\n  open: { use: generic }\n  signed: { use: generic, auth: { standard_webhooks: \"${env:QUELL_TEST_TOKEN}\" } }\n";
 
 const QUICK: &str = "playbook: quick\nversion: 1\ntitle: Quick\nposture: overt\nsteps:\n  - id: sum\n    set: { two: \"${ 1 + 1 }\" }\n";
+
+const YEARLY: &str = "playbook: yearly\nversion: 1\ntitle: Yearly\nposture: overt\non:\n  - schedule: { cron: \"0 3 29 2 *\", timezone: Asia/Kathmandu, missed: run_once, overlap: queue }\nsteps:\n  - id: sum\n    set: { two: \"${ 1 + 1 }\" }\n";
 
 impl Server {
     pub async fn start() -> Self {
@@ -114,6 +116,7 @@ impl Server {
             Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks/departing-employee-exfiltration.yaml");
         std::fs::copy(shipped, playbooks.join("departing.yaml")).expect("it is copied");
         std::fs::write(playbooks.join("quick.yaml"), QUICK).expect("it is written");
+        std::fs::write(playbooks.join("yearly.yaml"), YEARLY).expect("it is written");
         let child = Command::new(QUELL)
             .arg("serve")
             .current_dir(dir.path())
@@ -135,7 +138,7 @@ impl Server {
             .expect("the token is there")
             .trim()
             .to_owned();
-        let server = Self { child, base, token, _dir: dir };
+        let server = Self { child, base, token, dir };
         let http = reqwest::Client::new();
         for _ in 0..500 {
             if http
@@ -149,6 +152,11 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("the server never got ready");
+    }
+
+    /// Its settings file, for the command line.
+    pub fn settings(&self) -> String {
+        self.dir.path().join("quell.yaml").display().to_string()
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -99,8 +99,16 @@ async fn an_alert_is_stored_once_and_says_what_became_of_it() {
 async fn nothing_is_shown_or_done_without_a_token() {
     let server = Server::start().await;
     let http = reqwest::Client::new();
-    for path in ["/alerts", "/runs", "/incidents", "/approvals", "/questions", "/containments", "/playbooks"]
-    {
+    for path in [
+        "/alerts",
+        "/runs",
+        "/incidents",
+        "/approvals",
+        "/questions",
+        "/containments",
+        "/playbooks",
+        "/schedules",
+    ] {
         let answer = http.get(server.url(path)).send().await.expect("it answers");
         assert_eq!(answer.status(), 401, "{path}");
     }
@@ -176,6 +184,46 @@ fn an_unreachable_connector_fails_the_run_and_says_so() {
     let out = quell(&["--config", &settings.to_string_lossy(), "run", "look"], dir.path());
     assert_eq!(out.status.code(), Some(1), "{}", out.text);
     assert!(out.text.contains("cannot be reached") || out.text.contains("nothing was sent"), "{}", out.text);
+}
+
+#[tokio::test]
+async fn schedules_are_shown_with_their_next_firings() {
+    let server = Server::start().await;
+    let dir = tempfile::tempdir().expect("there is room");
+    let list = |format: &str| {
+        let out = quell(&["--config", &server.settings(), "--format", format, "schedules"], dir.path());
+        assert!(out.status.success(), "{}", out.text);
+        out.text
+    };
+    // Armed by the first look at the clock, which is at once.
+    let mut shown = Value::Null;
+    for _ in 0..250 {
+        shown = serde_json::from_str(&list("json")).expect("it is JSON");
+        if shown["items"][0]["next"].as_array().map(Vec::len) == Some(3) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let row = &shown["items"][0];
+    assert_eq!(
+        (&row["playbook"], &row["cron"], &row["timezone"], &row["missed"], &row["overlap"]),
+        (
+            &json!("yearly"),
+            &json!("0 3 29 2 *"),
+            &json!("Asia/Kathmandu"),
+            &json!("run_once"),
+            &json!("queue")
+        ),
+    );
+    let next: Vec<&str> = row["next"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    assert!(
+        next.iter().all(|due| due.ends_with("-02-28T21:15:00.000Z")),
+        "29 February at 03:00 there: {next:?}"
+    );
+    let text = list("text");
+    assert!(text.contains("yearly") && text.contains("29 2") && text.contains(next[0]), "{text}");
+    let id = row["id"].as_str().expect("it has an id");
+    assert_eq!(server.get(&format!("/schedules/{id}")).await["next"], row["next"]);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@
 
 use ulid::Ulid;
 
-use crate::domain::id::{AlertId, IncidentId, RunId, StreamId};
+use crate::domain::id::{AlertId, IncidentId, RunId, ScheduleId, StreamId};
 use crate::domain::value::Digest;
 
 /// Holds the version of this layout.
@@ -106,6 +106,7 @@ pub fn from_unique_value(bytes: &[u8]) -> Option<(u64, StreamId)> {
         b'a' => StreamId::Alert(AlertId::new(ulid)),
         b'i' => StreamId::Incident(IncidentId::new(ulid)),
         b'r' => StreamId::Run(RunId::new(ulid)),
+        b's' => StreamId::Schedule(ScheduleId::new(ulid)),
         _ => return None,
     };
     Some((u64::from_be_bytes(*position), stream))
@@ -116,6 +117,7 @@ fn stream_bytes(stream: StreamId) -> [u8; STREAM_BYTES] {
         StreamId::Alert(id) => (b'a', id.ulid()),
         StreamId::Incident(id) => (b'i', id.ulid()),
         StreamId::Run(id) => (b'r', id.ulid()),
+        StreamId::Schedule(id) => (b's', id.ulid()),
     };
     let mut bytes = [sort; STREAM_BYTES];
     bytes[1..].copy_from_slice(&ulid.to_bytes());
@@ -136,6 +138,14 @@ mod tests {
             assert_eq!(stream_position(&stream_at(run, more)), Some(more));
             assert_eq!(from_short(&short(more)), Some(more));
             assert_eq!(from_unique_value(&unique_value(more, run)), Some((more, run)));
+        }
+        for sort in [
+            StreamId::Alert(AlertId::new(Ulid::from_parts(1, 2))),
+            StreamId::Incident(IncidentId::new(Ulid::from_parts(1, 2))),
+            StreamId::Schedule(ScheduleId::new(Ulid::from_parts(1, 2))),
+        ] {
+            assert_eq!(from_unique_value(&unique_value(7, sort)), Some((7, sort)));
+            assert_ne!(stream(sort), stream(run), "each sort has keys of its own");
         }
         assert!(stream_at(run, 3).starts_with(&stream(run)));
         assert_eq!(short(0), Vec::<u8>::new());
