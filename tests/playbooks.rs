@@ -37,6 +37,7 @@ fn around() -> Surroundings {
         connectors: connectors.collect(),
         templates: templates.collect(),
         groups: Some(groups.map(str::to_owned).to_vec()),
+        playbooks: BTreeMap::new(),
     }
 }
 

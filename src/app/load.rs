@@ -67,13 +67,15 @@ pub fn load(settings: &Settings) -> Result<Loaded, Vec<Diagnostic>> {
         None => BTreeMap::new(),
     };
     let (texts, templates) = load_templates(settings, &mut mistakes);
-    let around = Surroundings {
+    let mut around = Surroundings {
         connectors: named_connectors(&instances, specs),
         templates: texts,
         groups: settings.people.is_some().then(|| people.names()),
+        playbooks: BTreeMap::new(),
     };
     let files = gather(&mut mistakes, playbook_files(settings));
     let (library, found) = Library::load(files, &around);
+    around.playbooks = library.signatures();
     mistakes.extend(found);
     match templates {
         Some(templates) if mistakes.is_empty() => {

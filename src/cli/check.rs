@@ -7,7 +7,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::screen::Screen;
 use crate::connector::spec::ConnectorSpec;
 use crate::intake::source::SourceSpec;
-use crate::playbook::library::{files_in, is_test, prepare};
+use crate::playbook::library::{Library, files_in, is_test, signature};
 use crate::settings::Settings;
 use crate::step::kind::Surroundings;
 use crate::yaml::diagnostic::Diagnostic;
@@ -18,7 +18,9 @@ use crate::yaml::reader::read;
 /// # Errors
 /// Every mistake found.
 pub fn check(paths: &[PathBuf], settings: &Settings, screen: &Screen) -> Result<Exit, CliError> {
-    let (around, mut mistakes, mut checked) = surroundings(settings);
+    let (mut around, mut mistakes, mut checked) = surroundings(settings);
+    let known: Vec<PathBuf> = checked.iter().filter_map(|file| Path::new(file).canonicalize().ok()).collect();
+    let mut playbooks = Vec::new();
     for path in paths {
         let files = if path.is_dir() {
             files_in(path)
@@ -29,10 +31,25 @@ pub fn check(paths: &[PathBuf], settings: &Settings, screen: &Screen) -> Result<
             CliError::new(Exit::Wrong, "unreadable", format!("{} cannot be read: {error}", path.display()))
         })?;
         for (file, text) in files {
-            mistakes.extend(check_file(&file, &text, &around));
-            checked.push(file);
+            // What the settings name was checked with them.
+            if Path::new(&file).canonicalize().is_ok_and(|path| known.contains(&path)) {
+                continue;
+            }
+            checked.push(file.clone());
+            match check_file(&file, &text) {
+                Some(found) => mistakes.extend(found),
+                None => playbooks.push((file, text)),
+            }
         }
     }
+    for (file, _) in &playbooks {
+        let dir = Path::new(file).parent().filter(|dir| !dir.as_os_str().is_empty());
+        let beside = files_in(dir.unwrap_or_else(|| Path::new("."))).unwrap_or_default();
+        around.playbooks.extend(beside.iter().filter_map(|(file, text)| signature(file, text)));
+    }
+    let (library, found) = Library::load(playbooks, &around);
+    mistakes.extend(found);
+    mistakes.extend(library.playbooks.values().flat_map(|prepared| prepared.warnings.clone()));
     if !mistakes.is_empty() {
         return Err(CliError::mistakes(mistakes));
     }
@@ -60,34 +77,38 @@ fn surroundings(settings: &Settings) -> (Surroundings, Vec<Diagnostic>, Vec<Stri
                 connectors: Default::default(),
                 templates: Default::default(),
                 groups: None,
+                playbooks: Default::default(),
             };
             (around.unwrap_or_else(|_| empty()), mistakes, Vec::new())
         }
     }
 }
 
-/// Checks one file, whatever it is by its first key.
-fn check_file(file: &str, text: &str, around: &Surroundings) -> Vec<Diagnostic> {
+/// Checks one file, whatever it is by its keys; nothing for a playbook, which
+/// is checked with all others.
+fn check_file(file: &str, text: &str) -> Option<Vec<Diagnostic>> {
     let node = match read(file, text) {
         Ok(node) => node,
-        Err(mistakes) => return mistakes,
+        // A playbook's own check knows what its authors get wrong.
+        Err(mistakes) => return (!text.contains("playbook:")).then_some(mistakes),
     };
     let has = |key: &str| node.get(key).is_some();
     if is_test(Path::new(file)) {
-        return Vec::new();
+        return Some(Vec::new());
     }
     if has("connector") && has("operations") {
-        return ConnectorSpec::read(file, text).err().unwrap_or_default();
+        return Some(ConnectorSpec::read(file, text).err().unwrap_or_default());
     }
     if has("source") && has("fields") {
-        return SourceSpec::read(file, text).err().unwrap_or_default();
+        return Some(SourceSpec::read(file, text).err().unwrap_or_default());
     }
-    if has("playbook") || has("steps") {
-        return prepare(file, text, around).map_or_else(|mistakes| mistakes, |prepared| prepared.warnings);
+    let settings = ["listen", "connectors", "sources", "people", "guardrails", "access", "store", "data"];
+    if has("playbook") || has("steps") || !settings.iter().any(|key| has(key)) {
+        return None;
     }
     let base = Path::new(file).parent().unwrap_or_else(|| Path::new(""));
-    match Settings::read(file, text.as_bytes(), base) {
+    Some(match Settings::read(file, text.as_bytes(), base) {
         Ok(settings) => load(&settings).err().unwrap_or_default(),
         Err(mistakes) => mistakes,
-    }
+    })
 }

@@ -146,3 +146,14 @@ pub struct Perform {
     /// How long this attempt may take.
     pub timeout: Duration,
 }
+
+/// The step of another run that began this one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parent {
+    /// Its run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepKey,
+    /// How many runs stand above: 1 for a run that a run by trigger began.
+    pub depth: u32,
+}

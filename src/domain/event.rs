@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::command::{Child, Phase};
+use crate::domain::command::{Child, Parent, Phase};
 use crate::domain::firing::SkipReason;
 use crate::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
 use crate::domain::incident::{Disposition, IncidentChange};
@@ -49,17 +49,6 @@ pub struct RunStarted {
     /// The step that runs it and waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
-}
-
-/// The step of another run that began this one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Parent {
-    /// Its run.
-    pub run: RunId,
-    /// The step.
-    pub step: StepKey,
-    /// How many runs stand above: 1 for a run that a run by trigger began.
-    pub depth: u32,
 }
 
 /// Where an alert is kept.

@@ -1,10 +1,10 @@
 //! The whole file: every mistake in one pass.
 
-use crate::domain::playbook::Playbook;
+use crate::domain::playbook::{Playbook, Section};
 use crate::playbook::header::read_header;
 use crate::playbook::names::check_names;
 use crate::playbook::reading::Reading;
-use crate::step::kind::Surroundings;
+use crate::step::kind::{Called, Surroundings};
 use crate::yaml::codes::YAML_SYNTAX;
 use crate::yaml::diagnostic::{Diagnostic, Severity};
 use crate::yaml::reader::read;
@@ -19,6 +19,8 @@ pub struct Checked {
     pub texts: Vec<String>,
     /// Connectors it uses.
     pub used: Vec<String>,
+    /// Playbooks it runs.
+    pub calls: Vec<Called>,
     /// What is no mistake, and still worth a look.
     pub warnings: Vec<Diagnostic>,
 }
@@ -33,13 +35,24 @@ pub fn check(file: &str, text: &str, around: &Surroundings) -> Result<Checked, V
     let checked = reader.root("a playbook", &node).map().and_then(|map| {
         let header = read_header(&map, text);
         let mut reading = Reading::new(text, around, header.posture);
-        let roots = match map.required("steps") {
-            Some(field) => reading.read_steps(field),
-            None => Vec::new(),
+        let mut fields = Vec::new();
+        fields.extend(map.required("steps").map(|field| (Section::Main, field)));
+        for (section, key) in [(Section::OnFailure, "on_failure"), (Section::Finally, "finally")] {
+            // An empty list says plainly that there is nothing to do.
+            let field =
+                map.optional(key).filter(|field| field.node().as_list().is_none_or(|l| !l.is_empty()));
+            fields.extend(field.map(|field| (section, field)));
+        }
+        let mut sections = reading.read_sections(&fields);
+        let mut roots = |section| {
+            let found = sections.iter().position(|(of, _)| *of == section);
+            found.map(|at| sections.swap_remove(at).1).unwrap_or_default()
         };
+        let (main, on_failure, finally) =
+            (roots(Section::Main), roots(Section::OnFailure), roots(Section::Finally));
         map.finish();
         check_names(&reader, &reading, &header);
-        let (steps, texts, used) = reading.finish(&reader)?;
+        let finished = reading.finish(&reader)?;
         let playbook = Playbook {
             name: header.name?,
             version: header.version?,
@@ -50,23 +63,23 @@ pub fn check(file: &str, text: &str, around: &Surroundings) -> Result<Checked, V
             tags: header.tags,
             triggers: header.triggers,
             inputs: header.inputs,
-            steps,
-            roots,
-            on_failure: Vec::new(),
-            finally: Vec::new(),
-            within: None,
+            steps: finished.steps,
+            roots: main,
+            on_failure,
+            finally,
+            within: header.within,
             by_id: Default::default(),
         };
-        Some((playbook, texts, used))
+        Some((playbook, finished.texts, finished.used, finished.calls))
     });
     let failed = reader.has_errors();
     let mut diagnostics = reader.into_diagnostics();
     diagnostics.sort_by_key(|mistake| (mistake.place.start, mistake.code));
     diagnostics.dedup();
     match checked {
-        Some((playbook, texts, used)) if !failed => {
+        Some((playbook, texts, used, calls)) if !failed => {
             diagnostics.retain(|mistake| mistake.severity == Severity::Warning);
-            Ok(Checked { playbook, texts, used, warnings: diagnostics })
+            Ok(Checked { playbook, texts, used, calls, warnings: diagnostics })
         }
         _ => Err(diagnostics),
     }

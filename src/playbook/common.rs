@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::domain::playbook::{ApprovalSpec, IfSilent, OnError, Retry};
-use crate::step::kind::check_entry;
+use crate::authored::expressions::expression;
+use crate::domain::playbook::{ApprovalSpec, IfSilent, OnError, Repeat, Retry};
+use crate::step::kind::{Check, Named, check_entry};
 use crate::yaml::map::MapReader;
 use crate::yaml::shape::Field;
 
@@ -51,6 +52,46 @@ pub fn read_retry(map: &MapReader<'_>) -> Retry {
     retry.most = retry.most.max(retry.first);
     spec.finish();
     retry
+}
+
+/// The pause between two turns of a `repeat`: shorter is a busy loop against a
+/// peer, longer is a schedule.
+const EVERY_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
+
+/// Turns that a `repeat` may ask for.
+const TURNS: RangeInclusive<i64> = 1..=10_000;
+
+/// `repeat:`, for kinds that may be done again and again.
+pub fn read_repeat(map: &MapReader<'_>, kind: Option<&'static str>, check: &mut Check<'_>) -> Option<Repeat> {
+    let field = map.optional("repeat")?;
+    if let Some(kind) = kind.filter(|kind| !["enrich", "call", "steps", "playbook"].contains(kind)) {
+        field.mistake(
+            "cannot-repeat",
+            format!("`repeat` polls, and `{kind}` is no step to do again and again"),
+            "repeat an `enrich`, a `call`, a `playbook` or a block of `steps`",
+        );
+    }
+    let spec = field.map()?;
+    let until_field = spec.required("until");
+    let until = until_field.and_then(|field| expression(field, check.source));
+    if let (Some(field), Some(until)) = (until_field, &until) {
+        let references = until.references().clone();
+        check.named.push(Named { node: field.node().clone(), references, after: true });
+    }
+    let every_field = spec.required("every");
+    let every = every_field.and_then(Field::duration);
+    if let (Some(field), Some(every)) = (every_field, every)
+        && !(EVERY_BOUNDS.0..=EVERY_BOUNDS.1).contains(&every)
+    {
+        field.mistake(
+            "out-of-range",
+            "two turns are 1s to 24h apart",
+            "poll less often, or start the playbook by a schedule",
+        );
+    }
+    let times = spec.required("times").and_then(|field| field.int(TURNS));
+    spec.finish();
+    Some(Repeat { until: until?, every: every?, times: u32::try_from(times?).ok()? })
 }
 
 /// `timeout:`.

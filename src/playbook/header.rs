@@ -1,5 +1,7 @@
 //! What stands above the steps: name, posture, triggers, inputs.
 
+use std::time::Duration;
+
 use crate::domain::expr::Expr;
 use crate::domain::playbook::{InputSpec, Posture, Trigger};
 use crate::playbook::triggers::read_triggers;
@@ -29,6 +31,8 @@ pub struct Header<'a> {
     pub conditions: Vec<(Field<'a>, Expr)>,
     /// `inputs:`.
     pub inputs: Vec<InputSpec>,
+    /// `within:` of the run.
+    pub within: Option<Duration>,
 }
 
 /// The postures there are.
@@ -45,18 +49,6 @@ pub fn read_header<'a>(map: &MapReader<'a>, source: &str) -> Header<'a> {
     };
     let inputs = map.optional("inputs").map(read_fields).unwrap_or_default();
     let on = map.optional("on").map(|field| read_triggers(field, &inputs, source)).unwrap_or_default();
-    for later in ["on_failure", "finally", "within"] {
-        if let Some(field) = map.optional(later) {
-            let empty = field.node().as_list().is_some_and(<[_]>::is_empty);
-            if !empty {
-                field.mistake(
-                    "not-yet",
-                    format!("this version does not run `{later}` of a playbook yet"),
-                    "take it out; the run would not follow it",
-                );
-            }
-        }
-    }
     Header {
         name: map.required("playbook").and_then(Field::id).map(str::to_owned),
         version: map
@@ -77,5 +69,6 @@ pub fn read_header<'a>(map: &MapReader<'a>, source: &str) -> Header<'a> {
         triggers: on.all,
         conditions: on.conditions,
         inputs,
+        within: map.optional("within").and_then(Field::duration),
     }
 }

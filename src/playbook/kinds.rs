@@ -43,7 +43,11 @@ pub(super) fn read_condition(map: &MapReader<'_>, key: &'static str, check: &mut
     if key == "when" && expr.source().trim() == "false" {
         field.mistake("never-runs", "this step never runs", "take the step out, or mend its condition");
     }
-    check.named.push(Named { node: field.node().clone(), references: expr.references().clone() });
+    check.named.push(Named {
+        node: field.node().clone(),
+        references: expr.references().clone(),
+        after: false,
+    });
     Some(expr)
 }
 
@@ -56,15 +60,6 @@ pub(super) fn read_kind<'a>(
     let entries = field.node().as_map().unwrap_or_default();
     let given: Vec<&'static dyn StepKind> =
         KINDS.iter().copied().filter(|kind| entries.iter().any(|(key, _)| key.name == kind.name())).collect();
-    if let Some(later) = map.optional("playbook") {
-        later.mistake(
-            "not-yet",
-            "this version does not run other playbooks from a step yet",
-            "take the step out, or copy its steps here",
-        );
-        map.also_known(&["with"]);
-        return None;
-    }
     match given.as_slice() {
         [] => {
             let names: Vec<&str> = KINDS.iter().map(|kind| kind.name()).collect();

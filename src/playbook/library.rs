@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Callee, Plan};
+use crate::domain::playbook::InputSpec;
 use crate::domain::value::{Digest, Value, digest};
 use crate::playbook::check::{Checked, check};
-use crate::step::kind::Surroundings;
-use crate::yaml::diagnostic::Diagnostic;
+use crate::step::ask::read_fields;
+use crate::step::kind::{Called, Surroundings};
+use crate::yaml::diagnostic::{Diagnostic, did_you_mean, quoted};
 use crate::yaml::node::Place;
+use crate::yaml::reader::read;
+use crate::yaml::shape::Reader;
 
 /// The playbooks that come with Quell. Adding one costs a file and a line.
 pub const SHIPPED: &[(&str, &str)] = &[(
@@ -32,6 +36,8 @@ pub struct Prepared {
     pub plan_digest: Digest,
     /// The plan as it is stored.
     pub plan_bytes: Arc<[u8]>,
+    /// The plans of the playbooks that its steps run, and of theirs.
+    pub callees: Vec<(Digest, Arc<[u8]>)>,
     /// Where it was read from.
     pub file: String,
     /// Its text.
@@ -49,73 +55,224 @@ pub struct Library {
 
 impl Library {
     /// Checks playbooks and keeps those without mistakes; the others do not
-    /// stop them. Gives every mistake.
+    /// stop them. Gives every mistake. Playbooks that others run are found
+    /// among these, and among those that stand around them.
     pub fn load(
         files: impl IntoIterator<Item = (String, String)>,
         around: &Surroundings,
     ) -> (Library, Vec<Diagnostic>) {
-        let mut library = Library::default();
+        let files: Vec<(String, String)> = files.into_iter().collect();
+        let mut playbooks = around.playbooks.clone();
+        playbooks.extend(files.iter().filter_map(|(file, text)| signature(file, text)));
         let mut mistakes = Vec::new();
+        let mut drafts: BTreeMap<String, Draft> = BTreeMap::new();
         for (file, text) in files {
-            match prepare(&file, &text, around) {
-                Ok(prepared) => {
-                    let name = prepared.plan.playbook.name.clone();
-                    match library.playbooks.get(&name) {
-                        Some(first) => mistakes.push(
-                            Diagnostic::error(
-                                "duplicate-playbook",
-                                &Arc::from(file.as_str()),
-                                Place::of(&text, 0, 0),
-                                format!("the playbook `{name}` is in {} already", first.file),
-                            )
-                            .help("give one of them another name"),
-                        ),
-                        None => {
-                            library.playbooks.insert(name, Arc::new(prepared));
-                        }
-                    }
+            let checked = match check(&file, &text, around) {
+                Ok(checked) => checked,
+                Err(found) => {
+                    mistakes.extend(found);
+                    continue;
                 }
-                Err(found) => mistakes.extend(found),
+            };
+            let name = checked.playbook.name.clone();
+            if let Some(first) = drafts.get(&name) {
+                mistakes.push(duplicate(&file, &text, &name, &first.file));
+                continue;
+            }
+            let wrong = wrong_calls(&file, &checked, &playbooks);
+            if wrong.is_empty() {
+                drafts.insert(name, Draft { file, text, checked });
+            } else {
+                mistakes.extend(wrong);
             }
         }
-        (library, mistakes)
+        let mut freezing = Freezing { drafts: &drafts, around, done: BTreeMap::new(), mistakes };
+        for name in drafts.keys() {
+            freezing.freeze(name, &mut Vec::new());
+        }
+        let playbooks = freezing.done.into_iter().filter_map(|(name, made)| Some((name, made?))).collect();
+        (Library { playbooks }, freezing.mistakes)
+    }
+
+    /// What each playbook takes, by name.
+    pub fn signatures(&self) -> BTreeMap<String, Vec<InputSpec>> {
+        self.playbooks.iter().map(|(name, of)| (name.clone(), of.plan.playbook.inputs.clone())).collect()
     }
 }
 
-/// Checks one playbook and freezes its plan.
-///
-/// # Errors
-/// Every mistake in it.
-pub fn prepare(file: &str, text: &str, around: &Surroundings) -> Result<Prepared, Vec<Diagnostic>> {
-    let Checked { playbook, texts, used, warnings } = check(file, text, around)?;
+impl Prepared {
+    /// Everything that a run of it needs stored, by digest: its plan, and those
+    /// of the playbooks that its steps run.
+    pub fn blobs(&self) -> Vec<(Digest, Vec<u8>)> {
+        let own = (self.plan_digest, self.plan_bytes.to_vec());
+        let others = self.callees.iter().map(|(digest, bytes)| (*digest, bytes.to_vec()));
+        std::iter::once(own).chain(others).collect()
+    }
+}
+
+/// A playbook that was checked and not frozen yet.
+struct Draft {
+    file: String,
+    text: String,
+    checked: Checked,
+}
+
+/// Name and inputs of a playbook, mistakes or not.
+pub fn signature(file: &str, text: &str) -> Option<(String, Vec<InputSpec>)> {
+    let node = read(file, text).ok()?;
+    let name = node.get("playbook")?.as_str()?.to_owned();
+    let reader = Reader::new(file);
+    let map = reader.root("a playbook", &node).map()?;
+    let inputs = map.optional("inputs").map(read_fields).unwrap_or_default();
+    Some((name, inputs))
+}
+
+fn duplicate(file: &str, text: &str, name: &str, first: &str) -> Diagnostic {
+    let place = read(file, text).ok().and_then(|node| Some(node.get("playbook")?.place));
+    let message = format!("the playbook `{name}` is in {first} already");
+    Diagnostic::error(
+        "duplicate-playbook",
+        &Arc::from(file),
+        place.unwrap_or_else(|| Place::of(text, 0, 0)),
+        message,
+    )
+    .label("used again")
+    .help("give one of them another name")
+}
+
+/// What is wrong with how a playbook's steps run others.
+fn wrong_calls(file: &str, checked: &Checked, known: &BTreeMap<String, Vec<InputSpec>>) -> Vec<Diagnostic> {
+    let file: Arc<str> = Arc::from(file);
+    let mut wrong = Vec::new();
+    for call in &checked.calls {
+        let Some(inputs) = known.get(&call.playbook) else {
+            let message = format!("there is no playbook {}", quoted(&call.playbook));
+            let help = match did_you_mean(&call.playbook, known.keys()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "put its file beside this one, or mend the name".to_owned(),
+            };
+            wrong.push(Diagnostic::error("unknown-playbook", &file, call.place, message).help(help));
+            continue;
+        };
+        for (name, place) in &call.given {
+            if !inputs.iter().any(|input| input.name == *name) {
+                let message = format!("`{}` has no input {}", call.playbook, quoted(name));
+                let names: Vec<&String> = inputs.iter().map(|input| &input.name).collect();
+                let help = match did_you_mean(name, &names) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => format!("declare it under `inputs:` of `{}`", call.playbook),
+                };
+                wrong.push(Diagnostic::error("unknown-input", &file, *place, message).help(help));
+            }
+        }
+        let missing = |input: &&InputSpec| {
+            input.required
+                && input.default.is_none()
+                && !call.given.iter().any(|(name, _)| *name == input.name)
+        };
+        for input in inputs.iter().filter(missing) {
+            let message = format!("`{}` needs the input `{}`", call.playbook, input.name);
+            let help = format!("give it: with: {{ {}: … }}", input.name);
+            wrong.push(Diagnostic::error("missing-input", &file, call.place, message).help(help));
+        }
+    }
+    wrong
+}
+
+/// Makes plans, those of the playbooks that others run first.
+struct Freezing<'a> {
+    drafts: &'a BTreeMap<String, Draft>,
+    around: &'a Surroundings,
+    /// What was made; nothing for those that cannot be.
+    done: BTreeMap<String, Option<Arc<Prepared>>>,
+    mistakes: Vec<Diagnostic>,
+}
+
+impl Freezing<'_> {
+    fn freeze(&mut self, name: &str, above: &mut Vec<String>) -> Option<Arc<Prepared>> {
+        if let Some(made) = self.done.get(name) {
+            return made.clone();
+        }
+        let draft = self.drafts.get(name)?;
+        above.push(name.to_owned());
+        let (mut playbooks, mut callees, mut whole) = (BTreeMap::new(), BTreeMap::new(), true);
+        for call in &draft.checked.calls {
+            if above.contains(&call.playbook) {
+                whole = false;
+                self.mistakes.push(circle(draft, call, above));
+                continue;
+            }
+            let Some(callee) = self.freeze(&call.playbook, above) else {
+                // What stops it is told of it.
+                whole = false;
+                continue;
+            };
+            let plan = &callee.plan.playbook;
+            playbooks.insert(
+                call.playbook.clone(),
+                Callee { plan: callee.plan_digest, version: plan.version, inputs: plan.inputs.clone() },
+            );
+            callees.extend(callee.callees.iter().cloned());
+            callees.insert(callee.plan_digest, Arc::clone(&callee.plan_bytes));
+        }
+        above.pop();
+        let made = whole.then(|| prepared(draft, self.around, playbooks, callees.into_iter().collect()));
+        let made = made.and_then(|made| match made {
+            Ok(made) => Some(Arc::new(made)),
+            Err(mistake) => {
+                self.mistakes.push(*mistake);
+                None
+            }
+        });
+        self.done.insert(name.to_owned(), made.clone());
+        made
+    }
+}
+
+fn circle(draft: &Draft, call: &Called, above: &[String]) -> Diagnostic {
+    let from = above.iter().position(|name| *name == call.playbook).unwrap_or(0);
+    let way: Vec<&str> = above[from..].iter().chain([&call.playbook]).map(String::as_str).collect();
+    let message = format!("these playbooks run one another without end: {}", way.join(" → "));
+    Diagnostic::error("playbook-circle", &Arc::from(draft.file.as_str()), call.place, message)
+        .label("closes the circle")
+        .help("take one of these steps out; to do something again and again, use `repeat`")
+}
+
+fn prepared(
+    draft: &Draft,
+    around: &Surroundings,
+    playbooks: BTreeMap<String, Callee>,
+    callees: Vec<(Digest, Arc<[u8]>)>,
+) -> Result<Prepared, Box<Diagnostic>> {
+    let Draft { file, text, checked } = draft;
+    let texts = checked.texts.iter();
+    let used = checked.used.iter();
     let plan = Plan {
-        playbook,
+        playbook: checked.playbook.clone(),
         source: digest(text.as_bytes()),
-        texts: texts
-            .iter()
-            .filter_map(|name| Some((name.clone(), around.templates.get(name)?.clone())))
-            .collect(),
+        texts: texts.filter_map(|name| Some((name.clone(), around.templates.get(name)?.clone()))).collect(),
         connectors: used
-            .iter()
             .filter_map(|name| Some((name.clone(), Value::from(around.connectors.get(name)?.text.as_str()))))
             .collect(),
-        playbooks: BTreeMap::new(),
+        playbooks,
     };
     let bytes = serde_json::to_vec(&plan).map_err(|error| {
-        vec![Diagnostic::error(
+        let message = format!("the plan cannot be written down: {error}");
+        Box::new(Diagnostic::error(
             "plan-unstorable",
-            &Arc::from(file),
+            &Arc::from(file.as_str()),
             Place::of(text, 0, 0),
-            format!("the plan cannot be written down: {error}"),
-        )]
+            message,
+        ))
     })?;
     Ok(Prepared {
         plan: Arc::new(plan),
         plan_digest: digest(&bytes),
         plan_bytes: bytes.into(),
-        file: file.to_owned(),
-        text: text.to_owned(),
-        warnings,
+        callees,
+        file: file.clone(),
+        text: text.clone(),
+        warnings: checked.warnings.clone(),
     })
 }
 

@@ -19,7 +19,8 @@ const ROOTS: &[&str] = &["alert", "incident", "run", "inputs", "steps", "outcome
 pub fn check_names(reader: &Reader, reading: &Reading<'_>, header: &Header<'_>) {
     let told = Told { count: Cell::new(0), reader, source: reading.source };
     for (field, condition) in &header.conditions {
-        let named = Named { node: field.node().clone(), references: condition.references().clone() };
+        let named =
+            Named { node: field.node().clone(), references: condition.references().clone(), after: false };
         for path in &named.references.paths {
             match path.first().map(String::as_str) {
                 Some("alert") => told.check_fields(&named, path),
@@ -137,6 +138,13 @@ impl NamesOf<'_, '_> {
             let help = nearest(name, &known, &format!("{root}."));
             return self.told.at(named, path, 1, "unknown-step", message, help);
         };
+        if let Some(block) = self.hidden_in(target, ix).filter(|block| self.reading.turned[*block]) {
+            let block = self.id(block);
+            let message =
+                format!("`{name}` runs again and again inside `{block}`, so it has no one output here");
+            let help = format!("`steps.{block}` is the last turn of all: steps.{block}.{name}");
+            return self.told.at(named, path, 1, "inside-repeat", message, help);
+        }
         if let Some(block) = self.hidden_in(target, ix) {
             let block = self.id(block);
             let message =
@@ -146,7 +154,9 @@ impl NamesOf<'_, '_> {
             );
             return self.told.at(named, path, 1, "inside-loop", message, help);
         }
-        if !self.before.contains(&target) {
+        // What is asked after a turn sees what the turn gave.
+        let own = named.after && (target == ix || self.ancestors(target).contains(&ix));
+        if !own && !self.before.contains(&target) {
             let message = match target == ix {
                 true => format!("`{name}` is this step itself: it has given nothing yet"),
                 false => format!("`{name}` need not have ended before this step"),
@@ -154,6 +164,10 @@ impl NamesOf<'_, '_> {
             return self.told.at(named, path, 1, "not-ended", message, self.how_to_wait(ix, target));
         }
         let takes = root == "steps" && path.len() > 2;
+        let last_section = self.reading.sections[target] != self.reading.sections[ix];
+        if takes && !own && last_section {
+            return self.check_given(ix, target, named, path);
+        }
         if takes && self.check_output(target, named, path) {
             self.check_given(ix, target, named, path);
         }
@@ -194,6 +208,9 @@ impl NamesOf<'_, '_> {
             std::iter::once(target).chain(self.ancestors(target)).filter(|step| !around.contains(step));
         let maybe = unsure.find_map(|step| {
             let spec = self.reading.steps[step].as_ref()?;
+            if self.reading.sections[step] != self.reading.sections[ix] {
+                return Some((step, "need not have run when the run ended before it"));
+            }
             let why = match (&spec.when, spec.on_error) {
                 (Some(_), _) => "is skipped when its `when` does not hold",
                 (None, OnError::Continue) => "may fail, and the run goes on",
@@ -295,12 +312,17 @@ impl NamesOf<'_, '_> {
     fn hidden_in(&self, target: StepIx, ix: StepIx) -> Option<StepIx> {
         let around = self.ancestors(ix);
         let mut blocks = self.ancestors(target).into_iter();
-        blocks.find(|block| self.reading.looped[*block] && !around.contains(block) && *block != ix)
+        let again = |block: &StepIx| self.reading.looped[*block] || self.reading.turned[*block];
+        blocks.find(|block| again(block) && !around.contains(block) && *block != ix)
     }
 
     /// The steps that have surely ended (or were skipped) when `ix` starts.
     fn ended_before(&self, ix: StepIx) -> BTreeSet<StepIx> {
         let mut found = BTreeSet::new();
+        // When the last sections run, the ones before them are over.
+        let own = self.reading.sections[ix];
+        let sections = self.reading.sections.iter().enumerate();
+        found.extend(sections.filter(|(_, section)| **section < own).map(|(ix, _)| ix));
         let mut waiting: Vec<StepIx> = self.reading.needs[ix].clone();
         for block in self.ancestors(ix) {
             waiting.extend(&self.reading.needs[block]);

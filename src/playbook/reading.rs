@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use crate::domain::expr::Expr;
 use crate::domain::playbook::{ApprovalSpec, ForEach};
-use crate::domain::playbook::{Body, Posture, STEPS_MAX, Step, StepIx};
-use crate::playbook::common::{read_approval, read_at_once, read_on_error, read_retry, read_timeout};
+use crate::domain::playbook::{Body, Posture, STEPS_MAX, Section, Step, StepIx};
+use crate::playbook::common::{
+    read_approval, read_at_once, read_on_error, read_repeat, read_retry, read_timeout,
+};
 use crate::playbook::kinds::{read_condition, read_id, read_kind};
-use crate::step::kind::{Check, Named, StepKind, Surroundings};
+use crate::step::kind::{Called, Check, Named, StepKind, Surroundings};
 use crate::yaml::diagnostic::{Diagnostic, did_you_mean};
 use crate::yaml::map::MapReader;
 use crate::yaml::node::{Node, Place};
@@ -44,12 +46,27 @@ pub struct Reading<'s> {
     pub needs: Vec<Vec<StepIx>>,
     /// Whether each runs once for each item.
     pub looped: Vec<bool>,
+    /// Whether each runs in turns.
+    pub turned: Vec<bool>,
+    /// The section each stands in.
+    pub sections: Vec<Section>,
+    /// The playbooks that steps run.
+    pub calls: Vec<Called>,
     texts: Vec<String>,
     used: Vec<String>,
 }
 
-/// What a finished reading gives: the steps, the templates, the connectors.
-pub type Finished = (Vec<Step>, Vec<String>, Vec<String>);
+/// What a finished reading gives.
+pub struct Finished {
+    /// All steps.
+    pub steps: Vec<Step>,
+    /// The templates they name.
+    pub texts: Vec<String>,
+    /// The connectors they use.
+    pub used: Vec<String>,
+    /// The playbooks they run.
+    pub calls: Vec<Called>,
+}
 
 impl<'s> Reading<'s> {
     /// Nothing read yet.
@@ -64,24 +81,35 @@ impl<'s> Reading<'s> {
             parents: Vec::new(),
             needs: Vec::new(),
             looped: Vec::new(),
+            turned: Vec::new(),
+            sections: Vec::new(),
+            calls: Vec::new(),
             texts: Vec::new(),
             used: Vec::new(),
         }
     }
 
-    /// Reads the playbook's steps; gives those that stand in no block.
-    pub fn read_steps(&mut self, field: Field<'_>) -> Vec<StepIx> {
+    /// Reads the playbook's steps, all sections; gives those of each that stand
+    /// in no block.
+    pub fn read_sections(&mut self, fields: &[(Section, Field<'_>)]) -> Vec<(Section, Vec<StepIx>)> {
         let mut next = 0;
-        self.collect(field.reader(), field.node(), &mut next);
-        if next > STEPS_MAX {
+        let mut firsts = Vec::new();
+        for (section, field) in fields {
+            firsts.push(next);
+            self.collect(field.reader(), field.node(), &mut next, *section);
+        }
+        if let Some((_, field)) = fields.first().filter(|_| next > STEPS_MAX) {
             field.mistake(
                 "too-many-steps",
                 format!("a playbook holds at most {STEPS_MAX} steps, this one {next}"),
-                "split it",
+                "split it: a step `playbook: NAME` runs another",
             );
             return Vec::new();
         }
-        self.read_block(field, None, 0)
+        let read = |((section, field), first): (&(Section, Field<'_>), StepIx)| {
+            (*section, self.read_block(*field, None, first, 0))
+        };
+        fields.iter().zip(firsts).map(read).collect()
     }
 
     /// The arena when nothing is missing.
@@ -102,11 +130,11 @@ impl<'s> Reading<'s> {
         let mut texts = self.texts;
         texts.sort();
         texts.dedup();
-        Some((steps?, texts, self.used))
+        Some(Finished { steps: steps?, texts, used: self.used, calls: self.calls })
     }
 
     /// Gives every step its place, in file order, so that any step can name any other.
-    fn collect(&mut self, reader: &Reader, list: &Node, next: &mut StepIx) {
+    fn collect(&mut self, reader: &Reader, list: &Node, next: &mut StepIx, section: Section) {
         for node in list.as_list().unwrap_or_default() {
             let ix = *next;
             *next += 1;
@@ -115,6 +143,8 @@ impl<'s> Reading<'s> {
             self.parents.push(None);
             self.needs.push(Vec::new());
             self.looped.push(node.get("for_each").is_some());
+            self.turned.push(node.get("repeat").is_some());
+            self.sections.push(section);
             if let Some(id) = node.get("id") {
                 let name = id.as_str().unwrap_or_default().to_owned();
                 if let Some(first) = self.ids.get(&name).copied() {
@@ -137,18 +167,24 @@ impl<'s> Reading<'s> {
                 }
             }
             if let Some(inner) = node.get("steps") {
-                self.collect(reader, inner, next);
+                self.collect(reader, inner, next, section);
             }
         }
     }
 
-    fn read_block(&mut self, field: Field<'_>, parent: Option<StepIx>, approvers: usize) -> Vec<StepIx> {
+    fn read_block(
+        &mut self,
+        field: Field<'_>,
+        parent: Option<StepIx>,
+        first: StepIx,
+        approvers: usize,
+    ) -> Vec<StepIx> {
         let items = field.list().unwrap_or_default();
         if items.is_empty() && field.node().as_list().is_some() {
             field.mistake("empty", "there is no step here", "add one: `- id: …`");
         }
         let mut siblings: Vec<StepIx> = Vec::new();
-        let mut ix = parent.map_or(0, |parent| parent + 1);
+        let mut ix = first;
         let mut places: Vec<StepIx> = Vec::new();
         for item in &items {
             places.push(ix);
@@ -190,12 +226,15 @@ impl<'s> Reading<'s> {
             output: None,
             approvers,
             undoes: Vec::new(),
+            calls: Vec::new(),
         };
         let when = read_condition(&map, "when", &mut check);
         let items = read_condition(&map, "for_each", &mut check);
         let at_once = read_at_once(&map);
         let for_each = items.map(|items| ForEach { items, at_once });
         let kind = read_kind(field, &map, &mut check);
+        let repeat = read_repeat(&map, kind.as_ref().map(|(kind, _)| kind.name()), &mut check);
+        self.calls.append(&mut check.calls);
         let (named, output, undoes) = (check.named, check.output, check.undoes);
         let (texts, used) = (check.texts, check.used);
         self.texts.extend(texts);
@@ -214,13 +253,26 @@ impl<'s> Reading<'s> {
             None => (None, None),
         };
         if let Some(inner) = map.optional("steps") {
-            let children = self.read_block(inner, Some(ix), approvers);
+            let children = self.read_block(inner, Some(ix), ix + 1, approvers);
             body = Some(Body::Block(children));
         }
-        let step =
-            self.assembled(&map, id, kind, body, needs, when, for_each, approval.map(|(spec, _)| spec), ix);
+        self.no_finish_at_the_end(field, kind, ix);
+        let approval = approval.map(|(spec, _)| spec);
+        let step = self.assembled(&map, id, kind, body, needs, when, for_each, approval, ix);
+        let step = step.map(|step| Step { repeat, ..step });
         map.finish();
         self.steps[ix] = step;
+    }
+
+    fn no_finish_at_the_end(&self, field: Field<'_>, kind: Option<&'static dyn StepKind>, ix: StepIx) {
+        let finishes = kind.is_some_and(|kind| kind.name() == "finish");
+        if finishes && self.sections[ix] != Section::Main {
+            field.mistake(
+                "finish-at-end",
+                "here the run is on its way to its end already",
+                "record a disposition with `incident: { disposition: … }`",
+            );
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is one part of a step, read just before")]
@@ -242,9 +294,6 @@ impl<'s> Reading<'s> {
         let on_error = read_on_error(map);
         let text = |key| map.optional(key).and_then(|field: Field<'_>| field.non_empty()).map(str::to_owned);
         let (label, note) = (text("label"), text("note"));
-        if let Some(field) = map.optional("repeat") {
-            field.mistake("not-yet", "this version does not run `repeat` yet", "take it out");
-        }
         Some(Step {
             id: Arc::from(id?),
             kind: Arc::from(kind?.name()),

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::domain::command::Child;
+use crate::domain::command::{Child, Parent};
 use crate::domain::decide::calls::end_for_parent;
-use crate::domain::event::{Event, Parent, RunStarted};
+use crate::domain::event::{Event, RunStarted};
 use crate::domain::id::{RunId, StreamId};
 use crate::domain::run::RunState;
 use crate::domain::signal::Signal;

@@ -213,7 +213,7 @@ impl Service {
                 plan: Arc::clone(&prepared.plan),
                 alert: Some(Arc::clone(&stored.alert)),
             });
-            plans.push((prepared.plan_digest, prepared.plan_bytes.to_vec()));
+            plans.extend(prepared.blobs());
         }
         (starts, plans, reasons)
     }
@@ -244,10 +244,7 @@ impl Service {
                 Append { stream: StreamId::Alert(alert.id), after: 0, at: now, events },
                 open_incident(started.incident, alert, now),
             ],
-            blobs: vec![
-                (stored.digest, stored.bytes.clone()),
-                (prepared.plan_digest, prepared.plan_bytes.to_vec()),
-            ],
+            blobs: std::iter::once((stored.digest, stored.bytes.clone())).chain(prepared.blobs()).collect(),
             keys,
         };
         let start = Start { started, plan: Arc::clone(&prepared.plan), alert: Some(Arc::clone(alert)) };

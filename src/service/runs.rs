@@ -108,7 +108,7 @@ impl Service {
     ) -> Result<crate::store::journal::Receipt, ServiceError> {
         let batch = Batch {
             appends: vec![open_without_alert(started.incident, &prepared.plan.playbook.title, self.now())],
-            blobs: vec![(prepared.plan_digest, prepared.plan_bytes.to_vec())],
+            blobs: prepared.blobs(),
             keys,
         };
         let start = Start { started, plan: Arc::clone(&prepared.plan), alert: None };

@@ -312,7 +312,7 @@ impl Service {
                 Append { stream: StreamId::Schedule(schedule.id), after, at: now, events: vec![fired] },
                 open_without_alert(incident, &playbook.title, now),
             ],
-            blobs: vec![(schedule.prepared.plan_digest, schedule.prepared.plan_bytes.to_vec())],
+            blobs: schedule.prepared.blobs(),
             keys: vec![format!("schedule/{}/{moment}", schedule.id)],
         };
         let start = Start { started, plan: Arc::clone(&schedule.prepared.plan), alert: None };

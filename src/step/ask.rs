@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use crate::domain::expr::template::Template;
-use crate::domain::playbook::{ActionSpec, Body, Effect, InputKind, InputSpec, QuestionSpec};
+use crate::domain::playbook::{ActionSpec, Body, Effect, InputKind, InputSpec, QuestionSpec, Reminder};
 use crate::step::kind::{Check, StepKind};
 use crate::step::messages;
 use crate::step::world::{Call, Done, World};
@@ -31,15 +31,8 @@ impl StepKind for Ask {
         let text = map.required("question").and_then(|field| check.text_or_template(field));
         let with = map.optional("with").and_then(|field| check.template(field));
         let spec = read_question(&map);
-        for later in ["remind_after", "escalate"] {
-            if let Some(field) = map.optional(later) {
-                field.mistake(
-                    "not-yet",
-                    format!("this version does not run `{later}` yet"),
-                    "take it out; `within` and `if_silent` hold",
-                );
-            }
-        }
+        let reminders = read_reminders(&map, spec.as_ref().map(|spec| spec.within), check);
+        let spec = spec.map(|spec| QuestionSpec { reminders, ..spec });
         map.finish();
         let (key, text) = text?;
         let input = json!({ "who": who?.source(), "with": with.map(|with| with.source().clone()), key: escaped(&text) });
@@ -59,6 +52,38 @@ impl StepKind for Ask {
     fn run<'a>(&'a self, call: &'a Call<'a>, world: &'a World) -> BoxFuture<'a, Done> {
         messages::ask(call, world).boxed()
     }
+}
+
+/// `remind_after` and `escalate`: who is written to while nobody answers.
+fn read_reminders(
+    map: &MapReader<'_>,
+    within: Option<std::time::Duration>,
+    check: &mut Check<'_>,
+) -> Vec<Reminder> {
+    let mut reminders = Vec::new();
+    let mut after = |field: Field<'_>| {
+        let after = field.duration()?;
+        if within.is_some_and(|within| after >= within) {
+            field.mistake(
+                "out-of-range",
+                "by then the question is over",
+                "write a time shorter than `within`",
+            );
+        }
+        Some(after)
+    };
+    if let Some(field) = map.optional("remind_after") {
+        reminders.extend(after(field).map(|after| Reminder { after, to: None }));
+    }
+    for level in map.optional("escalate").and_then(Field::list).unwrap_or_default() {
+        let Some(level) = level.map() else { continue };
+        let due = level.required("after").and_then(&mut after);
+        let to = level.required("to").and_then(|field| check.people(field));
+        level.finish();
+        reminders.extend(due.zip(to).map(|(after, to)| Reminder { after, to: Some(to) }));
+    }
+    reminders.sort_by_key(|reminder| reminder.after);
+    reminders
 }
 
 /// Choices of one question: past a dozen nobody reads them.

@@ -12,7 +12,7 @@ use crate::connector::spec::ConnectorSpec;
 use crate::domain::command::Phase;
 use crate::domain::expr::References;
 use crate::domain::expr::template::Template;
-use crate::domain::playbook::{Body, Posture, StepIx};
+use crate::domain::playbook::{Body, InputSpec, Posture, StepIx};
 use crate::report::text::check_template;
 use crate::step::ask::Ask;
 use crate::step::call::CallOperation;
@@ -22,6 +22,7 @@ use crate::step::finish::Finish;
 use crate::step::incident::Incident;
 use crate::step::messages;
 use crate::step::notify::Notify;
+use crate::step::playbook::RunPlaybook;
 use crate::step::report::Report;
 use crate::step::set::Set;
 use crate::step::steps::Steps;
@@ -61,6 +62,7 @@ pub const KINDS: &[&dyn StepKind] = &[
     &Incident,
     &Set,
     &Wait,
+    &RunPlaybook,
     &Steps,
     &Finish,
 ];
@@ -89,6 +91,19 @@ pub struct Surroundings {
     pub templates: BTreeMap<String, String>,
     /// Groups; none = not known here, any name is taken.
     pub groups: Option<Vec<String>>,
+    /// Playbooks that steps may run, with what each takes.
+    pub playbooks: BTreeMap<String, Vec<InputSpec>>,
+}
+
+/// Another playbook that a step runs.
+#[derive(Debug, Clone)]
+pub struct Called {
+    /// Its name.
+    pub playbook: String,
+    /// Where the step names it.
+    pub place: Place,
+    /// The inputs it is given, and where.
+    pub given: Vec<(String, Place)>,
 }
 
 /// Names that an expression uses, and where.
@@ -97,6 +112,8 @@ pub struct Named {
     pub node: Node,
     /// What it names.
     pub references: References,
+    /// Whether it is asked after the step has run, and sees what it gave.
+    pub after: bool,
 }
 
 /// What a kind may ask and gives while a step is checked.
@@ -122,6 +139,8 @@ pub struct Check<'a> {
     pub approvers: usize,
     /// The steps it lifts, with where it says so.
     pub undoes: Vec<(StepIx, Place)>,
+    /// The playbooks it runs.
+    pub calls: Vec<Called>,
 }
 
 impl Check<'_> {
@@ -133,7 +152,11 @@ impl Check<'_> {
     /// Like [`Check::template`], for a part of a field.
     pub fn template_of(&mut self, field: Field<'_>, node: &Node) -> Option<Template> {
         let template = template(field.reader(), node, self.source)?;
-        self.named.push(Named { node: node.clone(), references: template.references().clone() });
+        self.named.push(Named {
+            node: node.clone(),
+            references: template.references().clone(),
+            after: false,
+        });
         Some(template)
     }
 

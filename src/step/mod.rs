@@ -22,6 +22,7 @@ pub mod link;
 pub mod messages;
 pub mod notify;
 pub mod operations;
+pub mod playbook;
 pub mod report;
 pub mod set;
 pub mod steps;

@@ -1,4 +1,4 @@
-//! `wait`: pauses for a length of time.
+//! `wait`: pauses for a length of time, or until a time.
 
 use crate::domain::playbook::Body;
 use crate::step::kind::{Check, StepKind};
@@ -18,20 +18,18 @@ impl StepKind for Wait {
     }
 
     fn docs(&self) -> &'static str {
-        "pauses for a length of time"
+        "pauses for a length of time, or until a time"
     }
 
     fn check<'a>(&self, value: Field<'a>, step: &MapReader<'a>, check: &mut Check<'_>) -> Option<Body> {
         let _ = step;
-        if value.node().get("until").is_some() {
-            value.mistake(
-                "not-yet",
-                "this version does not run `wait: { until: … }` yet",
-                "write a length of time: `wait: 15m`",
-            );
-            return None;
-        }
         check.output = Some(Vec::new());
+        if value.node().as_map().is_some() {
+            let map = value.map()?;
+            let until = map.required("until").and_then(|field| check.template(field));
+            map.finish();
+            return Some(Body::WaitUntil(until?));
+        }
         Some(Body::Wait(value.duration()?))
     }
 

@@ -172,7 +172,12 @@ impl House {
             written: death.is_some_and(|death| death.written),
             dead: AtomicBool::new(false),
         });
-        let around = Surroundings { connectors: BTreeMap::new(), templates: BTreeMap::new(), groups: None };
+        let around = Surroundings {
+            connectors: BTreeMap::new(),
+            templates: BTreeMap::new(),
+            groups: None,
+            playbooks: BTreeMap::new(),
+        };
         let files =
             playbooks.iter().enumerate().map(|(nth, text)| (format!("{nth}.yaml"), (*text).to_owned()));
         let (library, mistakes) = Library::load(files, &around);
