@@ -266,7 +266,7 @@ proptest! {
     #[test]
     fn firings_are_those_of_a_walk_over_every_minute(
         mut written in written(), zone in prop::sample::select(&ZONES[..]), day in prop::sample::select(&DAYS[..]),
-        always in any::<bool>(), asked in 0u32..2880,
+        always in any::<bool>(),
     ) {
         // Most random dates are far from these days; half the cases look at every day.
         if always {
@@ -298,8 +298,11 @@ proptest! {
         prop_assert_eq!(&found, &expected, "{} in {} from {}", written.cron, zone, day);
         prop_assert!(found.windows(2).all(|two| two[0] < two[1]), "they rise");
         // Asked at any other moment, within the repeated hour too, it says the same.
-        let asked = start.after(asked * MINUTE);
-        prop_assert_eq!(times.next_after(asked).filter(|due| *due <= end), expected.iter().copied().find(|due| *due > asked));
+        for minutes in (0..2880).step_by(7) {
+            let asked = start.after(minutes * MINUTE);
+            let next = times.next_after(asked).filter(|due| *due <= end);
+            prop_assert_eq!(next, expected.iter().copied().find(|due| *due > asked), "asked at {}", asked);
+        }
         for count in [1, 3, 100] {
             let newest = &expected[expected.len().saturating_sub(count)..];
             prop_assert_eq!(times.newest(start, end, count), newest);
