@@ -37,7 +37,7 @@ fn firings(cron: &str, zone: &str, from: &str, count: usize) -> Vec<String> {
 #[test]
 fn a_clock_that_jumps_or_repeats_loses_and_doubles_no_firing() {
     // cron, zone, from, and the next firings in UTC.
-    let cases: [(&str, &str, &str, &[&str]); 10] = [
+    let cases: [(&str, &str, &str, &[&str]); 11] = [
         // London: 01:00 GMT becomes 02:00 BST on 2026-03-29; 02:00 BST becomes 01:00 GMT on 2026-10-25.
         (
             "30 1 * * *",
@@ -86,6 +86,8 @@ fn a_clock_that_jumps_or_repeats_loses_and_doubles_no_firing() {
         ),
         // Kathmandu is 5:45 ahead and never moves.
         ("0 0 * * *", "Asia/Kathmandu", "2026-06-01T00:00:00Z", &["2026-06-01T18:15Z", "2026-06-02T18:15Z"]),
+        // Asked at 01:10 GMT, when the clock shows that hour again: its moments have been.
+        ("*/30 * * * *", "Europe/London", "2026-10-25T01:10:00Z", &["2026-10-25T02:00Z"]),
         // Samoa went from 29 to 31 December 2011: the 30th is over when the 31st begins.
         ("0 12 30 12 *", "Pacific/Apia", "2011-06-01T00:00:00Z", &["2011-12-30T10:00Z", "2012-12-29T22:00Z"]),
     ];
@@ -295,6 +297,12 @@ proptest! {
         let found: Vec<Timestamp> = times.after(start).take_while(|due| *due <= end).collect();
         prop_assert_eq!(&found, &expected, "{} in {} from {}", written.cron, zone, day);
         prop_assert!(found.windows(2).all(|two| two[0] < two[1]), "they rise");
+        // Asked at any other moment, within the repeated hour too, it says the same.
+        for minutes in (0..2880).step_by(7) {
+            let asked = start.after(minutes * MINUTE);
+            let next = times.next_after(asked).filter(|due| *due <= end);
+            prop_assert_eq!(next, expected.iter().copied().find(|due| *due > asked), "asked at {}", asked);
+        }
         for count in [1, 3, 100] {
             let newest = &expected[expected.len().saturating_sub(count)..];
             prop_assert_eq!(times.newest(start, end, count), newest);

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::Path;
 
 use quell::domain::event::{Entry, Event, RunEnd};
-use quell::domain::id::{AlertId, IncidentId, RunId, StreamId};
+use quell::domain::id::{AlertId, IncidentId, RunId, ScheduleId, StreamId};
 use quell::domain::time::Timestamp;
 use quell::domain::value::{Digest, digest};
 use quell::store::error::StoreError;
@@ -29,6 +29,10 @@ pub fn incident(n: u128) -> StreamId {
 /// An event that says `why`, to tell entries apart.
 pub fn said(why: impl Into<String>) -> Event {
     Event::RunEnding { end: RunEnd::Failed, why: why.into(), disposition: None }
+}
+
+pub fn schedule(n: u128) -> StreamId {
+    StreamId::Schedule(ScheduleId::new(Ulid::from_parts(0, n)))
 }
 
 pub fn append(stream: StreamId, after: u64, whys: &[&str]) -> Append {

@@ -14,7 +14,7 @@ use quell::store::journal::{Batch, FOLLOW_BUFFER_BATCHES, Journal};
 use quell::store::memory::MemoryJournal;
 use tokio::sync::broadcast::error::RecvError;
 
-use common::{AT, alert, append, batch, blob, block_on, incident, one, open, run, whys};
+use common::{AT, alert, append, batch, blob, block_on, incident, one, open, run, schedule, whys};
 
 mod common;
 mod disk;
@@ -138,6 +138,11 @@ async fn a_taken_key_refuses_the_batch_and_names_the_stream(journal: Arc<dyn Jou
     assert!(matches!(doubled, Err(StoreError::Malformed { .. })));
     let no_event = Batch { keys: vec!["y".to_owned()], ..Batch::default() };
     assert!(matches!(journal.append(no_event).await, Err(StoreError::Malformed { .. })));
+
+    // A key may lead to any sort of stream.
+    journal.append(keyed(schedule(1), &["schedule/1/09:00"])).await.expect("new");
+    assert_eq!(journal.key("schedule/1/09:00").await, Ok(Some(schedule(1))));
+    assert_eq!(journal.read(schedule(1), 0).await.map(|entries| entries.len()), Ok(1));
 
     // Two deliveries at once: exactly one is taken.
     let both = [4, 5].map(|n| journal.append(keyed(alert(n), &["crowd/9"])));
