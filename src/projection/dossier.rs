@@ -231,6 +231,13 @@ pub struct EvidencePart {
     pub exchange: Evidence,
 }
 
+impl EvidencePart {
+    /// Whether it is a mail to people and no exchange with a system.
+    pub fn is_message(&self) -> bool {
+        self.exchange.request.starts_with("MAIL ")
+    }
+}
+
 /// One question.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct QuestionPart {
@@ -330,6 +337,18 @@ pub struct ContainmentPart {
     pub hold: Hold,
     /// False when the target already was in that state.
     pub changed: bool,
+    /// True when it is done and over: it has no way back and no time box.
+    pub one_off: bool,
+    /// Why the author wants it: the step's note.
+    pub reason: Option<String>,
+    /// What the step asked for, secrets left out.
+    pub asked: Option<String>,
+    /// The change that the connector declares for this operation.
+    pub change: Option<String>,
+    /// What of the target was kept before it was touched.
+    pub before: Option<String>,
+    /// Who approved it.
+    pub approvers: Vec<Noted<String>>,
     /// When the system accepted it.
     pub accepted: Moment,
     /// When it was seen to hold.
@@ -346,8 +365,10 @@ pub struct ContainmentPart {
     pub stuck: Option<Noted<String>>,
     /// What was sent and answered, in one line.
     pub request: Option<String>,
-    /// What reading it back showed, in one line.
+    /// The exchange that read it back, in one line.
     pub read_back: Option<String>,
+    /// What that reading showed.
+    pub showed: Option<String>,
     /// The exact command that lifts it; absent when nothing is held or the
     /// operation declares no way back.
     pub undo: Option<String>,

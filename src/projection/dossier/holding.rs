@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::fold::{Fold, noted};
-use super::parts::{cut, step_title};
-use super::{ContainmentPart, Moment, words};
+use super::parts::{cut, shown, step_title};
+use super::{ContainmentPart, Moment, Noted, words};
 use crate::domain::event::Event;
 use crate::domain::playbook::{Body, ContainmentSpec};
 use crate::domain::run::Hold;
+use crate::domain::value::Value;
 
 impl<'a> Fold<'a> {
     fn containment_spec(&self, id: &Arc<str>) -> Option<&'a ContainmentSpec> {
@@ -18,9 +19,44 @@ impl<'a> Fold<'a> {
         }
     }
 
+    /// The body that the plan's connector declares for `connector.operation`.
+    fn declared_change(&self, operation: &str) -> Option<String> {
+        let (connector, name) = operation.split_once('.')?;
+        let request =
+            self.sources.plan.connectors.get(connector)?.get("operations")?.get(name)?.get("request")?;
+        let text = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or_default();
+        let body =
+            request.get("body").and_then(shown).map(|body| format!(", body {body}")).unwrap_or_default();
+        Some(cut(&format!("{} {}{body}", text("method"), text("path"))))
+    }
+
+    /// Who said yes to this step or to a block around it.
+    fn approvers(&self, id: &Arc<str>) -> Vec<Noted<String>> {
+        let playbook = &self.sources.plan.playbook;
+        let mut around = vec![id.clone()];
+        let mut step = playbook.step(id).map(|(_, step)| step);
+        while let Some(parent) = step.and_then(|step| step.parent).and_then(|at| playbook.steps.get(at)) {
+            around.push(parent.id.clone());
+            step = Some(parent);
+        }
+        let approvals = self.dossier.approvals.iter().filter(|part| around.contains(&part.step.id));
+        let given = approvals.flat_map(|part| &part.given).filter(|given| given.approve);
+        given
+            .map(|given| {
+                let counts = given.counts_for.join(", ");
+                let value =
+                    if counts.is_empty() { given.by.clone() } else { format!("{} for {counts}", given.by) };
+                noted(value, given.when)
+            })
+            .collect()
+    }
+
     fn accepted(&mut self, event: &Event, moment: Moment) {
         if let Event::ContainmentAccepted { key, containment, operation, target, changed, until } = event {
             let spec = self.containment_spec(&key.id);
+            let captured = self.captured.get(key).copied();
+            let irreversible = spec.is_some_and(|spec| !spec.undo);
+            let note = self.sources.plan.playbook.step(&key.id).and_then(|(_, step)| step.note.as_deref());
             let undo = spec.is_none_or(|spec| spec.undo).then(|| format!("quell undo {containment}"));
             self.dossier.containments.push(ContainmentPart {
                 id: *containment,
@@ -31,6 +67,12 @@ impl<'a> Fold<'a> {
                 tier: spec.map(|spec| spec.tier),
                 hold: Hold::Accepted,
                 changed: *changed,
+                one_off: irreversible && until.is_none(),
+                reason: note.map(cut),
+                asked: self.inputs.get(key).and_then(|input| shown(input)),
+                change: self.declared_change(operation),
+                before: captured.and_then(|captured| captured.get("state")).and_then(shown),
+                approvers: self.approvers(&key.id),
                 accepted: moment,
                 verified: None,
                 until: *until,
@@ -40,6 +82,7 @@ impl<'a> Fold<'a> {
                 stuck: None,
                 request: self.acts.get(key).map(|exchange| words::exchange(exchange)),
                 read_back: None,
+                showed: None,
                 undo,
             });
         }

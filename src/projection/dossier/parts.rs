@@ -16,6 +16,40 @@ pub(super) fn cut(text: &str) -> String {
     truncate_text(text, TEXT_BYTES_MAX).into_owned()
 }
 
+/// Names of fields whose values are never shown, in lower case and by part.
+const SECRET_NAMES: [&str; 6] = ["password", "secret", "token", "credential", "apikey", "api_key"];
+
+/// A value in one line, each field by its name, without secrets; nothing for
+/// nothing.
+pub(super) fn shown(value: &Value) -> Option<String> {
+    fn bare(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let secret = |name: &str| SECRET_NAMES.iter().any(|part| name.to_lowercase().contains(part));
+                let pairs = map.iter().map(|(name, value)| {
+                    let value = if secret(name) { Value::from("(left out)") } else { bare(value) };
+                    (name.clone(), value)
+                });
+                Value::Object(pairs.collect())
+            }
+            Value::Array(items) => Value::Array(items.iter().map(bare).collect()),
+            other => other.clone(),
+        }
+    }
+    let text = match bare(value) {
+        Value::Null => return None,
+        Value::Object(map) if map.is_empty() => return None,
+        Value::Object(map) => {
+            let mut pairs: Vec<String> = map.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            // A JSON map's order depends on how the JSON library was built.
+            pairs.sort();
+            pairs.join(", ")
+        }
+        other => other.to_string(),
+    };
+    Some(cut(&text))
+}
+
 fn cut_in(text: &mut Option<String>) {
     if let Some(text) = text {
         *text = cut(text);
