@@ -7,12 +7,14 @@
 //!   alerts.rs    webhooks in, alerts out
 //!   runs.rs      runs, their events, their undo
 //!   people.rs    approvals and questions over the API
+//!   incidents.rs what people change of an incident
 //!   lists.rs     incidents, containments, playbooks, reports
 //!   page.rs      pages for people: `/q/{token}`, `/approvals/{id}`
 //! ```
 
 pub mod access;
 pub mod alerts;
+pub mod incidents;
 pub mod lists;
 pub mod page;
 pub mod people;

@@ -51,6 +51,8 @@ pub(super) fn fold(sources: Sources<'_>) -> Dossier {
     // The streams of a run, its incident and its alert are told as one story.
     dossier.timeline.sort_by_key(|item| item.at);
     dossier.incident.severity.sort_by_key(|noted| noted.at);
+    dossier.incident.notes.sort_by_key(|noted| noted.at);
+    dossier.incident.tags.sort_by_key(|noted| noted.at);
     if dossier.timeline.len() > LINES_MAX {
         dossier.left_out += dossier.timeline.len() - LINES_MAX;
         dossier.timeline.truncate(LINES_MAX);

@@ -144,6 +144,16 @@ pub(super) fn alert_part(alert: &Alert, digest: Option<Digest>, cite: Cite) -> A
     AlertPart { alert, digest, cite }
 }
 
+/// Takes in a value unless one that is set later is known: the incident's own
+/// stream is read before the run's, and both may change it.
+fn set<T>(known: &mut Option<Noted<T>>, value: Option<T>, moment: Moment) {
+    if let Some(value) = value
+        && known.as_ref().is_none_or(|known| known.at <= moment.at)
+    {
+        *known = Some(Noted { value, at: moment.at, cite: moment.cite });
+    }
+}
+
 /// Takes in a change of the incident.
 pub(super) fn change_incident(incident: &mut IncidentPart, change: &IncidentChange, moment: Moment) {
     fn noted<T>(value: T, moment: Moment) -> Noted<T> {
@@ -152,15 +162,9 @@ pub(super) fn change_incident(incident: &mut IncidentPart, change: &IncidentChan
     if let Some(severity) = change.severity {
         incident.severity.push(noted(severity, moment));
     }
-    if let Some(status) = change.status {
-        incident.status = Some(noted(status, moment));
-    }
-    if let Some(disposition) = change.disposition {
-        incident.disposition = Some(noted(disposition, moment));
-    }
-    if let Some(assignee) = &change.assignee {
-        incident.assignee = Some(noted(cut(assignee), moment));
-    }
+    set(&mut incident.status, change.status, moment);
+    set(&mut incident.disposition, change.disposition, moment);
+    set(&mut incident.assignee, change.assignee.as_deref().map(cut), moment);
     if let Some(note) = &change.note {
         incident.notes.push(noted(cut(note), moment));
     }
