@@ -20,6 +20,7 @@ use crate::domain::run::{Hold, StepEnd, StepKey};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Digest;
 
+mod declared;
 mod fold;
 mod holding;
 mod parts;
@@ -29,6 +30,9 @@ mod words;
 /// Lines that each list of a dossier keeps. A report longer than this is read
 /// by nobody; what is left out is counted and said.
 pub const LINES_MAX: usize = 2000;
+
+/// How the line of a request begins that is a mail.
+const MAIL: &str = "MAIL ";
 
 /// The longest text of a dossier, in bytes.
 pub const TEXT_BYTES_MAX: usize = 2000;
@@ -234,7 +238,7 @@ pub struct EvidencePart {
 impl EvidencePart {
     /// Whether it is a mail to people and no exchange with a system.
     pub fn is_message(&self) -> bool {
-        self.exchange.request.starts_with("MAIL ")
+        self.exchange.request.starts_with(MAIL)
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::parts::{alert_part, change_incident, cut, empty, shown, step_title};
 use super::{
-    Cite, Dossier, EvidencePart, Item, LINES_MAX, Moment, Noted, QuestionEnd, Settled, Sources, StepPart,
-    UncertainPart, words,
+    Cite, Dossier, EvidencePart, Item, LINES_MAX, MAIL, Moment, Noted, QuestionEnd, Settled, Sources,
+    StepPart, UncertainPart, words,
 };
 use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event};
@@ -250,7 +250,11 @@ impl<'a> Fold<'a> {
             self.dossier.left_out += 1;
             return;
         }
-        let what = words::proves(&step_title(self.sources.plan, key), phase, failure.is_none());
+        let title = step_title(self.sources.plan, key);
+        let what = match (phase, exchange.request.starts_with(MAIL)) {
+            (Phase::Act, true) => format!("{title}: the message as it was sent"),
+            _ => words::proves(&title, phase, failure.is_none()),
+        };
         self.dossier.evidence.push(EvidencePart {
             cite: moment.cite,
             what,

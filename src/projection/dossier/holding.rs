@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use super::fold::{Fold, noted};
 use super::parts::{cut, shown, step_title};
-use super::{ContainmentPart, Moment, Noted, words};
+use super::{ContainmentPart, Moment, Noted, declared, words};
 use crate::domain::event::Event;
 use crate::domain::playbook::{Body, ContainmentSpec};
 use crate::domain::run::Hold;
-use crate::domain::value::Value;
 
 impl<'a> Fold<'a> {
     fn containment_spec(&self, id: &Arc<str>) -> Option<&'a ContainmentSpec> {
@@ -19,15 +18,10 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// The body that the plan's connector declares for `connector.operation`.
+    /// The request that the plan's connector declares for `connector.operation`.
     fn declared_change(&self, operation: &str) -> Option<String> {
         let (connector, name) = operation.split_once('.')?;
-        let request =
-            self.sources.plan.connectors.get(connector)?.get("operations")?.get(name)?.get("request")?;
-        let text = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or_default();
-        let body =
-            request.get("body").and_then(shown).map(|body| format!(", body {body}")).unwrap_or_default();
-        Some(cut(&format!("{} {}{body}", text("method"), text("path"))))
+        declared::request(self.sources.plan.connectors.get(connector)?, name).as_deref().map(cut)
     }
 
     /// Who said yes to this step or to a block around it.

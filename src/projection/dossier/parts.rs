@@ -1,6 +1,8 @@
 //! How single parts of a dossier are made.
 
-use super::{AlertPart, Cite, Dossier, IncidentPart, Moment, Noted, QuestionEnd, RunPart, TEXT_BYTES_MAX};
+use super::{
+    AlertPart, Cite, Dossier, IncidentPart, Moment, Noted, QuestionEnd, RunPart, TEXT_BYTES_MAX, declared,
+};
 use crate::domain::alert::{Alert, Indicator, Object};
 use crate::domain::incident::IncidentChange;
 use crate::domain::plan::Plan;
@@ -79,12 +81,7 @@ pub(super) fn empty(plan: &Plan) -> Dossier {
             ending: None,
             ended: None,
             connectors: plan.connectors.keys().map(|name| cut(name)).collect(),
-            products: plan
-                .connectors
-                .values()
-                .filter_map(|spec| spec.get("title")?.as_str())
-                .map(cut)
-                .collect(),
+            products: plan.connectors.values().filter_map(declared::title).map(cut).collect(),
             techniques: playbook.tags.iter().filter_map(technique).collect(),
         },
         incident: IncidentPart::default(),

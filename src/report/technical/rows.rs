@@ -151,7 +151,11 @@ pub(super) fn evidence(dossier: &Dossier) -> Vec<EvidenceRow> {
         source: part.exchange.source.clone(),
         request: part.exchange.request.clone(),
         response: part.exchange.response.clone(),
-        sha256: part.exchange.sha256.to_string(),
+        sha256: match part.exchange.bytes {
+            // The digest of nothing looks like one of something.
+            0 => "none: the answer had no body".to_owned(),
+            _ => part.exchange.sha256.to_string(),
+        },
         size: words::bytes(part.exchange.bytes),
         at: part.exchange.at.to_string(),
         cite: part.cite.to_string(),
