@@ -424,6 +424,26 @@ fn what_a_person_puts_on_record_is_in_the_reports_with_who_and_why() {
 }
 
 #[test]
+fn the_address_it_came_from_is_no_second_machine_and_a_step_rightly_left_out_is_no_gap() {
+    let mut story = Story::new();
+    if let Some(alert) = &mut story.alert {
+        let mut bare = alert.host.clone();
+        bare.name = None;
+        alert.hosts.push(bare);
+    }
+    story.begin().start("person");
+    story.end(
+        "person",
+        StepEnd::Skipped,
+        Some("`outcome.risk == \"failed\"` did not hold: outcome.risk = 1"),
+    );
+    let text = report(&story, "technical", Format::Markdown);
+    assert_eq!(text.matches("| Machine |").count(), 1, "{text}");
+    assert!(text.contains("person: skipped, because its condition did not hold"), "{text}");
+    assert!(!text.contains("outcome.risk"), "an author's code is in the report:\n{text}");
+}
+
+#[test]
 fn a_report_written_before_the_end_says_so_at_its_head() {
     let story = with_silence();
     let last = story.entries.last().map(|entry| entry.seq).unwrap_or_default();

@@ -17,6 +17,8 @@ fn the_lab_plays_its_story_to_the_end() {
     for told in ["suspend", "approved by", "succeeded", "The summaries:"] {
         assert!(out.text.contains(told), "`{told}` in:\n{}", out.text);
     }
+    assert!(out.text.contains("done; there is no way back"), "ended sessions are not held:\n{}", out.text);
+    assert!(!out.text.contains("until somebody lifts it"), "{}", out.text);
     assert_eq!(lab.suspensions(), 1);
     let reports = lab.reports();
     // Two summaries in two formats as they were sent, and again as the run ended.

@@ -192,7 +192,7 @@ impl Writer<'_> {
         if let (Some(severity), Some(cite)) =
             (self.dossier.severity(), rated.or(self.dossier.alert.as_ref().map(|part| part.cite)))
         {
-            let text = format!("The severity of {severity} is a rating by rule, not a finding.");
+            let text = format!("The severity of {severity} is a rating, not a finding.");
             lines.push(Sentence::fact(text, &[cite]));
         }
         shorten(&mut lines);
