@@ -377,6 +377,84 @@ fn stuck() -> Story {
     story
 }
 
+#[test]
+fn once_the_suspension_is_lifted_nothing_is_said_to_hold() {
+    let mut story = whole();
+    let containment = story.containment("suspend");
+    let by = "ana.ortiz@example.com".to_owned();
+    story.at(50).say(Event::UndoRequested { containment, by, why: None });
+    story.at(51).say(Event::ContainmentLifted { containment });
+    keep("lifted", &story);
+    for format in [Format::Html, Format::Markdown] {
+        let text = report(&story, "executive", format);
+        for wrong in ["The incident is contained", "a person lifts it", "“End all sessions” is in force"]
+        {
+            assert!(!text.contains(wrong), "{wrong} in\n{text}");
+        }
+        for right in ["Lifted", "was lifted on 2026-11-23 09:51 UTC", "“End all sessions” was done on"] {
+            assert!(text.contains(right), "{right} not in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn what_a_person_puts_on_record_is_in_the_reports_with_who_and_why() {
+    let mut story = whole();
+    story.at(60).change(IncidentChange {
+        severity: Some(40),
+        tags: vec![
+            "root-cause: a share open to all of Finance".to_owned(),
+            "remediation: close the share, storage team, 2026-12-01".to_owned(),
+        ],
+        by: Some("sam.okafor@example.com".to_owned()),
+        why: Some("the files were public".to_owned()),
+        ..IncidentChange::default()
+    });
+    let text = report(&story, "technical", Format::Markdown);
+    for right in [
+        "because: the files were public | sam.okafor@example.com | incident #3",
+        "**Root cause:** a share open to all of Finance [incident #3]",
+        "close the share, storage team, 2026-12-01 [incident #3]",
+        "- Read-back showed: `session_token=\"(left out)\", status=\"SUSPENDED\"`",
+        "- Change, as declared: `method: POST; path: /users/{id}/lifecycle/suspend`",
+        "- State before: `status=\"ACTIVE\"`",
+    ] {
+        assert!(text.contains(right), "{right} not in\n{text}");
+    }
+    assert!(!text.contains("s3cr3t"), "a secret is in the report");
+}
+
+#[test]
+fn the_address_it_came_from_is_no_second_machine_and_a_step_rightly_left_out_is_no_gap() {
+    let mut story = Story::new();
+    if let Some(alert) = &mut story.alert {
+        let mut bare = alert.host.clone();
+        bare.name = None;
+        alert.hosts.push(bare);
+    }
+    story.begin().start("person");
+    story.end(
+        "person",
+        StepEnd::Skipped,
+        Some("`outcome.risk == \"failed\"` did not hold: outcome.risk = 1"),
+    );
+    let text = report(&story, "technical", Format::Markdown);
+    assert_eq!(text.matches("| Machine |").count(), 1, "{text}");
+    assert!(text.contains("person: skipped, because its condition did not hold"), "{text}");
+    assert!(!text.contains("outcome.risk"), "an author's code is in the report:\n{text}");
+}
+
+#[test]
+fn a_report_written_before_the_end_says_so_at_its_head() {
+    let story = with_silence();
+    let last = story.entries.last().map(|entry| entry.seq).unwrap_or_default();
+    for (template, format) in ALL {
+        let said = format!("As of entry #{last}, before the run ended");
+        assert!(report(&story, template, format).contains(&said), "{template}");
+        assert!(!report(&whole(), template, format).contains("before the run ended"), "{template}");
+    }
+}
+
 fn empty() -> Story {
     let mut story = Story::new();
     story.alert = None;

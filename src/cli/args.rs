@@ -91,6 +91,8 @@ pub enum Command {
     Runs(ListArgs),
     /// List incidents.
     Incidents(ListArgs),
+    /// Show an incident, or change what is on record of it.
+    Incident(IncidentArgs),
     /// List approvals that wait (with --all, also decided ones).
     Approvals(ListArgs),
     /// List questions that wait (with --all, also closed ones).
@@ -252,6 +254,36 @@ pub enum Happened {
     Happened,
     /// It did not: it will be sent again.
     DidNot,
+}
+
+/// `quell incident`. Without anything to change it shows the incident.
+#[derive(Debug, Args)]
+pub struct IncidentArgs {
+    /// The incident.
+    pub id: String,
+    /// A tag to add, such as "impact: forecasts are a week late" (reports read
+    /// impact, data, people, cost, root-cause, remediation, detection,
+    /// went-right, went-wrong and classification).
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// 0 to 100; lowering it needs --why.
+    #[arg(long)]
+    pub severity: Option<u8>,
+    /// open, investigating, contained or closed.
+    #[arg(long)]
+    pub status: Option<String>,
+    /// How it ended, such as false_positive or policy_violation.
+    #[arg(long)]
+    pub disposition: Option<String>,
+    /// Whose it is: an address, or group:….
+    #[arg(long)]
+    pub assignee: Option<String>,
+    /// A note for the timeline.
+    #[arg(long)]
+    pub note: Option<String>,
+    /// Why.
+    #[arg(long)]
+    pub why: Option<String>,
 }
 
 /// `quell report`.

@@ -83,6 +83,16 @@ impl Client {
         parse(&self.post_text(path, body).await?)
     }
 
+    /// Changes something.
+    ///
+    /// # Errors
+    /// When no server answers, or it says no.
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+        let request = self.http.patch(self.url(path));
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        parse(&self.call(request).await?)
+    }
+
     /// Orders something whose answer is a text.
     ///
     /// # Errors

@@ -67,7 +67,8 @@ pub async fn lab(args: &LabArgs, data: Option<&Path>, screen: &Screen) -> Result
         let _ = stopped.await;
     }));
     let end = play(&lab, &house, address, screen).await?;
-    epilogue(&lab, &data, address, screen);
+    final_reports(&house, &data).await?;
+    epilogue(&lab, &data, address, !args.exit, screen);
     if !args.exit {
         screen.line(&screen.paint(Style::Dim, "The lab stays up; stop it with Ctrl-C."));
         told_to_stop().await;
@@ -76,6 +77,11 @@ pub async fn lab(args: &LabArgs, data: Option<&Path>, screen: &Screen) -> Result
     let _ = stop.send(());
     let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
     lab.stop().await;
+    if args.exit {
+        // Nobody answers there any more. A lab that was left waiting keeps its
+        // address, so that links in its mails lead somewhere when it comes back.
+        let _ = std::fs::remove_file(data.join(crate::cli::client::ADDRESS_FILE));
+    }
     Ok(if end == Some(RunEnd::Succeeded) { Exit::Done } else { Exit::Failed })
 }
 
@@ -139,7 +145,29 @@ async fn latest_run(house: &House) -> Result<RunId, CliError> {
     }
 }
 
-fn epilogue(lab: &Lab, data: &Path, address: SocketAddr, screen: &Screen) {
+/// The briefs that a playbook sends are written while its run goes on; these
+/// say how it ended.
+async fn final_reports(house: &House, data: &Path) -> Result<(), CliError> {
+    let failed = |error: &dyn std::fmt::Display| CliError::new(Exit::Own, "report", error.to_string());
+    let latest = house.service.views.read().runs.list(&Default::default(), None, 1).items.into_iter().next();
+    let Some(row) = latest else { return Ok(()) };
+    let folder = data.join(REPORTS_DIR);
+    std::fs::create_dir_all(&folder).map_err(|error| failed(&error))?;
+    for (template, audience) in [("executive", "managers"), ("technical", "responders")] {
+        for (format, ending) in [("html", "html"), ("markdown", "md")] {
+            let text = house
+                .service
+                .report(&row.id.to_string(), template, audience, format)
+                .await
+                .map_err(|error| failed(&error))?;
+            let path = folder.join(format!("{}-{template}-final.{ending}", row.incident));
+            std::fs::write(path, text).map_err(|error| failed(&error))?;
+        }
+    }
+    Ok(())
+}
+
+fn epilogue(lab: &Lab, data: &Path, address: SocketAddr, stays: bool, screen: &Screen) {
     let reports =
         std::fs::read_dir(data.join(REPORTS_DIR)).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut reports: Vec<PathBuf> = reports
@@ -162,13 +190,12 @@ fn epilogue(lab: &Lab, data: &Path, address: SocketAddr, screen: &Screen) {
     for report in &reports {
         screen.line(&format!("  {}", report.display()));
     }
-    screen.line(&format!(
-        "The identity provider saw {} write(s). The mails: {}/mail",
-        writes.len(),
-        lab.mail_url
-    ));
-    screen
-        .line(&format!("The server: http://{address}  (try: quell --data {} containments)", data.display()));
+    let mails = if stays { format!(" The mails: {}/mail", lab.mail_url) } else { String::new() };
+    screen.line(&format!("The identity provider saw {} write(s).{mails}", writes.len()));
+    if stays {
+        let hint = format!("(try: quell --data {} containments)", data.display());
+        screen.line(&format!("The server: http://{address}  {hint}"));
+    }
 }
 
 /// Settings that wire a server to the lab. Secrets lie in files beside it.

@@ -14,6 +14,7 @@ pub mod check;
 pub mod client;
 pub mod decide;
 pub mod exit;
+pub mod incident;
 pub mod init;
 pub mod lab;
 pub mod list;

@@ -1,6 +1,6 @@
 //! A run as it goes: one line a step, with time, target and outcome.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::screen::{Screen, Style, visible};
 use crate::domain::command::Phase;
@@ -25,6 +25,8 @@ pub struct Progress {
     /// `connector.operation` by step.
     operations: BTreeMap<String, String>,
     held: BTreeMap<ContainmentId, StepKey>,
+    /// Containing steps whose operation has no way back: done, and over.
+    irreversible: BTreeSet<StepKey>,
     /// What a step's last outcome gave, until the step ends.
     outputs: BTreeMap<StepKey, Value>,
     /// How the run ended.
@@ -41,7 +43,15 @@ impl Progress {
         let operations = playbook
             .map(|playbook| playbook.steps.iter().filter_map(operation).collect())
             .unwrap_or_default();
-        Self { screen, began: None, operations, held: BTreeMap::new(), outputs: BTreeMap::new(), end: None }
+        Self {
+            screen,
+            began: None,
+            operations,
+            held: BTreeMap::new(),
+            irreversible: BTreeSet::new(),
+            outputs: BTreeMap::new(),
+            end: None,
+        }
     }
 
     /// Prints what this entry tells a person, if it tells one something.
@@ -207,6 +217,10 @@ impl Progress {
                 if phase == Phase::Act {
                     self.outputs.insert(key.clone(), output.clone());
                 }
+                if phase == Phase::Capture && output.get("reversible").and_then(Value::as_bool) == Some(false)
+                {
+                    self.irreversible.insert(key.clone());
+                }
                 None
             }
             Outcome::Failed { failure, .. } => Some((
@@ -234,12 +248,19 @@ impl Progress {
             StepEnd::Uncertain => (Style::Red, "?"),
         };
         let operation = self.operation(key);
+        let without = if self.irreversible.remove(key) {
+            "done; there is no way back"
+        } else {
+            "until somebody lifts it"
+        };
         let text = match (end, why) {
-            (StepEnd::Succeeded | StepEnd::Undone, _) => [operation, known.map(said).unwrap_or_default()]
-                .into_iter()
-                .filter(|part| !part.is_empty())
-                .collect::<Vec<_>>()
-                .join("  "),
+            (StepEnd::Succeeded | StepEnd::Undone, _) => {
+                [operation, known.map(|output| said(output, without)).unwrap_or_default()]
+                    .into_iter()
+                    .filter(|part| !part.is_empty())
+                    .collect::<Vec<_>>()
+                    .join("  ")
+            }
             (_, Some(why)) => format!("{}: {why}", end.name()),
             (_, None) => end.name().to_owned(),
         };
@@ -251,7 +272,8 @@ impl Progress {
 const SAID_CHARS: usize = 100;
 
 /// What an output says, in one line: its plain values, the telling ones first.
-fn said(output: &Value) -> String {
+/// `without` is said of a containment without a time box.
+fn said(output: &Value, without: &str) -> String {
     let text = match output {
         Value::Object(map) => {
             if let Some(choice) = map.get("label").and_then(Value::as_str) {
@@ -263,10 +285,8 @@ fn said(output: &Value) -> String {
                     .get("until")
                     .and_then(Value::as_str)
                     .and_then(|until| until.parse::<Timestamp>().ok());
-                let until = until.map_or_else(
-                    || "until somebody lifts it".to_owned(),
-                    |until| format!("until {}", until.to_minute()),
-                );
+                let until =
+                    until.map_or_else(|| without.to_owned(), |until| format!("until {}", until.to_minute()));
                 return format!("{target}: verified, {until}");
             }
             let plain = map.iter().filter_map(|(name, value)| match value {

@@ -8,7 +8,7 @@ use crate::cli::client::Client;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::list::{ALERTS, APPROVALS, CONTAINMENTS, INCIDENTS, QUESTIONS, RUNS, SCHEDULES, list};
 use crate::cli::screen::Screen;
-use crate::cli::{check, decide, init, lab, plan, report, run, serve, show, test, undo};
+use crate::cli::{check, decide, incident, init, lab, plan, report, run, serve, show, test, undo};
 use crate::settings::{Settings, SettingsError};
 
 /// The stack of each worker thread. Expressions are bounded to fit the usual
@@ -107,6 +107,7 @@ async fn command(cli: &Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Alerts(args) => list(&ALERTS, args, &client, screen).await,
         Command::Runs(args) => list(&RUNS, args, &client, screen).await,
         Command::Incidents(args) => list(&INCIDENTS, args, &client, screen).await,
+        Command::Incident(args) => incident::incident(args, &client, screen).await,
         Command::Approvals(args) => list(&APPROVALS, args, &client, screen).await,
         Command::Questions(args) => list(&QUESTIONS, args, &client, screen).await,
         Command::Containments(args) => list(&CONTAINMENTS, args, &client, screen).await,

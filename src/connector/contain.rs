@@ -177,7 +177,12 @@ fn captured(
         .map(|name| (name.clone(), output.get(name).cloned().unwrap_or_default()))
         .collect();
     let already = containment.verify.as_ref().is_some_and(|verify| holds(call, verify, &output));
-    Ok(json!({ "target": label, "id": id, "already": already, "state": state, "attributes": attributes }))
+    // Said here, because lists fold entries and never see the connector's declaration.
+    let reversible = containment.undo.is_some();
+    Ok(json!({
+        "target": label, "id": id, "already": already, "state": state, "attributes": attributes,
+        "reversible": reversible,
+    }))
 }
 
 /// Nobody is touched unless exactly one target was found.

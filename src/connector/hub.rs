@@ -154,7 +154,7 @@ impl Hub {
         match driver.send(call.input, call.timeout).await {
             Ok(sent) => {
                 let output = json!({ "message_id": call.input.get("message_id"), "response": sent.response });
-                let evidence = self.evidence(call, driver.line(call.input), sent.response, &[]);
+                let evidence = self.evidence(call, driver.line(call.input), sent.response, &sent.message);
                 OperationAnswer {
                     outcome: Outcome::Succeeded { output, evidence: Some(evidence) },
                     body: Vec::new(),

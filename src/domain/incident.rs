@@ -64,7 +64,7 @@ impl Disposition {
     ];
 }
 
-/// What a run may change of its incident; absent fields stay as they are.
+/// What a run or a person changes of an incident; absent fields stay as they are.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct IncidentChange {
     /// 0 to 100.
@@ -85,4 +85,10 @@ pub struct IncidentChange {
     /// Tags to add.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// The person who changed it; absent when a run did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// That person's reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }

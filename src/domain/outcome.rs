@@ -79,9 +79,9 @@ pub struct Evidence {
     pub request: String,
     /// The answer in one line (`204`, `250 queued`).
     pub response: String,
-    /// SHA-256 of the answer's body.
+    /// SHA-256 of the answer's body; of a mail, of the message that was sent.
     pub sha256: Digest,
-    /// Length of the answer's body.
+    /// Length of what the digest is of.
     pub bytes: u64,
     /// When the answer was complete.
     pub at: Timestamp,

@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event};
 use crate::domain::id::{ContainmentId, IncidentId, RunId, StreamId};
+use crate::domain::outcome::Outcome;
 use crate::domain::run::{Hold, StepKey};
 use crate::domain::time::Timestamp;
+use crate::domain::value::Value;
 use crate::projection::fold::{Page, Projection, page};
 
 /// One containment in a list.
@@ -30,6 +33,9 @@ pub struct ContainmentRow {
     pub hold: Hold,
     /// False when the target already was in that state.
     pub changed: bool,
+    /// True when it is done and over: it has no way back and no time box, so
+    /// nothing is held that anybody could lift.
+    pub one_off: bool,
     /// When the system accepted it.
     pub accepted_at: Timestamp,
     /// When it was first seen to hold.
@@ -43,9 +49,9 @@ pub struct ContainmentRow {
 }
 
 impl ContainmentRow {
-    /// Whether the target is, or may be, held.
+    /// Whether the target is, or may be, held. What was done once is not.
     pub fn is_holding(&self) -> bool {
-        self.hold != Hold::Lifted
+        self.hold != Hold::Lifted && !self.one_off
     }
 }
 
@@ -69,6 +75,9 @@ pub struct Containments {
     /// Those that changed something, by when: what the caps count.
     changed: BTreeSet<(Timestamp, ContainmentId)>,
     incidents: BTreeMap<RunId, IncidentId>,
+    /// Steps whose target was looked at and whose operation has no way back,
+    /// until they are accepted or end.
+    irreversible: BTreeSet<(RunId, StepKey)>,
 }
 
 impl Containments {
@@ -128,7 +137,18 @@ impl Projection for Containments {
             Event::RunStarted(started) => {
                 self.incidents.insert(run, started.incident);
             }
+            Event::AttemptEnded { key, phase: Phase::Capture, outcome, .. } => {
+                if let Outcome::Succeeded { output, .. } = outcome
+                    && output.get("reversible").and_then(Value::as_bool) == Some(false)
+                {
+                    self.irreversible.insert((run, key.clone()));
+                }
+            }
+            Event::StepEnded { key, .. } => {
+                self.irreversible.remove(&(run, key.clone()));
+            }
             Event::ContainmentAccepted { key, containment, operation, target, changed, until } => {
+                let irreversible = self.irreversible.remove(&(run, key.clone()));
                 let row = ContainmentRow {
                     id: *containment,
                     run,
@@ -138,6 +158,7 @@ impl Projection for Containments {
                     target: target.clone(),
                     hold: Hold::Accepted,
                     changed: *changed,
+                    one_off: irreversible && until.is_none(),
                     accepted_at: entry.at,
                     verified_at: None,
                     until: *until,

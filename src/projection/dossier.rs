@@ -20,6 +20,7 @@ use crate::domain::run::{Hold, StepEnd, StepKey};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Digest;
 
+mod declared;
 mod fold;
 mod holding;
 mod parts;
@@ -29,6 +30,9 @@ mod words;
 /// Lines that each list of a dossier keeps. A report longer than this is read
 /// by nobody; what is left out is counted and said.
 pub const LINES_MAX: usize = 2000;
+
+/// How the line of a request begins that is a mail.
+const MAIL: &str = "MAIL ";
 
 /// The longest text of a dossier, in bytes.
 pub const TEXT_BYTES_MAX: usize = 2000;
@@ -232,6 +236,13 @@ pub struct EvidencePart {
     pub exchange: Evidence,
 }
 
+impl EvidencePart {
+    /// Whether it is a mail to people and no exchange with a system.
+    pub fn is_message(&self) -> bool {
+        self.exchange.request.starts_with(MAIL)
+    }
+}
+
 /// One question.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct QuestionPart {
@@ -331,6 +342,18 @@ pub struct ContainmentPart {
     pub hold: Hold,
     /// False when the target already was in that state.
     pub changed: bool,
+    /// True when it is done and over: it has no way back and no time box.
+    pub one_off: bool,
+    /// Why the author wants it: the step's note.
+    pub reason: Option<String>,
+    /// What the step asked for, secrets left out.
+    pub asked: Option<String>,
+    /// The change that the connector declares for this operation.
+    pub change: Option<String>,
+    /// What of the target was kept before it was touched.
+    pub before: Option<String>,
+    /// Who approved it.
+    pub approvers: Vec<Noted<String>>,
     /// When the system accepted it.
     pub accepted: Moment,
     /// When it was seen to hold.
@@ -347,8 +370,10 @@ pub struct ContainmentPart {
     pub stuck: Option<Noted<String>>,
     /// What was sent and answered, in one line.
     pub request: Option<String>,
-    /// What reading it back showed, in one line.
+    /// The exchange that read it back, in one line.
     pub read_back: Option<String>,
+    /// What that reading showed.
+    pub showed: Option<String>,
     /// The exact command that lifts it; absent when nothing is held or the
     /// operation declares no way back.
     pub undo: Option<String>,

@@ -79,6 +79,21 @@ pub fn markdown(text: &str) -> String {
     out
 }
 
+/// For Markdown, as a quotation: each line is escaped by itself and ends where
+/// it ended (two spaces are Markdown's line break).
+pub fn quote(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(markdown).collect();
+    let quoted = lines.iter().enumerate().map(|(at, line)| {
+        let more = lines.get(at + 1).is_some_and(|next| !next.is_empty());
+        match line.is_empty() {
+            true => ">".to_owned(),
+            false if more => format!("> {line}  "),
+            false => format!("> {line}"),
+        }
+    });
+    quoted.collect::<Vec<_>>().join("\n")
+}
+
 /// Web addresses that nothing turns into a link.
 fn defang(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -158,6 +173,11 @@ mod tests {
         ] {
             assert_eq!(markdown(text), wanted);
         }
+    }
+
+    #[test]
+    fn a_quotation_keeps_its_lines_and_stays_a_quotation() {
+        assert_eq!(quote("Hello,\n\nwho: *D*\n# what"), "> Hello,\n>\n> who: \\*D\\*  \n> \\# what");
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! is named, nor any tool or technique.
 //!
 //! What no entry can know, people say with tags on the incident: `impact:…`,
-//! `data:…`, `people:…`, `cost:…`, `classification:…`.
+//! `data:…`, `people:…`, `cost:…`, `classification:…`
+//! (`quell incident inc_… --tag "impact:…"`).
 
 use serde::Serialize;
 
@@ -76,8 +77,9 @@ pub struct Contained {
 pub struct Executive {
     /// The head.
     pub header: Header,
-    /// What the run follows, for the head.
-    pub procedure: String,
+    /// That a written procedure was followed, and nothing of what it is called:
+    /// a playbook's title may say of a person what nobody knows yet.
+    pub procedure: Sentence,
     /// The event in one sentence.
     pub event: Sentence,
     /// The severity in one word.
@@ -121,7 +123,7 @@ pub fn executive(dossier: &Dossier, template: &str, audience: &str, generated_at
     let severity = dossier.severity();
     Executive {
         header,
-        procedure: writer.quoted(&dossier.run.title),
+        procedure: writer.procedure(),
         event: writer.event(),
         severity: severity.map_or("not known", words::severity),
         score: severity.map_or_else(|| "–".to_owned(), |severity| severity.to_string()),
@@ -176,11 +178,15 @@ impl Writer<'_> {
 
     fn contained(&self) -> Contained {
         let all = &self.dossier.containments;
-        let holding: Vec<_> = all.iter().filter(|part| part.hold != Hold::Lifted).collect();
+        // What was done once, without a way back, is neither held nor lifted.
+        let lasting = || all.iter().filter(|part| !part.one_off);
+        let holding: Vec<_> = lasting().filter(|part| part.hold != Hold::Lifted).collect();
         let word = if all.iter().any(|part| part.hold == Hold::Stuck) {
             "A person must look"
         } else if all.is_empty() {
             "No"
+        } else if lasting().next().is_none() {
+            "Nothing is held"
         } else if holding.is_empty() {
             "Lifted"
         } else if holding.iter().any(|part| part.hold == Hold::Lifting) {

@@ -38,6 +38,9 @@ pub struct Header {
     pub as_of: String,
     /// The last entry it takes in: its number.
     pub as_of_entry: String,
+    /// That more is to come: `As of entry #12, before the run ended`; empty
+    /// once the run has ended.
+    pub written: String,
     /// How complete and settled the record is.
     pub confidence: Confidence,
 }
@@ -83,6 +86,12 @@ pub fn header(dossier: &Dossier, template: &str, audience: &str, generated_at: T
         generated: generated_at.to_minute(),
         as_of: or_unknown(last.map(|last| last.at.to_minute())),
         as_of_entry: last.map_or_else(|| "none".to_owned(), |last| last.cite.to_string()),
+        written: match last {
+            Some(last) if dossier.run.ended.is_none() => {
+                format!("As of entry {}, before the run ended", last.cite)
+            }
+            _ => String::new(),
+        },
         confidence: confidence(dossier),
     }
 }

@@ -12,6 +12,7 @@ use crate::report::header::{Header, header};
 use crate::report::words;
 
 mod gaps;
+mod review;
 mod rows;
 
 /// A line of the timeline.
@@ -112,6 +113,10 @@ pub struct Technical {
     pub containments: Vec<Card>,
     /// What failed or is uncertain.
     pub troubles: Vec<Line>,
+    /// Causes, what is to be done, what went right and wrong.
+    pub review: Vec<Line>,
+    /// Reads of systems that the record rests on.
+    pub queries: Vec<Line>,
     /// What the record does not say.
     pub gaps: Vec<Line>,
     /// Notes on the incident.
@@ -139,6 +144,8 @@ pub fn technical(dossier: &Dossier, template: &str, audience: &str, generated_at
         approvals: dossier.approvals.iter().map(rows::approval).collect(),
         containments: dossier.containments.iter().map(rows::containment).collect(),
         troubles: troubles(dossier),
+        review: review::review(dossier),
+        queries: review::queries(dossier),
         gaps: gaps::gaps(dossier),
         notes: dossier
             .incident

@@ -43,7 +43,8 @@ pub enum ReportError {
 pub enum Writing {
     /// HTML: everything escaped.
     Html,
-    /// Markdown: everything escaped, `{{code …}}` for literal text.
+    /// Markdown: everything escaped, `{{code …}}` for literal text, `{{quote …}}`
+    /// for several lines.
     Markdown,
     /// Plain text for mail bodies.
     Plain,
@@ -59,6 +60,7 @@ pub fn engine(writing: Writing) -> Handlebars<'static> {
         Writing::Markdown => {
             engine.register_escape_fn(escape::markdown);
             engine.register_helper("code", Box::new(code));
+            engine.register_helper("quote", Box::new(quote));
         }
         Writing::Plain => engine.register_escape_fn(escape::plain),
     }
@@ -80,6 +82,19 @@ fn code(
         Some(other) => other.to_string(),
     };
     out.write(&escape::code(&text))?;
+    Ok(())
+}
+
+/// `{{quote value}}` in Markdown: the value as a quotation, line by line.
+fn quote(
+    helper: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
+    let text = helper.param(0).and_then(|param| param.value().as_str()).unwrap_or_default();
+    out.write(&escape::quote(text))?;
     Ok(())
 }
 

@@ -79,6 +79,14 @@ pub fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
+/// Where a change without a way back stands: it is done or not, never held.
+pub fn done_once(hold: Hold) -> &'static str {
+    match hold {
+        Hold::Accepted => "asked for, not yet confirmed",
+        _ => "done, confirmed by reading back; nothing is held",
+    }
+}
+
 /// Where a containment stands.
 pub fn hold(hold: Hold) -> &'static str {
     match hold {

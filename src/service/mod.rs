@@ -7,6 +7,7 @@
 //!   door.rs     alerts in: verify, normalise, triage, start runs, all in one append
 //!   runs.rs     start, cancel, undo, extend, settle
 //!   schedules.rs  what is due: arm, fire, skip, queue
+//!   incidents.rs  what people change of an incident
 //!   people.rs   approvals, questions and their links
 //!   show.rs     what is known: one of anything, dossiers, reports
 //!   preview.rs  a dry run: live reads, no effects
@@ -15,6 +16,7 @@
 pub mod door;
 pub mod error;
 pub mod house;
+pub mod incidents;
 pub mod people;
 pub mod preview;
 pub mod runs;

@@ -7,6 +7,7 @@
 //!   alerts.rs    webhooks in, alerts out
 //!   runs.rs      runs, their events, their undo
 //!   people.rs    approvals and questions over the API
+//!   incidents.rs what people change of an incident
 //!   lists.rs     incidents, containments, playbooks, reports
 //!   page.rs      pages for people: `/q/{token}`, `/approvals/{id}`
 //! ```
@@ -14,6 +15,7 @@
 pub mod access;
 pub mod alerts;
 pub mod extract;
+pub mod incidents;
 pub mod lists;
 pub mod page;
 pub mod people;

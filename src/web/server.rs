@@ -14,7 +14,7 @@ use crate::service::error::Sort;
 use crate::service::house::Service;
 use crate::web::access::Token;
 use crate::web::problem::Problem;
-use crate::web::{alerts, lists, page, people, runs};
+use crate::web::{alerts, incidents, lists, page, people, runs};
 
 /// The largest body of a call: an alert may be 1 MiB, and nothing else is larger.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -44,7 +44,7 @@ pub fn routes(web: Web) -> Router {
         .route("/runs/{id}/undo", post(runs::undo))
         .route("/runs/{id}/settle", post(runs::settle))
         .route("/incidents", get(lists::incidents))
-        .route("/incidents/{id}", get(lists::incident))
+        .route("/incidents/{id}", get(lists::incident).patch(incidents::change))
         .route("/approvals", get(people::approvals))
         .route("/approvals/{id}", get(people::approval))
         .route("/approvals/{id}/approve", post(people::approve))

@@ -180,6 +180,14 @@ impl Server {
         answer(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
     }
 
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        let request = reqwest::Client::new()
+            .patch(self.url(path))
+            .bearer_auth(&self.token)
+            .header("content-type", "application/json");
+        answer(request.body(body.to_string())).await
+    }
+
     pub async fn get(&self, path: &str) -> Value {
         answer(reqwest::Client::new().get(self.url(path)).bearer_auth(&self.token)).await.body
     }

@@ -17,11 +17,21 @@ fn the_lab_plays_its_story_to_the_end() {
     for told in ["suspend", "approved by", "succeeded", "The summaries:"] {
         assert!(out.text.contains(told), "`{told}` in:\n{}", out.text);
     }
+    assert!(out.text.contains("done; there is no way back"), "ended sessions are not held:\n{}", out.text);
+    assert!(!out.text.contains("until somebody lifts it"), "{}", out.text);
     assert_eq!(lab.suspensions(), 1);
     let reports = lab.reports();
-    assert_eq!(reports.len(), 4, "{reports:?}");
+    // Two summaries in two formats as they were sent, and again as the run ended.
+    assert_eq!(reports.len(), 8, "{reports:?}");
+    assert!(!out.text.contains("try: quell"), "nothing answers once the lab is over:\n{}", out.text);
+    let early = "before the run ended";
+    // SHA-256 of nothing: the checksum of something that was not kept.
+    let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     for report in reports {
         let text = std::fs::read_to_string(&report).expect("it is there");
+        let last = report.to_string_lossy().contains("-final.");
+        assert_eq!(text.contains(early), !last, "{}", report.display());
+        assert!(!text.contains(nothing), "{} holds a checksum of nothing", report.display());
         let executive = report.to_string_lossy().contains("executive");
         for name in ["Dana", "dana.whitfield", "priya", "scim", "payments-ledger", "T1567"] {
             assert!(!(executive && text.contains(name)), "the executive summary names {name}");
@@ -249,4 +259,33 @@ async fn a_run_by_hand_is_followed_over_the_api_and_idempotent() {
     assert!(shown["timeline"].as_array().is_some_and(|lines| lines.len() >= 3), "{shown}");
     let refused = server.post(&format!("/runs/{run}/cancel"), &json!({}), &[]).await;
     assert_eq!(refused.status, 409, "{}", refused.body);
+}
+
+#[tokio::test]
+async fn people_put_on_record_what_no_system_can_know() {
+    let server = Server::start().await;
+    let run = server.post("/playbooks/quick/runs", &json!({}), &[]).await;
+    assert_eq!(run.status, 201, "{}", run.body);
+    let rows = server.get("/incidents").await;
+    let path = format!("/incidents/{}", rows["items"][0]["id"].as_str().expect("it has an id"));
+    let told = json!({ "tags": ["impact: none"], "severity": 70, "status": "investigating", "note": "called the owner" });
+    let changed = server.patch(&path, &told).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    let row = server.get(&path).await;
+    assert_eq!(row["severity"], json!(70), "{row}");
+    assert_eq!(row["tags"], json!(["impact: none"]));
+    assert_eq!(row["notes"][0]["text"], json!("called the owner"));
+    for (body, words) in [
+        (json!({ "severity": 10 }), "needs a reason"),
+        (json!({ "severity": 300 }), "from 0 to 100"),
+        (json!({ "status": "done" }), "there are: open, investigating, contained, closed"),
+        (json!({}), "nothing is to be changed"),
+    ] {
+        let refused = server.patch(&path, &body).await;
+        assert_eq!(refused.status, 400, "{body}: {}", refused.body);
+        assert!(refused.body.to_string().contains(words), "{words}: {}", refused.body);
+    }
+    assert_eq!(server.get(&path).await["severity"], json!(70));
+    let lowered = server.patch(&path, &json!({ "severity": 10, "why": "a test of the sensor" })).await;
+    assert_eq!(lowered.status, 200, "{}", lowered.body);
 }

@@ -160,7 +160,14 @@ impl Story {
             bytes: body.len() as u64 * 17,
             at: minute(self.now),
         };
-        let outcome = Outcome::Succeeded { output: json!({}), evidence: Some(evidence) };
+        let output = match phase {
+            Phase::Capture => json!({ "state": { "status": "ACTIVE" } }),
+            Phase::Verify => {
+                json!({ "holds": true, "read": { "status": "SUSPENDED", "session_token": "s3cr3t" } })
+            }
+            _ => json!({}),
+        };
+        let outcome = Outcome::Succeeded { output, evidence: Some(evidence) };
         self.say(Event::AttemptStarted { key: key.clone(), phase, attempt: 1 });
         self.say(Event::AttemptEnded { key, phase, attempt: 1, outcome })
     }
@@ -447,7 +454,12 @@ fn plan() -> Plan {
         step("summary", "report", None, perform("report", None, None)),
     ];
     let roots = (0..steps.len()).collect();
-    let connector = |title: &str| json!({ "title": title });
+    // As a plan keeps them: the text that was written.
+    let connector = |title: &str| {
+        Value::from(format!(
+            "connector: it\ntitle: {title}\noperations:\n  suspend_user:\n    effect: I\n    request:\n      method: POST\n      path: /users/{{id}}/lifecycle/suspend\n"
+        ))
+    };
     Plan {
         playbook: Playbook {
             name: "departing-employee-exfiltration".to_owned(),

@@ -62,6 +62,8 @@ pub struct SmtpDriver {
 pub struct Sent {
     /// The server's words.
     pub response: String,
+    /// The message as it was handed over, headers and all.
+    pub message: Vec<u8>,
 }
 
 impl SmtpDriver {
@@ -137,10 +139,11 @@ impl SmtpDriver {
             Ok(Err(error)) => return Err(self.not_begun(&error)),
             Err(_) => return Err(self.too_slow()),
         }
-        match timeout_at(deadline, connection.message(&message.formatted())).await {
+        let formatted = message.formatted();
+        match timeout_at(deadline, connection.message(&formatted)).await {
             Ok(Ok(response)) => {
                 self.keep(connection);
-                Ok(Sent { response: self.redactor.clean(&words(&response)) })
+                Ok(Sent { response: self.redactor.clean(&words(&response)), message: formatted })
             }
             Ok(Err(error)) if error.is_permanent() || error.is_transient() => Err(self.not_begun(&error)),
             Ok(Err(error)) => Err(self.unsure(&format!(

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::parts::{alert_part, change_incident, cut, empty, step_title};
+use super::parts::{alert_part, change_incident, cut, empty, shown, step_title};
 use super::{
-    Cite, Dossier, EvidencePart, Item, LINES_MAX, Moment, Noted, QuestionEnd, Settled, Sources, StepPart,
-    UncertainPart, words,
+    Cite, Dossier, EvidencePart, Item, LINES_MAX, MAIL, Moment, Noted, QuestionEnd, Settled, Sources,
+    StepPart, UncertainPart, words,
 };
 use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event};
@@ -23,6 +23,8 @@ pub(super) struct Fold<'a> {
     pub(super) inputs: BTreeMap<StepKey, &'a Value>,
     /// The last act of each step: a containment is accepted right after it.
     pub(super) acts: BTreeMap<StepKey, &'a Evidence>,
+    /// What was kept of each step's target before it was touched.
+    pub(super) captured: BTreeMap<StepKey, &'a Value>,
     digest: Option<crate::domain::event::AlertRef>,
 }
 
@@ -34,6 +36,7 @@ pub(super) fn fold(sources: Sources<'_>) -> Dossier {
         places: BTreeMap::new(),
         inputs: BTreeMap::new(),
         acts: BTreeMap::new(),
+        captured: BTreeMap::new(),
         digest: None,
     };
     for entry in sources.alert_entries.iter().chain(sources.incident).chain(sources.run) {
@@ -48,6 +51,8 @@ pub(super) fn fold(sources: Sources<'_>) -> Dossier {
     // The streams of a run, its incident and its alert are told as one story.
     dossier.timeline.sort_by_key(|item| item.at);
     dossier.incident.severity.sort_by_key(|noted| noted.at);
+    dossier.incident.notes.sort_by_key(|noted| noted.at);
+    dossier.incident.tags.sort_by_key(|noted| noted.at);
     if dossier.timeline.len() > LINES_MAX {
         dossier.left_out += dossier.timeline.len() - LINES_MAX;
         dossier.timeline.truncate(LINES_MAX);
@@ -222,6 +227,9 @@ impl<'a> Fold<'a> {
             // What was sent says more than the input it was made from.
             self.inputs.insert(key.clone(), output);
         }
+        if let (Phase::Capture, Outcome::Succeeded { output, .. }) = (phase, outcome) {
+            self.captured.insert(key.clone(), output);
+        }
         if let (Some(failure), Some(part)) = (failure, self.step_part(key)) {
             part.why = Some(cut(&failure.message));
         }
@@ -233,13 +241,20 @@ impl<'a> Fold<'a> {
             let mut parts = self.dossier.containments.iter_mut();
             if let Some(part) = parts.find(|part| part.step == *key) {
                 part.read_back = Some(words::exchange(exchange));
+                if let Outcome::Succeeded { output, .. } = outcome {
+                    part.showed = output.get("read").and_then(shown);
+                }
             }
         }
         if self.dossier.evidence.len() >= LINES_MAX {
             self.dossier.left_out += 1;
             return;
         }
-        let what = words::proves(&step_title(self.sources.plan, key), phase, failure.is_none());
+        let title = step_title(self.sources.plan, key);
+        let what = match (phase, exchange.request.starts_with(MAIL)) {
+            (Phase::Act, true) => format!("{title}: the message as it was sent"),
+            _ => words::proves(&title, phase, failure.is_none()),
+        };
         self.dossier.evidence.push(EvidencePart {
             cite: moment.cite,
             what,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::fold::{Fold, noted};
-use super::parts::{cut, step_title};
-use super::{ContainmentPart, Moment, words};
+use super::parts::{cut, shown, step_title};
+use super::{ContainmentPart, Moment, Noted, declared, words};
 use crate::domain::event::Event;
 use crate::domain::playbook::{Body, ContainmentSpec};
 use crate::domain::run::Hold;
@@ -18,9 +18,39 @@ impl<'a> Fold<'a> {
         }
     }
 
+    /// The request that the plan's connector declares for `connector.operation`.
+    fn declared_change(&self, operation: &str) -> Option<String> {
+        let (connector, name) = operation.split_once('.')?;
+        declared::request(self.sources.plan.connectors.get(connector)?, name).as_deref().map(cut)
+    }
+
+    /// Who said yes to this step or to a block around it.
+    fn approvers(&self, id: &Arc<str>) -> Vec<Noted<String>> {
+        let playbook = &self.sources.plan.playbook;
+        let mut around = vec![id.clone()];
+        let mut step = playbook.step(id).map(|(_, step)| step);
+        while let Some(parent) = step.and_then(|step| step.parent).and_then(|at| playbook.steps.get(at)) {
+            around.push(parent.id.clone());
+            step = Some(parent);
+        }
+        let approvals = self.dossier.approvals.iter().filter(|part| around.contains(&part.step.id));
+        let given = approvals.flat_map(|part| &part.given).filter(|given| given.approve);
+        given
+            .map(|given| {
+                let counts = given.counts_for.join(", ");
+                let value =
+                    if counts.is_empty() { given.by.clone() } else { format!("{} for {counts}", given.by) };
+                noted(value, given.when)
+            })
+            .collect()
+    }
+
     fn accepted(&mut self, event: &Event, moment: Moment) {
         if let Event::ContainmentAccepted { key, containment, operation, target, changed, until } = event {
             let spec = self.containment_spec(&key.id);
+            let captured = self.captured.get(key).copied();
+            let irreversible = spec.is_some_and(|spec| !spec.undo);
+            let note = self.sources.plan.playbook.step(&key.id).and_then(|(_, step)| step.note.as_deref());
             let undo = spec.is_none_or(|spec| spec.undo).then(|| format!("quell undo {containment}"));
             self.dossier.containments.push(ContainmentPart {
                 id: *containment,
@@ -31,6 +61,12 @@ impl<'a> Fold<'a> {
                 tier: spec.map(|spec| spec.tier),
                 hold: Hold::Accepted,
                 changed: *changed,
+                one_off: irreversible && until.is_none(),
+                reason: note.map(cut),
+                asked: self.inputs.get(key).and_then(|input| shown(input)),
+                change: self.declared_change(operation),
+                before: captured.and_then(|captured| captured.get("state")).and_then(shown),
+                approvers: self.approvers(&key.id),
                 accepted: moment,
                 verified: None,
                 until: *until,
@@ -40,6 +76,7 @@ impl<'a> Fold<'a> {
                 stuck: None,
                 request: self.acts.get(key).map(|exchange| words::exchange(exchange)),
                 read_back: None,
+                showed: None,
                 undo,
             });
         }

@@ -1,6 +1,8 @@
 //! How single parts of a dossier are made.
 
-use super::{AlertPart, Cite, Dossier, IncidentPart, Moment, Noted, QuestionEnd, RunPart, TEXT_BYTES_MAX};
+use super::{
+    AlertPart, Cite, Dossier, IncidentPart, Moment, Noted, QuestionEnd, RunPart, TEXT_BYTES_MAX, declared,
+};
 use crate::domain::alert::{Alert, Indicator, Object};
 use crate::domain::incident::IncidentChange;
 use crate::domain::plan::Plan;
@@ -14,6 +16,40 @@ const ALERT_LIST_MAX: usize = 100;
 /// A text cut to [`TEXT_BYTES_MAX`].
 pub(super) fn cut(text: &str) -> String {
     truncate_text(text, TEXT_BYTES_MAX).into_owned()
+}
+
+/// Names of fields whose values are never shown, in lower case and by part.
+const SECRET_NAMES: [&str; 6] = ["password", "secret", "token", "credential", "apikey", "api_key"];
+
+/// A value in one line, each field by its name, without secrets; nothing for
+/// nothing.
+pub(super) fn shown(value: &Value) -> Option<String> {
+    fn bare(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let secret = |name: &str| SECRET_NAMES.iter().any(|part| name.to_lowercase().contains(part));
+                let pairs = map.iter().map(|(name, value)| {
+                    let value = if secret(name) { Value::from("(left out)") } else { bare(value) };
+                    (name.clone(), value)
+                });
+                Value::Object(pairs.collect())
+            }
+            Value::Array(items) => Value::Array(items.iter().map(bare).collect()),
+            other => other.clone(),
+        }
+    }
+    let text = match bare(value) {
+        Value::Null => return None,
+        Value::Object(map) if map.is_empty() => return None,
+        Value::Object(map) => {
+            let mut pairs: Vec<String> = map.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            // A JSON map's order depends on how the JSON library was built.
+            pairs.sort();
+            pairs.join(", ")
+        }
+        other => other.to_string(),
+    };
+    Some(cut(&text))
 }
 
 fn cut_in(text: &mut Option<String>) {
@@ -45,12 +81,7 @@ pub(super) fn empty(plan: &Plan) -> Dossier {
             ending: None,
             ended: None,
             connectors: plan.connectors.keys().map(|name| cut(name)).collect(),
-            products: plan
-                .connectors
-                .values()
-                .filter_map(|spec| spec.get("title")?.as_str())
-                .map(cut)
-                .collect(),
+            products: plan.connectors.values().filter_map(declared::title).map(cut).collect(),
             techniques: playbook.tags.iter().filter_map(technique).collect(),
         },
         incident: IncidentPart::default(),
@@ -110,6 +141,16 @@ pub(super) fn alert_part(alert: &Alert, digest: Option<Digest>, cite: Cite) -> A
     AlertPart { alert, digest, cite }
 }
 
+/// Takes in a value unless one that is set later is known: the incident's own
+/// stream is read before the run's, and both may change it.
+fn set<T>(known: &mut Option<Noted<T>>, value: Option<T>, moment: Moment) {
+    if let Some(value) = value
+        && known.as_ref().is_none_or(|known| known.at <= moment.at)
+    {
+        *known = Some(Noted { value, at: moment.at, cite: moment.cite });
+    }
+}
+
 /// Takes in a change of the incident.
 pub(super) fn change_incident(incident: &mut IncidentPart, change: &IncidentChange, moment: Moment) {
     fn noted<T>(value: T, moment: Moment) -> Noted<T> {
@@ -118,15 +159,9 @@ pub(super) fn change_incident(incident: &mut IncidentPart, change: &IncidentChan
     if let Some(severity) = change.severity {
         incident.severity.push(noted(severity, moment));
     }
-    if let Some(status) = change.status {
-        incident.status = Some(noted(status, moment));
-    }
-    if let Some(disposition) = change.disposition {
-        incident.disposition = Some(noted(disposition, moment));
-    }
-    if let Some(assignee) = &change.assignee {
-        incident.assignee = Some(noted(cut(assignee), moment));
-    }
+    set(&mut incident.status, change.status, moment);
+    set(&mut incident.disposition, change.disposition, moment);
+    set(&mut incident.assignee, change.assignee.as_deref().map(cut), moment);
     if let Some(note) = &change.note {
         incident.notes.push(noted(cut(note), moment));
     }

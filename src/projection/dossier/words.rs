@@ -86,7 +86,10 @@ fn of_case(entry: &Entry) -> Option<Told> {
         Event::IncidentOpened { title, .. } => {
             line("incident_opened", None, "triage", format!("Incident opened: {title}"))
         }
-        Event::IncidentChanged { change } => line("incident_changed", None, PLAYBOOK, changed(change)?),
+        Event::IncidentChanged { change } => {
+            let by = change.by.as_deref().unwrap_or(PLAYBOOK);
+            line("incident_changed", None, by, changed(change)?)
+        }
         Event::RunStarted(run) => {
             let text = format!("Run of playbook {} version {} started", run.playbook, run.version);
             line("run_started", None, &run.by, text)
@@ -127,6 +130,9 @@ fn changed(change: &IncidentChange) -> Option<String> {
     if let Some(note) = &change.note {
         parts.push(format!("note: {note}"));
     }
+    if let (false, Some(why)) = (parts.is_empty(), &change.why) {
+        parts.push(format!("because: {why}"));
+    }
     (!parts.is_empty()).then(|| format!("Incident: {}", parts.join("; ")))
 }
 
@@ -142,7 +148,14 @@ fn of_step(sources: &Sources<'_>, event: &Event) -> Option<Told> {
             line("step_slept", Some(key), PLAYBOOK, text)
         }
         Event::StepEnded { key, end, why, .. } => {
-            let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            // A condition is the author's code; that it did not hold is what a reader wants.
+            let why = match why {
+                Some(why) if *end == StepEnd::Skipped && why.contains("` did not hold") => {
+                    ", because its condition did not hold".to_owned()
+                }
+                Some(why) => format!(": {why}"),
+                None => String::new(),
+            };
             let text = format!("{}: {}{why}", title(key), end.name());
             let told = line("step_ended", Some(key), PLAYBOOK, text)?;
             Some(Told { detail: *end == StepEnd::Skipped && !key.at.is_empty(), ..told })

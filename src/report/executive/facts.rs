@@ -3,6 +3,7 @@
 use super::{NOT_KNOWN, Sentence, Writer, shorten};
 use crate::domain::alert::Alert;
 use crate::domain::event::Verdict;
+use crate::domain::incident::Status;
 use crate::domain::run::{Hold, StepEnd};
 use crate::projection::dossier::{ApprovalPart, Cite, ContainmentPart, QuestionPart};
 use crate::report::words;
@@ -32,6 +33,17 @@ impl Writer<'_> {
         Sentence::fact(format!("{article} {kind} alert reports {about} {when}."), &[part.cite])
     }
 
+    pub(super) fn procedure(&self) -> Sentence {
+        let run = &self.dossier.run;
+        match run.started {
+            Some(when) => {
+                let text = format!("A written response procedure, version {}, was followed.", run.version);
+                Sentence::fact(text, &[when.cite])
+            }
+            None => Sentence::plain(format!("Which procedure was followed is {NOT_KNOWN}.")),
+        }
+    }
+
     pub(super) fn trend(&self) -> Sentence {
         let set = &self.dossier.incident.severity;
         let first = self.dossier.alert.as_ref().map(|part| (part.alert.severity, part.cite));
@@ -53,6 +65,20 @@ impl Writer<'_> {
     }
 
     pub(super) fn status(&self) -> Sentence {
+        let lasting = || self.dossier.containments.iter().filter(|part| !part.one_off);
+        let lifted = lasting().filter_map(|part| part.lifted).max_by_key(|when| when.at);
+        let nothing_holds = lasting().all(|part| part.hold == Hold::Lifted);
+        if let (Some(noted), Some(lifted), true) = (&self.dossier.incident.status, lifted, nothing_holds)
+            && noted.value == Status::Contained
+            && lifted.at >= noted.at
+        {
+            let text = format!(
+                "The incident was recorded as contained on {}; what held was lifted on {}.",
+                noted.at.to_minute(),
+                lifted.at.to_minute()
+            );
+            return Sentence::fact(text, &[noted.cite, lifted.cite]);
+        }
         match (&self.dossier.incident.status, self.dossier.incident.opened) {
             (Some(noted), _) => {
                 Sentence::fact(format!("The incident is {}.", words::status(noted.value)), &[noted.cite])
@@ -65,9 +91,16 @@ impl Writer<'_> {
     pub(super) fn known(&self) -> Vec<Sentence> {
         let dossier = self.dossier;
         let mut lines = Vec::new();
-        if let (Some(first), Some(last)) = (dossier.evidence.first(), dossier.evidence.last()) {
-            let many = words::count(dossier.evidence.len(), "exchange", "exchanges");
-            let kept = format!("{many} with company systems are on record, each with a checksum.");
+        let (mails, exchanges): (Vec<_>, Vec<_>) =
+            dossier.evidence.iter().partition(|part| part.is_message());
+        if let (Some(first), Some(last)) = (exchanges.first(), exchanges.last()) {
+            let (many, are) = (words::count(exchanges.len(), "exchange", "exchanges"), be(exchanges.len()));
+            let kept = format!("{many} with company systems {are} on record, each with a checksum.");
+            lines.push(Sentence::fact(kept, &[first.cite, last.cite]));
+        }
+        if let (Some(first), Some(last)) = (mails.first(), mails.last()) {
+            let (many, are) = (words::count(mails.len(), "message", "messages"), be(mails.len()));
+            let kept = format!("{many} to colleagues {are} on record, each with a checksum.");
             lines.push(Sentence::fact(kept, &[first.cite, last.cite]));
         }
         lines.extend(dossier.questions.iter().filter_map(|part| self.question(part)));
@@ -159,7 +192,7 @@ impl Writer<'_> {
         if let (Some(severity), Some(cite)) =
             (self.dossier.severity(), rated.or(self.dossier.alert.as_ref().map(|part| part.cite)))
         {
-            let text = format!("The severity of {severity} is a rating by rule, not a finding.");
+            let text = format!("The severity of {severity} is a rating, not a finding.");
             lines.push(Sentence::fact(text, &[cite]));
         }
         shorten(&mut lines);
@@ -172,8 +205,11 @@ impl Writer<'_> {
         if lines.is_empty() {
             lines.push(Sentence::plain(format!("The effect on the business is {NOT_KNOWN}.")));
         }
-        let holding =
-            self.dossier.containments.iter().find(|part| part.hold == Hold::Verified && part.changed);
+        let holding = self
+            .dossier
+            .containments
+            .iter()
+            .find(|part| part.hold == Hold::Verified && part.changed && !part.one_off);
         if let Some(part) = holding {
             let cites: Vec<Cite> = part.verified.iter().map(|when| when.cite).collect();
             lines.push(Sentence::fact(
@@ -258,6 +294,14 @@ impl Writer<'_> {
             _ if !part.changed && part.hold != Hold::Lifted => {
                 Sentence::fact(format!("{title} was in force before; nothing was changed."), &[accepted])
             }
+            Hold::Accepted if part.one_off => Sentence::fact(
+                format!("{title} was asked for on {at} and is not yet confirmed."),
+                &[accepted],
+            ),
+            Hold::Verified if part.one_off => Sentence::fact(
+                format!("{title} was done on {at}, confirmed; nothing is left to lift."),
+                &[accepted, verified],
+            ),
             Hold::Accepted => Sentence::fact(
                 format!("{title} was accepted on {at} and is not yet confirmed{until}."),
                 &[accepted],
@@ -280,6 +324,11 @@ impl Writer<'_> {
             }
         }
     }
+}
+
+/// `is` for one, `are` for more.
+fn be(count: usize) -> &'static str {
+    if count == 1 { "is" } else { "are" }
 }
 
 /// How many accounts an alert is about.

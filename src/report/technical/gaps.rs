@@ -1,8 +1,8 @@
 //! What the record does not say. Said out loud, so that silence is not read as
 //! "nothing was found".
 
+use super::review::how_to_tell;
 use super::{Line, line};
-use crate::domain::run::StepEnd;
 use crate::projection::dossier::Dossier;
 use crate::report::header::tag;
 
@@ -17,11 +17,9 @@ pub(super) fn gaps(dossier: &Dossier) -> Vec<Line> {
     if dossier.evidence.is_empty() {
         lines.push(line("Evidence", "No exchange with a system is on record.", ""));
     }
-    for (key, name) in
-        [("root-cause", "Root cause"), ("impact", "Impact"), ("data", "Data"), ("cost", "Cost")]
-    {
+    for (key, name) in [("impact", "Impact"), ("data", "Data")] {
         if tag(dossier, key).is_none() {
-            lines.push(line(name, format!("{NOT_KNOWN}; nobody tagged the incident “{key}:…”."), ""));
+            lines.push(line(name, format!("{NOT_KNOWN}; {}.", how_to_tell(dossier, key)), ""));
         }
     }
     if dossier.left_out > 0 {
@@ -70,12 +68,5 @@ fn of_steps(dossier: &Dossier, lines: &mut Vec<Line>) {
     }
     for part in dossier.containments.iter().filter(|part| part.verified.is_none() && part.changed) {
         lines.push(line(&part.title, "It was never read back whether this holds.", part.accepted.cite));
-    }
-    for part in
-        dossier.steps.iter().filter(|part| part.outcome == Some(StepEnd::Skipped) && part.key.at.is_empty())
-    {
-        let why = part.why.as_deref().unwrap_or("its condition did not hold");
-        let cite = part.ended.map(|when| when.cite.to_string()).unwrap_or_default();
-        lines.push(line(&part.title, format!("Skipped: {why}"), cite));
     }
 }

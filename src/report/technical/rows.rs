@@ -1,7 +1,10 @@
 //! The rows of the technical report's tables.
 
+use std::collections::BTreeMap;
+
 use super::{Card, EvidenceRow, Line, Pair, TimeRow, line};
 use crate::domain::alert::{Host, Object, User};
+use crate::domain::time::Timestamp;
 use crate::projection::dossier::{ApprovalPart, Cite, ContainmentPart, Dossier, QuestionPart};
 use crate::report::words;
 
@@ -26,23 +29,40 @@ fn joined(parts: &[&Option<String>]) -> String {
         .join(" · ")
 }
 
+fn second(at: Timestamp) -> i64 {
+    at.millis().div_euclid(1000)
+}
+
+/// A time to the second, and to the millisecond where a second has several lines.
+fn clock(at: Timestamp, millis: bool) -> String {
+    let text = at.to_string();
+    let text = text.trim_end_matches('Z');
+    let text = if millis { text } else { text.split('.').next().unwrap_or(text) };
+    text.replacen('T', " ", 1)
+}
+
 /// The responder's lines in their order, and before them the actor's.
 pub(super) fn timeline(dossier: &Dossier) -> Vec<TimeRow> {
     let mut rows = Vec::new();
+    let items: Vec<_> = dossier.timeline.iter().filter(|item| !item.detail).collect();
+    let mut seconds: BTreeMap<i64, usize> = BTreeMap::new();
+    for item in &items {
+        *seconds.entry(second(item.at)).or_default() += 1;
+    }
     if let Some(part) = &dossier.alert
         && let Some(at) = part.alert.event_time
     {
         rows.push(TimeRow {
-            actor_time: at.to_minute(),
+            actor_time: clock(at, false),
             responder_time: String::new(),
             text: format!("The detector says: {}", part.alert.title),
             by: "actor".to_owned(),
             cite: part.cite.to_string(),
         });
     }
-    rows.extend(dossier.timeline.iter().filter(|item| !item.detail).map(|item| TimeRow {
+    rows.extend(items.into_iter().map(|item| TimeRow {
         actor_time: String::new(),
-        responder_time: item.at.to_minute(),
+        responder_time: clock(item.at, seconds.get(&second(item.at)).is_some_and(|rows| *rows > 1)),
         text: item.text.clone(),
         by: item.actor.clone(),
         cite: item.cite.to_string(),
@@ -107,6 +127,11 @@ pub(super) fn scope(dossier: &Dossier) -> Vec<Line> {
     if hosts.is_empty() {
         hosts.push(alert.host.clone());
     }
+    // A machine of which only the address is known, and which is the address
+    // the activity came from, is that address and no second machine.
+    hosts.retain(|host| {
+        host.name.is_some() || host.id.is_some() || host.ip.is_none() || host.ip != alert.src_ip
+    });
     let dest = &alert.dest;
     let device = dest.device.as_ref().map(|device| format!("device {device}"));
     let mut all: Vec<(&str, String)> = Vec::new();
@@ -126,12 +151,28 @@ pub(super) fn evidence(dossier: &Dossier) -> Vec<EvidenceRow> {
         source: part.exchange.source.clone(),
         request: part.exchange.request.clone(),
         response: part.exchange.response.clone(),
-        sha256: part.exchange.sha256.to_string(),
+        sha256: match part.exchange.bytes {
+            // The digest of nothing looks like one of something.
+            0 => "none: the answer had no body".to_owned(),
+            _ => part.exchange.sha256.to_string(),
+        },
         size: words::bytes(part.exchange.bytes),
         at: part.exchange.at.to_string(),
         cite: part.cite.to_string(),
     };
-    dossier.evidence.iter().map(row).collect()
+    let alert = dossier.alert.iter().filter_map(|part| {
+        Some(EvidenceRow {
+            what: "The alert as it came in, kept whole in the journal".to_owned(),
+            source: part.alert.source.clone(),
+            request: "delivery".to_owned(),
+            response: "accepted".to_owned(),
+            sha256: part.digest?.to_string(),
+            size: "as stored".to_owned(),
+            at: part.alert.received_at.to_string(),
+            cite: part.cite.to_string(),
+        })
+    });
+    alert.chain(dossier.evidence.iter().map(row)).collect()
 }
 
 /// A question with its answer.
@@ -224,14 +265,28 @@ pub(super) fn containment(part: &ContainmentPart) -> Card {
     if !part.changed {
         pairs.push(pair("Change", "none: the target already was in that state"));
     }
+    for (name, said) in [
+        ("Reason", &part.reason),
+        ("Asked for", &part.asked),
+        ("Change, as declared", &part.change),
+        ("State before", &part.before),
+    ] {
+        if let Some(said) = said {
+            pairs.push(pair(name, said.clone()));
+        }
+    }
+    for noted in &part.approvers {
+        pairs.push(pair("Approved by", format!("{} on {}", noted.value, noted.at.to_minute())));
+    }
     pairs.push(pair("Accepted", part.accepted.at.to_string()));
     pairs.push(pair("Request", part.request.clone().unwrap_or_else(none)));
     let verified = part.verified.map_or_else(|| "not yet".to_owned(), |when| when.at.to_string());
     pairs.push(pair("Verified", verified));
     pairs.push(pair("Read-back", part.read_back.clone().unwrap_or_else(none)));
+    pairs.push(pair("Read-back showed", part.showed.clone().unwrap_or_else(none)));
     let until = match (part.until, &part.undo) {
+        _ if part.one_off => "nothing to expire: it is done, and there is no way back".to_owned(),
         (Some(at), _) => at.to_minute(),
-        (None, None) if part.lifted.is_none() => "never: it declares no way back".to_owned(),
         (None, _) => "when a person lifts it".to_owned(),
     };
     pairs.push(pair("Expires", until));
@@ -248,11 +303,11 @@ pub(super) fn containment(part: &ContainmentPart) -> Card {
     let moments = [Some(part.accepted), part.verified, part.lifted].map(|it| it.map(|when| when.cite));
     Card {
         title: part.title.clone(),
-        state: words::hold(part.hold).to_owned(),
+        state: if part.one_off { words::done_once(part.hold) } else { words::hold(part.hold) }.to_owned(),
         text: String::new(),
         pairs,
         undo: part.undo.clone().unwrap_or_default(),
-        cites: cites(moments.into_iter().chain(noted)),
+        cites: cites(moments.into_iter().chain(noted).chain(part.approvers.iter().map(|it| Some(it.cite)))),
     }
 }
 

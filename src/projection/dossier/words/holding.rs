@@ -16,7 +16,9 @@ pub(super) fn of_containment(sources: &Sources<'_>, dossier: &Dossier, event: &E
     }
     match event {
         Event::ContainmentVerified { containment: id } => {
-            line("containment_verified", step(id), PLAYBOOK, format!("{}: read back, it holds", about(id)))
+            let once = part(id).is_some_and(|part| part.one_off);
+            let seen = if once { "it is done" } else { "it holds" };
+            line("containment_verified", step(id), PLAYBOOK, format!("{}: read back, {seen}", about(id)))
         }
         Event::ContainmentExtended { containment: id, until, by } => {
             let text = format!("{}: extended until {}", about(id), until.to_minute());
