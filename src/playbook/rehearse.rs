@@ -26,6 +26,7 @@ use crate::playbook::case::{Case, Effected, Found, ReadBack, Reply, Script};
 use crate::projection::dossier::{Dossier, Sources};
 use crate::report::render::{Format, render};
 use crate::report::templates::Templates;
+use crate::step::letters::About;
 use ulid::Ulid;
 
 /// Turns after which a case counts as stuck.
@@ -308,9 +309,9 @@ impl Rehearsal<'_> {
         let (_, step) = plan.playbook.step(&perform.key.id)?;
         if perform.phase == Phase::Announce {
             let by = step.approval.as_ref().map(|approval| approval.by.clone()).unwrap_or_default();
+            let told = self.about(plan.as_ref(), |about| about.approvers(&self.people, &by));
             return Some(
-                self.mail(perform, &json!(by))
-                    .map_or_else(Outcome::from, |to| succeeded(json!({ "sent_to": to }))),
+                self.mail(perform, told).map_or_else(Outcome::from, |to| succeeded(json!({ "sent_to": to }))),
             );
         }
         let Body::Perform(action) = &step.body else {
@@ -417,8 +418,13 @@ impl Rehearsal<'_> {
         let further = perform.about.get("to").filter(|to| !to.is_null());
         let asked = perform.about.get("asked");
         let who = further.or(asked).or_else(|| input.get("who")).or_else(|| input.get("to"));
-        let who = who.cloned().unwrap_or_default();
-        self.mail(perform, &who)
+        let who = who.unwrap_or(&Value::Null);
+        let plan = Arc::clone(self.plan);
+        let told = self.about(&plan, |about| {
+            let people = about.recipients(&self.people, who)?;
+            about.words(self.templates, input, &perform.key.to_string()).map(|_| people)
+        });
+        self.mail(perform, told)
             .map_or_else(Outcome::from, |to| succeeded(json!({ "asked": to, "sent_to": to })))
     }
 
@@ -448,20 +454,32 @@ impl Rehearsal<'_> {
         }
         match input.get("to").filter(|to| !to.is_null()).cloned() {
             None => succeeded(json!({ "reports": [], "sent_to": [] })),
-            Some(to) => self
-                .mail(perform, &to)
-                .map_or_else(Outcome::from, |to| succeeded(json!({ "reports": [], "sent_to": to }))),
+            Some(to) => {
+                let told = self.about(self.plan, |about| about.recipients(&self.people, &to));
+                self.mail(perform, told)
+                    .map_or_else(Outcome::from, |to| succeeded(json!({ "reports": [], "sent_to": to })))
+            }
         }
     }
 
-    fn mail(&mut self, perform: &Perform, to: &Value) -> Result<Vec<String>, Failure> {
-        let people = self.people.resolve(&entries_of(to));
-        let people = people.map_err(|why| {
-            Failure::new(
-                FailureClass::Permanent,
-                "nobody-to-ask",
-                format!("{why}; say who it is under `groups:`"),
-            )
+    /// Asks what a message of this run says, and whom it comes to.
+    fn about<T>(&self, plan: &Plan, ask: impl Fn(&About<'_>) -> T) -> T {
+        let alert = self.state.alert.as_ref().map(|(alert, _)| alert.as_ref());
+        let incident = IncidentId::derived(self.run.ulid(), "incident");
+        ask(&About { plan, alert, incident, run: self.run, found: None })
+    }
+
+    fn mail(
+        &mut self,
+        perform: &Perform,
+        told: Result<Vec<String>, Failure>,
+    ) -> Result<Vec<String>, Failure> {
+        let people = told.map_err(|failure| match failure.code.as_str() {
+            "nobody-to-ask" => {
+                let message = format!("{}; say who it is under `groups:`", failure.message);
+                Failure { message, ..failure }
+            }
+            _ => failure,
         })?;
         self.played.mails.push((perform.key.id.to_string(), people.clone()));
         Ok(people)

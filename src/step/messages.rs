@@ -6,12 +6,14 @@ use crate::connector::hub::OperationCall;
 use crate::domain::command::Phase;
 use crate::domain::id::{ContainmentId, QuestionId, ReportId};
 use crate::domain::outcome::{Evidence, Failure, FailureClass, Outcome};
-use crate::domain::playbook::{Body, IfSilent, Posture, QuestionSpec};
+use crate::domain::playbook::{Body, IfSilent, QuestionSpec};
 use crate::domain::run::Approval;
 use crate::domain::time::{Timestamp, duration_text};
 use crate::domain::value::digest;
 use crate::guard::people::entries_of;
 use crate::report::render::{Format, render};
+use crate::step::defang;
+use crate::step::letters::About;
 use crate::step::world::{Call, Done, World};
 
 /// The longest subject line, in characters: RFC 5322 §2.1.1 allows 998 in a
@@ -49,7 +51,7 @@ pub async fn ask(call: &Call<'_>, world: &World) -> Done {
 }
 
 async fn send_question(call: &Call<'_>, world: &World) -> Result<Written, Failure> {
-    let people = recipients(call, world, call.perform.input.get("who"))?;
+    let people = about(call).recipients(&world.people, &call.perform.input["who"])?;
     let until = (world.now)().after(question(call)?.within);
     let (text, evidence) = send_links(call, world, &people, 0, until).await?;
     Ok((json!({ "asked": people, "text": text }), evidence))
@@ -74,7 +76,7 @@ async fn send_links(
     until: Timestamp,
 ) -> Result<(String, Option<Evidence>), Failure> {
     let input = &call.perform.input;
-    let text = rendered(call, world, input, &context(call, input))?;
+    let text = about(call).words(&world.templates, input, &call.perform.key.to_string())?;
     let question = question(call)?;
     let id = QuestionId::derived(call.run().ulid(), &call.perform.key.to_string());
     let silent = question
@@ -114,15 +116,15 @@ pub async fn remind(call: &Call<'_>, world: &World) -> Done {
 }
 
 async fn send_reminder(call: &Call<'_>, world: &World) -> Result<Written, Failure> {
-    let about = &call.perform.about;
-    let asked = entries_of(about.get("asked").unwrap_or(&Value::Null));
-    let until = about.get("until").and_then(Value::as_str).and_then(|until| until.parse().ok());
+    let told = &call.perform.about;
+    let asked = entries_of(told.get("asked").unwrap_or(&Value::Null));
+    let until = told.get("until").and_then(Value::as_str).and_then(|until| until.parse().ok());
     let until = until.unwrap_or_else(|| (world.now)());
-    let further = about.get("to").filter(|to| !to.is_null());
+    let further = told.get("to").filter(|to| !to.is_null());
     let (people, first) = match further {
         None => (asked, 0),
         Some(to) => {
-            let people = recipients(call, world, Some(to))?;
+            let people = about(call).recipients(&world.people, to)?;
             (people.into_iter().filter(|person| !asked.contains(person)).collect(), asked.len())
         }
     };
@@ -144,7 +146,7 @@ async fn send_warning(call: &Call<'_>, world: &World) -> Result<Written, Failure
     if by.is_empty() {
         return Ok((json!({ "sent_to": [] }), None));
     }
-    let people = approvers(call, world, &by)?;
+    let people = about(call).approvers(&world.people, &by)?;
     let until = call.perform.about.get("until").and_then(Value::as_str).unwrap_or_default();
     let until = until.parse::<Timestamp>().map_or_else(|_| until.to_owned(), Timestamp::to_minute);
     let containment = ContainmentId::derived(call.run().ulid(), &call.perform.key.to_string());
@@ -174,8 +176,9 @@ pub async fn notify(call: &Call<'_>, world: &World) -> Done {
 
 async fn send_notice(call: &Call<'_>, world: &World) -> Result<Written, Failure> {
     let input = &call.perform.input;
-    let people = recipients(call, world, input.get("to"))?;
-    let text = rendered(call, world, input, &context(call, input))?;
+    let about = about(call);
+    let people = about.recipients(&world.people, &input["to"])?;
+    let text = about.words(&world.templates, input, &call.perform.key.to_string())?;
     let subject = input.get("subject").and_then(Value::as_str).unwrap_or("A notice from the security team");
     let mail = Mail { to: people.clone(), subject, text, html: None, part: "notice".to_owned() };
     let evidence = send(call, world, &mail).await?;
@@ -210,7 +213,7 @@ async fn write_report(call: &Call<'_>, world: &World) -> Result<Written, Failure
     let mut output = json!({ "reports": written, "sent_to": [] });
     let mut evidence = None;
     if let Some(to) = input.get("to").filter(|to| !to.is_null()) {
-        let people = recipients(call, world, Some(to))?;
+        let people = about(call).recipients(&world.people, to)?;
         let around = json!({ "incident": call.incident(), "template": template });
         let body = |name: &str| bodies.get(name).and_then(Value::as_str).map(str::to_owned);
         let plain = match body("markdown") {
@@ -222,7 +225,7 @@ async fn write_report(call: &Call<'_>, world: &World) -> Result<Written, Failure
             to: people.clone(),
             subject: &subject,
             text: plain,
-            html: body("html"),
+            html: body("html").map(|page| defang::html(&page)),
             part: "report".to_owned(),
         };
         evidence = send(call, world, &mail).await?;
@@ -249,7 +252,7 @@ async fn send_announcement(call: &Call<'_>, world: &World) -> Result<Written, Fa
     let Some((id, asked)) = call.approval else {
         return Err(permanent("no-approval", "this step asked for no approval"));
     };
-    let people = approvers(call, world, &asked.by)?;
+    let people = about(call).approvers(&world.people, &asked.by)?;
     let operation = match &call.step.body {
         Body::Perform(action) => action.operation.as_str(),
         _ => "several steps",
@@ -259,8 +262,8 @@ async fn send_announcement(call: &Call<'_>, world: &World) -> Result<Written, Fa
         "approval": id,
         "title": call.step.title(),
         "operation": operation,
-        "target": captured.and_then(|state| state.get("target")),
-        "alert": call.alert.map(|alert| alert.title.clone()),
+        "target": defang::value(captured.and_then(|state| state.get("target")).cloned().unwrap_or_default()),
+        "alert": call.alert.map(|alert| defang::text(&alert.title)),
         "note": call.step.note,
         "each": asked.by,
         "until": asked.until.to_minute(),
@@ -281,23 +284,6 @@ async fn send_announcement(call: &Call<'_>, world: &World) -> Result<Written, Fa
     };
     let evidence = send(call, world, &mail).await?;
     Ok((json!({ "sent_to": people }), evidence))
-}
-
-/// Everybody who may approve, but never the person it is about: an approver
-/// can be the subject, and must not learn of it by this mail.
-fn approvers(call: &Call<'_>, world: &World, by: &[String]) -> Result<Vec<String>, Failure> {
-    let mut people = world
-        .people
-        .resolve(by)
-        .map_err(|why| permanent("nobody-to-ask", format!("the approvers cannot be told: {why}")))?;
-    people.retain(|address| !may_be_subject(call, address));
-    if people.is_empty() {
-        return Err(permanent(
-            "nobody-to-ask",
-            "the only approver is whom this is about; nothing was sent. Name another approver at the step, or add people to its group",
-        ));
-    }
-    Ok(people)
 }
 
 /// What silence means, in words.
@@ -325,60 +311,14 @@ fn way_back(call: &Call<'_>) -> Option<String> {
     })
 }
 
-/// Whether this address may be the person it is about: whom the alert names,
-/// or whom the step has found.
-fn may_be_subject(call: &Call<'_>, address: &str) -> bool {
-    let found = call.perform.captured.as_ref().and_then(|found| found.get("attributes"));
-    let found = found.and_then(|attributes| attributes.get("address")).and_then(Value::as_str);
-    call.alert.is_some_and(|alert| alert.may_be_about(address))
-        || found.is_some_and(|found| found.eq_ignore_ascii_case(address.trim()))
-}
-
-/// The people that an entry comes to. In covert posture never the subject.
-fn recipients(call: &Call<'_>, world: &World, who: Option<&Value>) -> Result<Vec<String>, Failure> {
-    let entries = entries_of(who.unwrap_or(&Value::Null));
-    let people = world.people.resolve(&entries).map_err(|why| {
-        permanent("nobody-to-ask", format!("the recipients cannot be told: {why}; nothing was sent"))
-    })?;
-    let covert = call.plan.playbook.posture == Posture::Covert;
-    if let Some(subject) = people.iter().find(|address| covert && may_be_subject(call, address)) {
-        return Err(permanent(
-            "asks-subject",
-            format!("{subject} is whom this is about, and the posture is covert; nothing was sent"),
-        ));
+fn about<'a>(call: &Call<'a>) -> About<'a> {
+    About {
+        plan: call.plan,
+        alert: call.alert,
+        incident: call.incident(),
+        run: call.run(),
+        found: call.perform.captured.as_ref(),
     }
-    Ok(people)
-}
-
-/// What an author's template may show: the input and the alert, as data.
-fn context(call: &Call<'_>, input: &Value) -> Value {
-    json!({
-        "with": input.get("with"),
-        "alert": call.alert.map(|alert| json!({
-            "title": alert.title, "severity": alert.severity, "event_time": alert.event_time.map(|at| at.to_minute()),
-            "user": alert.user, "host": alert.host, "objects": alert.objects, "dest": alert.dest,
-        })),
-        "incident": call.incident(),
-        "run": call.run(),
-    })
-}
-
-/// An author's text: a template that the plan froze, or written in the step.
-fn rendered(call: &Call<'_>, world: &World, input: &Value, context: &Value) -> Result<String, Failure> {
-    let named = input.get("template").and_then(Value::as_str);
-    let text =
-        match named {
-            Some(name) => call.plan.texts.get(name).ok_or_else(|| {
-                permanent("template-unknown", format!("the plan holds no template `{name}`"))
-            })?,
-            None => input.get("text").and_then(Value::as_str).unwrap_or_default(),
-        };
-    world.templates.text(text, context).map_err(|error| {
-        permanent(
-            "template-wrong",
-            format!("the text of `{}` cannot be written: {error}; nothing was sent", call.perform.key),
-        )
-    })
 }
 
 fn page(world: &World, name: &str, context: &Value) -> Result<String, Failure> {
@@ -408,7 +348,7 @@ async fn send(call: &Call<'_>, world: &World, mail: &Mail<'_>) -> Result<Option<
     };
     let key = format!("{}/{}", call.perform.idempotency_key, mail.part);
     let input = json!({
-        "to": mail.to, "subject": one_line(mail.subject), "text": mail.text, "html": mail.html, "from": world.mail_from,
+        "to": mail.to, "subject": defang::text(&one_line(mail.subject)), "text": mail.text, "html": mail.html, "from": world.mail_from,
         "message_id": message_id(&key, &world.mail_from),
     });
     let operation = OperationCall {

@@ -6,6 +6,8 @@
 //!   using.rs       `connector.operation` and its `with:`, checked
 //!   operations.rs  connector operations: read, call, contain and lift
 //!   messages.rs    mail to people: questions, approvals, notices, reports
+//!   letters.rs     what a message says and whom it comes to
+//!   defang.rs      the world's web addresses, so that none becomes a link
 //!   link.rs        personal links to questions
 //! ```
 //! The kinds: `enrich call contain undo ask notify report incident set wait
@@ -14,10 +16,12 @@
 pub mod ask;
 pub mod call;
 pub mod contain;
+pub mod defang;
 pub mod enrich;
 pub mod finish;
 pub mod incident;
 pub mod kind;
+pub mod letters;
 pub mod link;
 pub mod messages;
 pub mod notify;
