@@ -155,7 +155,7 @@ fn mistakes_on_the_command_line_say_what_to_do_and_exit_as_promised() {
     let cases: [(&[&str], i32, &str); 8] = [
         (&["frobnicate"], 2, "unrecognized"),
         (&["--config", "/nowhere.yaml", "check"], 2, "cannot be read"),
-        (&["run", "no-such-playbook"], 3, "there are: departing-employee-exfiltration"),
+        (&["run", "no-such-playbook"], 2, "there are: departing-employee-exfiltration"),
         (&["run", "departing-employee-exfiltration", "--alert", "/nowhere.json"], 2, "cannot be read"),
         (&["runs"], 4, "quell serve"),
         (&["show", "../etc"], 2, "no id"),
