@@ -57,6 +57,24 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// A stable code, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Mistakes(_) => "mistakes",
+            Self::Data { .. } => "data",
+            Self::Store(error) => match error {
+                StoreError::Damaged { .. } => "store-damaged",
+                StoreError::Export { .. } => "export-unfit",
+                StoreError::Occupied { .. } => "store-occupied",
+                StoreError::Locked { .. } => "store-locked",
+                StoreError::Full => "store-full",
+                _ => "store",
+            },
+        }
+    }
+}
+
 /// A house that runs.
 pub struct House {
     /// Every order and every question.

@@ -17,8 +17,7 @@ impl From<OpenError> for CliError {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Mistakes(diagnostics) => CliError::mistakes(diagnostics),
-            OpenError::Store(error) => CliError::new(Exit::Own, "store", error),
-            OpenError::Data { .. } => CliError::new(Exit::Own, "data", error),
+            other => CliError::new(Exit::Own, other.code(), other),
         }
     }
 }

@@ -8,6 +8,7 @@
 //!   runs.rs      runs, their events, their undo
 //!   people.rs    approvals and questions over the API
 //!   lists.rs     incidents, containments, playbooks, reports
+//!   store.rs     a backup while the server runs
 //!   page.rs      pages for people: `/q/{token}`, `/approvals/{id}`
 //! ```
 
@@ -19,3 +20,4 @@ pub mod people;
 pub mod problem;
 pub mod runs;
 pub mod server;
+pub mod store;

@@ -14,7 +14,7 @@ use crate::service::error::Sort;
 use crate::service::house::Service;
 use crate::web::access::Token;
 use crate::web::problem::Problem;
-use crate::web::{alerts, lists, page, people, runs};
+use crate::web::{alerts, lists, page, people, runs, store};
 
 /// The largest body of a call: an alert may be 1 MiB, and nothing else is larger.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -57,6 +57,7 @@ pub fn routes(web: Web) -> Router {
         .route("/containments/{id}/undo", post(lists::undo))
         .route("/containments/{id}/extend", post(lists::extend))
         .route("/reports", post(lists::report))
+        .route("/store/backup", post(store::backup))
         .fallback(nothing_here);
     Router::new()
         .nest("/api/v1", api)
