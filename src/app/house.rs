@@ -58,6 +58,11 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether it failed for want of space on the disk alone.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Full))
+    }
+
     /// A stable code, for programs.
     pub fn code(&self) -> &'static str {
         match self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
@@ -91,4 +91,19 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     axum::serve(listener, routes(web)).with_graceful_shutdown(stop).await
+}
+
+/// Answers everybody that nothing can be taken yet, and why, until it is dropped.
+/// Connections are closed, so that who comes back meets the server proper.
+pub async fn serve_waiting(listener: TcpListener, why: String) {
+    let not_yet = move || {
+        let mut answer = Problem::new(Sort::Busy, "store-full", why.clone()).into_response();
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        std::future::ready(answer)
+    };
+    let alive = || async { ([(header::CONNECTION, "close")], "ok\n") };
+    let routes = Router::new().route("/healthz", get(alive)).fallback(not_yet);
+    if let Err(error) = axum::serve(listener, routes).await {
+        tracing::error!(%error, "the listener failed while waiting for space");
+    }
 }
