@@ -106,6 +106,11 @@ fn existing(settings: &Settings) -> Result<SledJournal, StoreError> {
     SledJournal::open(&dir, &Options::default())
 }
 
+/// Whether it failed because a server has the store open.
+pub fn is_locked(error: &StoreError) -> bool {
+    matches!(error, StoreError::Locked { .. })
+}
+
 /// Watches the lines of a backup pass by and says whether they came whole.
 #[derive(Default)]
 pub struct Wholeness {

@@ -90,16 +90,22 @@ async fn backup(dest: &Path, settings: &Settings, screen: &Screen) -> Result<Exi
     let mut file = Fresh::create(dest)?;
     let client = Client::new(settings)?;
     let mut seen = Wholeness::default();
-    if client.is_up().await {
+    let mut is_served = client.is_up().await;
+    if !is_served {
+        let mut both = Watched { out: &mut file.out, seen: &mut seen };
+        match vault::export(settings, vault::COMPACT, &work_dir(dest), &mut both).await {
+            Ok(exported) => refuse_partial(&exported)?,
+            // A server has it open and was too busy to say so.
+            Err(error) if vault::is_locked(&error) => is_served = true,
+            Err(error) => return Err(found_wrong(error)),
+        }
+    }
+    if is_served {
         let mut write = |bytes: &[u8]| {
             seen.see(bytes);
             file.out.write_all(bytes)
         };
         client.download("/store/backup", &mut write).await?;
-    } else {
-        let mut both = Watched { out: &mut file.out, seen: &mut seen };
-        let exported = vault::export(settings, vault::COMPACT, &work_dir(dest), &mut both).await;
-        refuse_partial(&exported.map_err(found_wrong)?)?;
     }
     let counts = seen.whole().ok_or_else(|| {
         CliError::new(
