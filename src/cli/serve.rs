@@ -69,15 +69,11 @@ pub async fn serve(settings: &Settings, screen: &Screen) -> Result<Exit, CliErro
     let listener = listener(settings).await?;
     let failed = |error: std::io::Error| CliError::new(Exit::Own, "listen", error);
     let address = listener.local_addr().map_err(failed)?;
-    if let Err(error) = tell_address(&settings.data, &format!("http://{address}")) {
-        // A full disk must not keep the server down; the command line then asks
-        // where the settings say.
-        tracing::warn!(message = %error.message, "the address could not be written to the data directory");
-    }
     let (house, listener) = tokio::select! {
         opened = open_when_there_is_space(settings, listener, address, screen) => opened?,
         () = told_to_stop() => return Ok(Exit::Done),
     };
+    try_to_tell_address(settings, address);
     screen.line(&format!(
         "quell listens on http://{address}; the local operator's token is in {}",
         settings.data.join("token").display()
@@ -88,6 +84,14 @@ pub async fn serve(settings: &Settings, screen: &Screen) -> Result<Exit, CliErro
         house.service.sources.len()
     ));
     until_stopped(&house, listener).await
+}
+
+/// A full disk must not keep the server down; the command line then asks where
+/// the settings say. Called once the store is ours, or nobody's for want of space.
+fn try_to_tell_address(settings: &Settings, address: std::net::SocketAddr) {
+    if let Err(error) = tell_address(&settings.data, &format!("http://{address}")) {
+        tracing::warn!(message = %error.message, "the address could not be written to the data directory");
+    }
 }
 
 /// How often a store that does not open for want of space is tried again.
@@ -108,6 +112,7 @@ async fn open_when_there_is_space(
         match open(settings, address).await {
             Err(error) if error.is_full() => {
                 if waiting.is_none() {
+                    try_to_tell_address(settings, address);
                     screen.line(&format!("{error}; quell answers on http://{address} and waits for space"));
                     let same =
                         TcpListener::from_std(listener.try_clone().map_err(failed)?).map_err(failed)?;
