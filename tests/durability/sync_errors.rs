@@ -7,7 +7,7 @@ use crate::cases;
 use crate::house::{Place, leave_out};
 
 /// Deliveries at most before a sync must have failed.
-const DELIVERIES: usize = 400;
+const DELIVERIES: usize = 250;
 
 fn has_strace() -> bool {
     Command::new("strace")
@@ -21,10 +21,10 @@ async fn nothing_is_acknowledged_after_a_failed_sync() {
     if !has_strace() {
         return leave_out("failing syncs (strace is not here, or may not trace)");
     }
-    let every = cases(3, 100);
+    let every = cases(2, 100);
     for case in 0..every {
         // Few cases are spread over early and late syncs.
-        let nth = if every < 10 { [2, 7, 31][case] } else { case + 1 };
+        let nth = if every < 10 { [3, 12][case] } else { case + 1 };
         for call in ["fdatasync", "sync_file_range"] {
             a_failed_sync(call, nth).await;
         }
