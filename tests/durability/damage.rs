@@ -34,8 +34,8 @@ pub fn nth_batch(n: u64) -> Batch {
         appends: vec![Append { stream, after: n / 7, at: Timestamp::EPOCH, events }],
         ..Batch::default()
     };
-    if n % 5 == 0 {
-        let size = if n % 50 == 0 { 70_000 } else { 300 };
+    if n.is_multiple_of(5) {
+        let size = if n.is_multiple_of(50) { 70_000 } else { 300 };
         let bytes: Vec<u8> = n.to_be_bytes().into_iter().cycle().take(size).collect();
         batch.blobs.push((digest(&bytes), bytes));
         batch.keys.push(format!("delivery-{n}"));

@@ -17,7 +17,7 @@ pub fn cases(few: usize, many: usize) -> usize {
 pub struct Chance(pub u64);
 
 impl Chance {
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut n = self.0;
         n = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -26,6 +26,6 @@ impl Chance {
     }
 
     pub fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit.max(1) as u64).expect("it is below a usize")
+        usize::try_from(self.number() % limit.max(1) as u64).expect("it is below a usize")
     }
 }

@@ -204,7 +204,8 @@ fn a_mark_of_a_newer_program_is_refused_with_words_before_sled_is_touched() {
 
 #[test]
 fn what_is_wrong_beside_the_chain_is_found_by_the_full_check() {
-    let cases: [(&str, &str, fn(&::sled::Db)); 4] = [
+    type Case = (&'static str, &'static str, fn(&::sled::Db));
+    let cases: [Case; 4] = [
         ("a lost index place", "is missing in the index", |db| {
             let place = db.scan_prefix(b"s").next().expect("is there").expect("reads").0;
             db.remove(place).expect("removes");
