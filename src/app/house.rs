@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::Utc;
 use parking_lot::{Mutex, RwLock};
@@ -39,9 +38,6 @@ pub const OPERATOR: &str = "operator@localhost";
 /// Where reports are kept in the data directory.
 pub const REPORTS_DIR: &str = "reports";
 
-/// How often it is looked whether the journal still takes something.
-const LOOK_AT_JOURNAL: Duration = Duration::from_millis(500);
-
 /// Why the house could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -59,6 +55,29 @@ pub enum OpenError {
         /// Why.
         error: std::io::Error,
     },
+}
+
+impl OpenError {
+    /// Whether it failed for want of space on the disk alone.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Full))
+    }
+
+    /// A stable code, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Mistakes(_) => "mistakes",
+            Self::Data { .. } => "data",
+            Self::Store(error) => match error {
+                StoreError::Damaged { .. } => "store-damaged",
+                StoreError::Export { .. } => "export-unfit",
+                StoreError::Occupied { .. } => "store-occupied",
+                StoreError::Locked { .. } => "store-locked",
+                StoreError::Full => "store-full",
+                _ => "store",
+            },
+        }
+    }
 }
 
 /// A house that runs.
@@ -86,20 +105,6 @@ impl House {
         self.keeper.abort();
         if let Some(schedules) = self.schedules.lock().take() {
             schedules.abort();
-        }
-    }
-
-    /// Returns when the journal will take nothing more in this process: after a
-    /// failed sync nobody knows what is on the disk. A full disk is no such end.
-    pub async fn until_journal_fails(&self) {
-        loop {
-            match self.service.journal.health() {
-                Ok(()) | Err(StoreError::Full) => tokio::time::sleep(LOOK_AT_JOURNAL).await,
-                Err(error) => {
-                    tracing::error!(%error, "the journal takes nothing more; the server stops");
-                    return;
-                }
-            }
         }
     }
 }

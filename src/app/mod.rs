@@ -7,6 +7,7 @@
 //!   archive.rs   what steps ask of the journal, and where reports are kept
 //!   keys.rs      the server's own secrets in its data directory
 //!   house.rs     opens the store and starts everything
+//!   vault.rs     checks, backs up, exports and imports a store that no server has open
 //! ```
 
 pub mod archive;
@@ -14,3 +15,4 @@ pub mod house;
 pub mod keys;
 pub mod load;
 pub mod sources;
+pub mod vault;

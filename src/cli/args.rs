@@ -138,6 +138,9 @@ pub enum Command {
     },
     /// Write a summary of an incident or a run, from the journal alone.
     Report(ReportArgs),
+    /// Check, back up, export or import what the server keeps.
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Print the version.
     Version,
     /// Print completions for a shell.
@@ -301,4 +304,32 @@ pub struct ReportArgs {
     /// text stands in the document.
     #[arg(long = "as", default_value = "markdown", value_name = "html|markdown")]
     pub kind: String,
+}
+
+/// `quell store`.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Check everything in the store, or a backup or export by restoring it aside.
+    Verify {
+        /// A backup or export [default: the store itself; the server must be stopped].
+        file: Option<PathBuf>,
+    },
+    /// Write a backup, also while the server runs.
+    Backup {
+        /// The file to write; it must not be there yet.
+        dest: PathBuf,
+    },
+    /// Write everything as JSON lines, also when the disk is full or the store is damaged.
+    Export {
+        /// The file to write; `-` writes to standard output.
+        file: PathBuf,
+        /// Where a store that does not open may be copied to [default: beside FILE].
+        #[arg(long, value_name = "DIR")]
+        work: Option<PathBuf>,
+    },
+    /// Read a backup or an export into an empty data directory.
+    Import {
+        /// The file to read; `-` reads standard input.
+        file: PathBuf,
+    },
 }

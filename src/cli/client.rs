@@ -131,6 +131,33 @@ impl Client {
         Ok(())
     }
 
+    /// Orders something whose answer is long, and hands over each piece of it as
+    /// it comes. It may take as long as it takes.
+    ///
+    /// # Errors
+    /// When no server answers, it says no, the connection breaks, or `each`
+    /// takes no more.
+    pub async fn download(
+        &self,
+        path: &str,
+        each: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send),
+    ) -> Result<(), CliError> {
+        let request = self.authorised(self.http.post(self.url(path)));
+        let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if !answer.status().is_success() {
+            let status = answer.status().as_u16();
+            return Err(problem(status, &answer.text().await.unwrap_or_default()));
+        }
+        let mut stream = answer.bytes_stream();
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|error| self.unreachable(&error))?;
+            each(&chunk).map_err(|error| {
+                CliError::new(Exit::Own, "file", format!("what came cannot be written: {error}"))
+            })?;
+        }
+        Ok(())
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}/api/v1{path}", self.base)
     }

@@ -26,5 +26,6 @@ pub mod screen;
 pub mod serve;
 pub mod show;
 pub mod start;
+pub mod store;
 pub mod test;
 pub mod undo;

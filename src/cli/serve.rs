@@ -1,24 +1,27 @@
 //! `quell serve`: the server, until it is told to stop.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::app::house::{House, OpenError, open};
 use crate::app::keys::write_secret;
 use crate::cli::client::ADDRESS_FILE;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::screen::Screen;
+use crate::service::house::Service;
 use crate::settings::Settings;
-use crate::web::server::serve as serve_web;
+use crate::web::server::{serve as serve_web, serve_waiting};
 
 impl From<OpenError> for CliError {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Mistakes(diagnostics) => CliError::mistakes(diagnostics),
-            OpenError::Store(error) => CliError::new(Exit::Own, "store", error),
-            OpenError::Data { .. } => CliError::new(Exit::Own, "data", error),
+            other => CliError::new(Exit::Own, other.code(), other),
         }
     }
 }
@@ -64,9 +67,13 @@ pub async fn told_to_stop() {
 /// When the house cannot be opened, or the listener fails.
 pub async fn serve(settings: &Settings, screen: &Screen) -> Result<Exit, CliError> {
     let listener = listener(settings).await?;
-    let address = listener.local_addr().map_err(|error| CliError::new(Exit::Own, "listen", error))?;
-    let house = open(settings, address).await?;
-    tell_address(&settings.data, &format!("http://{address}"))?;
+    let failed = |error: std::io::Error| CliError::new(Exit::Own, "listen", error);
+    let address = listener.local_addr().map_err(failed)?;
+    let (house, listener) = tokio::select! {
+        opened = open_when_there_is_space(settings, listener, address, screen) => opened?,
+        () = told_to_stop() => return Ok(Exit::Done),
+    };
+    try_to_tell_address(settings, address);
     screen.line(&format!(
         "quell listens on http://{address}; the local operator's token is in {}",
         settings.data.join("token").display()
@@ -79,7 +86,62 @@ pub async fn serve(settings: &Settings, screen: &Screen) -> Result<Exit, CliErro
     until_stopped(&house, listener).await
 }
 
-/// Serves the web until told to stop, or until the journal takes nothing more.
+/// A full disk must not keep the server down; the command line then asks where
+/// the settings say. Called once the store is ours, or nobody's for want of space.
+fn try_to_tell_address(settings: &Settings, address: std::net::SocketAddr) {
+    if let Err(error) = tell_address(&settings.data, &format!("http://{address}")) {
+        tracing::warn!(message = %error.message, "the address could not be written to the data directory");
+    }
+}
+
+/// How often a store that does not open for want of space is tried again.
+const OPEN_AGAIN: Duration = Duration::from_secs(2);
+
+/// Opens the house. While its disk is so full that the store does not even open,
+/// the server is up, says so to whoever asks, and tries again.
+async fn open_when_there_is_space(
+    settings: &Settings,
+    listener: TcpListener,
+    address: std::net::SocketAddr,
+    screen: &Screen,
+) -> Result<(House, TcpListener), CliError> {
+    let failed = |error: std::io::Error| CliError::new(Exit::Own, "listen", error);
+    let mut waiting: Option<JoinHandle<()>> = None;
+    let listener = listener.into_std().map_err(failed)?;
+    let house = loop {
+        match open(settings, address).await {
+            Err(error) if error.is_full() => {
+                if waiting.is_none() {
+                    try_to_tell_address(settings, address);
+                    screen.line(&format!("{error}; quell answers on http://{address} and waits for space"));
+                    let same =
+                        TcpListener::from_std(listener.try_clone().map_err(failed)?).map_err(failed)?;
+                    waiting = Some(tokio::spawn(serve_waiting(same, error.to_string())));
+                }
+                tokio::time::sleep(OPEN_AGAIN).await;
+            }
+            opened => break opened?,
+        }
+    };
+    if let Some(waiting) = waiting {
+        waiting.abort();
+        let _ = waiting.await;
+    }
+    Ok((house, TcpListener::from_std(listener).map_err(failed)?))
+}
+
+/// How often it is looked whether the journal still takes anything.
+const LOOK_AT_JOURNAL: Duration = Duration::from_millis(200);
+
+/// Done when the journal takes nothing more and never will in this process.
+async fn journal_stopped(service: Arc<Service>) {
+    while !service.is_stopped() {
+        tokio::time::sleep(LOOK_AT_JOURNAL).await;
+    }
+}
+
+/// Serves the web until told to stop, or until the journal takes nothing more:
+/// then the process ends with a failure, and a supervisor may start it again.
 ///
 /// # Errors
 /// When the listener fails, or the journal stopped.
@@ -94,7 +156,7 @@ pub async fn until_stopped(house: &House, listener: TcpListener) -> Result<Exit,
     tokio::select! {
         ended = &mut serving => ended.map_err(listen)?,
         () = told_to_stop() => {}
-        () = house.until_journal_fails() => {}
+        () = journal_stopped(Arc::clone(&house.service)) => {}
     }
     drop(stopping);
     // Who follows a run's events would stay for ever.
@@ -102,20 +164,22 @@ pub async fn until_stopped(house: &House, listener: TcpListener) -> Result<Exit,
         ended.map_err(listen)?;
     }
     house.stop();
-    drain(house).await;
+    if !house.service.is_stopped() {
+        drain(house).await;
+    }
     match house.service.journal.health() {
-        Ok(()) => Ok(Exit::Done),
-        Err(error) => Err(CliError::new(Exit::Own, "store", error)),
+        Err(error) if house.service.is_stopped() => Err(CliError::new(Exit::Own, "store-stopped", error)),
+        _ => Ok(Exit::Done),
     }
 }
 
 /// How long what is in flight may take to end when the server stops. What has
 /// not ended by then is taken up at the next start, as after a crash.
-const DRAIN: std::time::Duration = std::time::Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(10);
 
 async fn drain(house: &House) {
     let until = tokio::time::Instant::now() + DRAIN;
     while house.service.scheduler.load_now().0 > 0 && tokio::time::Instant::now() < until {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::client::Client;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::list::{ALERTS, APPROVALS, CONTAINMENTS, INCIDENTS, QUESTIONS, RUNS, SCHEDULES, list};
 use crate::cli::screen::Screen;
-use crate::cli::{check, decide, incident, init, lab, plan, report, run, serve, show, test, undo};
+use crate::cli::{check, decide, incident, init, lab, plan, report, run, serve, show, store, test, undo};
 use crate::settings::{Settings, SettingsError};
 
 /// The stack of each worker thread. Expressions are bounded to fit the usual
@@ -97,6 +97,7 @@ async fn command(cli: &Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Test { paths, coverage } => {
             return test::test(paths, *coverage, &settings, screen);
         }
+        Command::Store(command) => return store::store(command, &settings, screen).await,
         _ => {}
     }
     let client = Client::new(&settings)?;

@@ -2,23 +2,38 @@
 //! replay, the signal that an attempt was lost, and the ordinary path.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
 use crate::domain::id::RunId;
 use crate::domain::signal::Signal;
 use crate::scheduler::run::{Scheduler, SchedulerError};
+use crate::store::error::StoreError;
+
+/// How often a full disk is looked at again. Space that somebody makes is used
+/// within a second or so; a look costs microseconds.
+const LOOK_FOR_SPACE: Duration = Duration::from_secs(1);
 
 impl Scheduler {
     /// Takes up the runs that have not ended or still hold something. Gives
-    /// those that could not be taken up, with the reason; the others go on.
+    /// those that could not be taken up, with the reason; the others go on. While
+    /// the disk is full they are parked and taken up when there is space.
     pub async fn recover(
         self: &Arc<Self>,
         runs: impl IntoIterator<Item = RunId>,
     ) -> Vec<(RunId, SchedulerError)> {
         let mut failed = Vec::new();
         for run in runs {
+            if self.is_full() {
+                self.park(run);
+                continue;
+            }
             if let Err(error) = self.signal(run, Signal::Wake).await {
+                if error.is_full() {
+                    self.park(run);
+                    continue;
+                }
                 tracing::error!(%run, %error, "a run could not be taken up again");
                 failed.push((run, error));
             }
@@ -31,15 +46,45 @@ impl Scheduler {
         let scheduler = Arc::clone(self);
         tokio::spawn(async move {
             loop {
-                for run in scheduler.timer.next(scheduler.world.now).await {
+                let due = scheduler.timer.next(scheduler.world.now).await;
+                scheduler.until_space().await;
+                for run in due {
                     let scheduler = Arc::clone(&scheduler);
                     tokio::spawn(async move {
-                        if let Err(error) = scheduler.signal(run, Signal::Wake).await {
-                            tracing::error!(%run, %error, "a run could not be woken");
+                        match scheduler.signal(run, Signal::Wake).await {
+                            Err(error) if error.is_full() => scheduler.park(run),
+                            Err(error) => tracing::error!(%run, %error, "a run could not be woken"),
+                            Ok(_) => {}
                         }
                     });
                 }
             }
         })
+    }
+
+    /// Whether the journal takes nothing because its disk is full.
+    fn is_full(&self) -> bool {
+        matches!(self.journal.health(), Err(StoreError::Full))
+    }
+
+    /// Waits until the disk is not full any more.
+    pub(super) async fn until_space(&self) {
+        let mut told = false;
+        while self.is_full() {
+            if !told {
+                tracing::error!("the disk of the journal is full: runs are parked until there is space");
+                told = true;
+            }
+            tokio::time::sleep(LOOK_FOR_SPACE).await;
+        }
+        if told {
+            tracing::warn!("there is space again: runs go on");
+        }
+    }
+
+    /// Sets a run aside until there is space: it is woken at once, and waking
+    /// waits for space.
+    fn park(&self, run: RunId) {
+        self.timer.set(run, Some((self.world.now)()));
     }
 }

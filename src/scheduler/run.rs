@@ -57,6 +57,12 @@ pub enum SchedulerError {
 }
 
 impl SchedulerError {
+    /// Whether it failed for want of space alone: nothing was written, and the
+    /// same is taken when there is space again.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Full))
+    }
+
     pub(super) fn missing(what: &'static str, digest: Digest) -> Self {
         Self::Content { what, digest, why: "missing".to_owned() }
     }

@@ -13,7 +13,7 @@ use crate::domain::nesting::container_of;
 use crate::domain::outcome::{Failure, FailureClass, Outcome};
 use crate::domain::run::{Approval, RunState};
 use crate::domain::signal::Signal;
-use crate::scheduler::run::Scheduler;
+use crate::scheduler::run::{Scheduler, SchedulerError};
 use crate::step::kind::{carry_out, kind};
 use crate::step::world::{Call, Done};
 
@@ -90,11 +90,11 @@ impl Scheduler {
         }
     }
 
-    /// Signals the outcome. When the journal does not take it, the outcome is
-    /// lost with this process, and recovery treats it so.
+    /// Signals the outcome. While the disk is full the outcome is kept here and
+    /// the attempt stays held, so that nobody takes it for lost; it is recorded
+    /// when there is space. When the process ends before, or the journal stops,
+    /// the outcome is lost with the process, and recovery treats it so.
     async fn report(self: &Arc<Self>, run: RunId, perform: Perform, done: Done) {
-        let slot = self.slots.get(run);
-        let mut slot = slot.lock().await;
         let held = (perform.key.clone(), perform.phase, perform.attempt);
         let signal = Signal::Performed {
             key: perform.key,
@@ -102,10 +102,23 @@ impl Scheduler {
             attempt: perform.attempt,
             outcome: done.outcome,
         };
-        let result = self.hear(run, &mut slot, &signal, done.blobs).await;
-        slot.held.remove(&held);
-        if let Err(error) = self.settle(run, &mut slot, result) {
-            tracing::error!(%run, step = %held.0, %error, "an outcome could not be recorded");
+        loop {
+            self.until_space().await;
+            let slot = self.slots.get(run);
+            let mut slot = slot.lock().await;
+            let result = self.hear(run, &mut slot, &signal, done.blobs.clone()).await;
+            let is_full = result.as_ref().is_err_and(SchedulerError::is_full);
+            if !is_full {
+                slot.held.remove(&held);
+            }
+            match self.settle(run, &mut slot, result) {
+                Err(_) if is_full => {}
+                Err(error) => {
+                    tracing::error!(%run, step = %held.0, %error, "an outcome could not be recorded");
+                    return;
+                }
+                Ok(_) => return,
+            }
         }
     }
 }

@@ -110,6 +110,12 @@ impl Service {
         })
     }
 
+    /// Whether the journal takes nothing more in this process. A full disk is no
+    /// such thing: it takes appends again when there is space.
+    pub fn is_stopped(&self) -> bool {
+        !matches!(self.journal.health(), Ok(()) | Err(StoreError::Full))
+    }
+
     /// The time now.
     pub fn now(&self) -> Timestamp {
         (self.world.now)()

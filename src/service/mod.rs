@@ -10,9 +10,11 @@
 //!   incidents.rs  what people change of an incident
 //!   people.rs   approvals, questions and their links
 //!   show.rs     what is known: one of anything, dossiers, reports
+//!   backup.rs   a copy of the journal while it goes on
 //!   preview.rs  a dry run: live reads, no effects
 //! ```
 
+pub mod backup;
 pub mod door;
 pub mod error;
 pub mod house;

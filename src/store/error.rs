@@ -64,6 +64,24 @@ pub enum StoreError {
         /// The directory of the journal.
         dir: String,
     },
+    /// A file that should hold an export or a backup does not, or not whole.
+    /// Nothing of it is kept.
+    #[error("the export cannot be used: {why}. {help}")]
+    Export {
+        /// What does not fit, and where.
+        why: String,
+        /// What to do next.
+        help: &'static str,
+    },
+    /// There is a journal where an empty directory was wanted.
+    #[error(
+        "there is something in {dir} already, and an import never mixes with it; name an empty \
+         data directory with --data, or move that one away"
+    )]
+    Occupied {
+        /// The directory of the journal.
+        dir: String,
+    },
     /// The operating system or the embedded store failed.
     #[error("{doing} failed: {why}")]
     Io {
@@ -95,7 +113,8 @@ impl StoreError {
         Self::Damaged {
             why: why.into(),
             help: "Nothing was written. Keep a copy of the directory as it is, then restore the \
-                   latest backup"
+                   latest backup (`quell store import FILE` into an empty data directory); \
+                   without one, `quell store export FILE` saves what can still be read"
                 .to_owned(),
         }
     }

@@ -82,11 +82,68 @@ impl fmt::Debug for Head {
     }
 }
 
+/// One part of a journal, as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// A content that entries name by digest.
+    Content(Digest, Vec<u8>),
+    /// A record of the chain.
+    Record {
+        /// Its number.
+        position: u64,
+        /// All its bytes; their digest is the hash of the record.
+        bytes: Vec<u8>,
+        /// What it says.
+        entries: Vec<Entry>,
+    },
+    /// A unique key.
+    Key {
+        /// The key.
+        key: String,
+        /// The record that it came with.
+        position: u64,
+        /// The stream it leads to.
+        stream: StreamId,
+    },
+}
+
+/// How far reading the parts of a journal has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Contents after this one.
+    Contents(Option<Digest>),
+    /// Contents that are kept in files of their own, after this one.
+    Files(Option<Digest>),
+    /// Records after this one.
+    Records(u64),
+    /// Keys after this one.
+    Keys(Option<String>),
+}
+
+impl Place {
+    /// Contents come first, so that whoever reads a record has what it names.
+    pub const START: Place = Place::Contents(None);
+}
+
+/// A journal as it is stored, to copy it elsewhere.
+pub trait Stored: Send + Sync + 'static {
+    /// The next parts from `from` on, each checked against its digest, and where
+    /// to go on; no place to go on means that these were the last. Records and
+    /// keys after record `until` are left out. May give no parts and a place.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Io`].
+    fn parts(&self, from: Place, until: u64) -> BoxFuture<'_, Result<Parts, StoreError>>;
+}
+
+/// Some parts, and where to go on.
+pub type Parts = (Vec<Part>, Option<Place>);
+
 /// The append-only record of all that happened; the only truth.
 ///
 /// Only what is durable is ever shown: no reader sees an entry that a power cut
 /// could take back. Calls need a tokio runtime.
-pub trait Journal: Send + Sync + 'static {
+pub trait Journal: Stored {
     /// Appends all of the batch or nothing. It is durable when this returns.
     ///
     /// Dropping the future does not take the batch back: it may still be

@@ -14,7 +14,9 @@ use crate::domain::value::Digest;
 use crate::store::admit;
 use crate::store::codec;
 use crate::store::error::StoreError;
-use crate::store::journal::{Batch, FOLLOW_BUFFER_BATCHES, Head, Journal, Receipt};
+use crate::store::journal::{
+    Batch, FOLLOW_BUFFER_BATCHES, Head, Journal, Part, Parts, Place, Receipt, Stored,
+};
 
 /// A journal in memory.
 pub struct MemoryJournal {
@@ -26,9 +28,12 @@ struct Inner {
     head: Head,
     /// Record `n` is at index `n - 1`.
     records: Vec<Arc<[Entry]>>,
+    /// The same records as they would be on a disk.
+    sealed: Vec<Vec<u8>>,
     streams: HashMap<StreamId, Vec<Entry>>,
     blobs: HashMap<Digest, Arc<[u8]>>,
-    keys: HashMap<String, StreamId>,
+    /// Where each key leads, and the record it came with.
+    keys: HashMap<String, (u64, StreamId)>,
 }
 
 impl MemoryJournal {
@@ -37,6 +42,7 @@ impl MemoryJournal {
         let inner = Inner {
             head: Head::EMPTY,
             records: Vec::new(),
+            sealed: Vec::new(),
             streams: HashMap::new(),
             blobs: HashMap::new(),
             keys: HashMap::new(),
@@ -54,7 +60,7 @@ impl MemoryJournal {
             &admit::claims(&batch),
             &batch.keys,
             |stream| Ok(inner.streams.get(&stream).map_or(0, |entries| entries.len() as u64)),
-            |key| Ok(inner.keys.get(key).copied()),
+            |key| Ok(inner.keys.get(key).map(|(_, stream)| *stream)),
         )?;
         for (digest, bytes) in batch.blobs {
             inner.blobs.entry(digest).or_insert_with(|| bytes.into());
@@ -63,15 +69,18 @@ impl MemoryJournal {
             return Ok(Receipt { position: inner.head.position, entries });
         }
         if let Some(append) = batch.appends.first() {
+            let position = inner.head.position + 1;
             for key in batch.keys {
-                inner.keys.insert(key, append.stream);
+                inner.keys.insert(key, (position, append.stream));
             }
         }
         for entry in entries.iter() {
             inner.streams.entry(entry.stream).or_default().push(entry.clone());
         }
         inner.records.push(entries.clone());
-        inner.head = codec::seal(inner.head, &packed).1;
+        let (record, head) = codec::seal(inner.head, &packed);
+        inner.sealed.push(record);
+        inner.head = head;
         let receipt = Receipt { position: inner.head.position, entries };
         // Sent under the lock, so that followers see the order of the records.
         // Nobody following is no error.
@@ -99,6 +108,28 @@ impl Default for MemoryJournal {
     }
 }
 
+impl Stored for MemoryJournal {
+    fn parts(&self, _from: Place, until: u64) -> BoxFuture<'_, Result<Parts, StoreError>> {
+        // What fits in memory is given at once.
+        let inner = self.inner.lock();
+        let mut parts: Vec<Part> =
+            inner.blobs.iter().map(|(digest, bytes)| Part::Content(*digest, bytes.to_vec())).collect();
+        let records = (1..=until).zip(inner.sealed.iter().zip(&inner.records));
+        parts.extend(records.map(|(position, (bytes, entries))| Part::Record {
+            position,
+            bytes: bytes.clone(),
+            entries: entries.to_vec(),
+        }));
+        let keys = inner.keys.iter().filter(|(_, (position, _))| *position <= until);
+        parts.extend(keys.map(|(key, (position, stream))| Part::Key {
+            key: key.clone(),
+            position: *position,
+            stream: *stream,
+        }));
+        Box::pin(async move { Ok((parts, None)) })
+    }
+}
+
 impl Journal for MemoryJournal {
     fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Receipt, StoreError>> {
         Box::pin(async move { self.append_now(batch) })
@@ -122,7 +153,7 @@ impl Journal for MemoryJournal {
     }
 
     fn key(&self, key: &str) -> BoxFuture<'_, Result<Option<StreamId>, StoreError>> {
-        let stream = self.inner.lock().keys.get(key).copied();
+        let stream = self.inner.lock().keys.get(key).map(|(_, stream)| *stream);
         Box::pin(async move { Ok(stream) })
     }
 

@@ -9,6 +9,7 @@
 //!   people.rs    approvals and questions over the API
 //!   incidents.rs what people change of an incident
 //!   lists.rs     incidents, containments, playbooks, reports
+//!   store.rs     a backup while the server runs
 //!   page.rs      pages for people: `/q/{token}`, `/approvals/{id}`
 //! ```
 
@@ -22,3 +23,4 @@ pub mod people;
 pub mod problem;
 pub mod runs;
 pub mod server;
+pub mod store;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
@@ -14,7 +14,7 @@ use crate::service::error::Sort;
 use crate::service::house::Service;
 use crate::web::access::Token;
 use crate::web::problem::Problem;
-use crate::web::{alerts, incidents, lists, page, people, runs};
+use crate::web::{alerts, incidents, lists, page, people, runs, store};
 
 /// The largest body of a call: an alert may be 1 MiB, and nothing else is larger.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -59,6 +59,7 @@ pub fn routes(web: Web) -> Router {
         .route("/schedules", get(lists::schedules))
         .route("/schedules/{id}", get(lists::schedule))
         .route("/reports", post(lists::report))
+        .route("/store/backup", post(store::backup))
         .fallback(nothing_here)
         .method_not_allowed_fallback(no_such_call);
     Router::new()
@@ -99,4 +100,19 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     axum::serve(listener, routes(web)).with_graceful_shutdown(stop).await
+}
+
+/// Answers everybody that nothing can be taken yet, and why, until it is dropped.
+/// Connections are closed, so that who comes back meets the server proper.
+pub async fn serve_waiting(listener: TcpListener, why: String) {
+    let not_yet = move || {
+        let mut answer = Problem::new(Sort::Busy, "store-full", why.clone()).into_response();
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        std::future::ready(answer)
+    };
+    let alive = || async { ([(header::CONNECTION, "close")], "ok\n") };
+    let routes = Router::new().route("/healthz", get(alive)).fallback(not_yet);
+    if let Err(error) = axum::serve(listener, routes).await {
+        tracing::error!(%error, "the listener failed while waiting for space");
+    }
 }

@@ -32,7 +32,7 @@ use quell::step::kind::Surroundings;
 use quell::step::link::LinkKey;
 use quell::step::world::{Records, World};
 use quell::store::error::StoreError;
-use quell::store::journal::{Batch, Head, Journal, Receipt};
+use quell::store::journal::{Batch, Head, Journal, Parts, Place, Receipt, Stored};
 use quell::store::memory::MemoryJournal;
 
 thread_local! {
@@ -76,6 +76,12 @@ pub struct Mortal {
     /// Whether that append is written before it.
     written: bool,
     dead: AtomicBool,
+}
+
+impl Stored for Mortal {
+    fn parts(&self, from: Place, until: u64) -> BoxFuture<'_, Result<Parts, StoreError>> {
+        self.kept.parts(from, until)
+    }
 }
 
 impl Journal for Mortal {

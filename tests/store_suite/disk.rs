@@ -30,7 +30,7 @@ fn filled(dir: &Path) {
 }
 
 /// Changes the store behind the journal's back.
-fn meddle(dir: &Path, change: impl FnOnce(&::sled::Db)) {
+pub fn meddle(dir: &Path, change: impl FnOnce(&::sled::Db)) {
     let config = ::sled::Config::new().path(dir).segment_size(8 << 20).flush_every_ms(None);
     let deadline = Instant::now() + Duration::from_secs(10);
     let db = loop {
@@ -45,7 +45,7 @@ fn meddle(dir: &Path, change: impl FnOnce(&::sled::Db)) {
 }
 
 /// The key of a record in the store.
-fn record_key(position: u64) -> Vec<u8> {
+pub fn record_key(position: u64) -> Vec<u8> {
     [b"r".as_slice(), &position.to_be_bytes()].concat()
 }
 
@@ -183,6 +183,59 @@ fn a_store_of_a_newer_program_is_refused_with_words() {
     let why = refusal(dir.path());
     assert!(why.contains("version 2, this program reads up to 1"), "{why}");
     assert!(why.contains("or a newer one"), "{why}");
+}
+
+#[test]
+fn a_mark_of_a_newer_program_is_refused_with_words_before_sled_is_touched() {
+    let dir = tempfile::tempdir().expect("a directory");
+    filled(dir.path());
+    let path = dir.path().join("head");
+    let mut bytes = std::fs::read(&path).expect("reads");
+    for at in [0, 4096] {
+        bytes[at..at + 8].copy_from_slice(b"quell\0h2");
+    }
+    std::fs::write(&path, bytes).expect("writes");
+    let before = std::fs::read(dir.path().join("db")).expect("reads");
+    let why = refusal(dir.path());
+    assert!(why.contains("version 2, this program reads up to 1"), "{why}");
+    assert!(why.contains("or a newer one"), "{why}");
+    assert!(std::fs::read(dir.path().join("db")).expect("reads") == before);
+}
+
+#[test]
+fn what_is_wrong_beside_the_chain_is_found_by_the_full_check() {
+    type Case = (&'static str, &'static str, fn(&::sled::Db));
+    let cases: [Case; 4] = [
+        ("a lost index place", "is missing in the index", |db| {
+            let place = db.scan_prefix(b"s").next().expect("is there").expect("reads").0;
+            db.remove(place).expect("removes");
+        }),
+        ("a place of nothing", "the index holds 12 places, the records have 11", |db| {
+            let (place, last) = db.scan_prefix(b"s").next().expect("is there").expect("reads");
+            let mut other = place.to_vec();
+            *other.last_mut().expect("is long") = 10;
+            db.insert(other, last).expect("writes");
+        }),
+        ("a changed content", "is not what was written", |db| {
+            let content = db.scan_prefix(b"b").next().expect("is there").expect("reads").0;
+            db.insert(content, vec![9; 10]).expect("writes");
+        }),
+        ("a key to nowhere", "which is not there", |db| {
+            let (key, mut leads) = db.scan_prefix(b"k").next().expect("is there").expect("reads");
+            leads[7] = 3;
+            db.insert(key, leads).expect("writes");
+        }),
+    ];
+    for (what, told, change) in cases {
+        let dir = tempfile::tempdir().expect("a directory");
+        filled(dir.path());
+        meddle(dir.path(), change);
+        let why = match open(dir.path()) {
+            Ok(journal) => block_on(journal.verify()).expect_err(what).to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(why.contains(told), "{what}: {why}");
+    }
 }
 
 #[test]

@@ -9,15 +9,17 @@ use quell::domain::value::digest;
 use quell::store::admit::{MAX_BLOB_BYTES, MAX_KEY_BYTES};
 use quell::store::codec::MAX_RECORD_BYTES;
 use quell::store::error::StoreError;
-use quell::store::export::export;
+use quell::store::export::{Exporter, Form, export};
 use quell::store::journal::{Batch, FOLLOW_BUFFER_BATCHES, Journal};
 use quell::store::memory::MemoryJournal;
+use quell::store::sled::restore::restore;
 use tokio::sync::broadcast::error::RecvError;
 
 use common::{AT, alert, append, batch, blob, block_on, incident, one, open, run, schedule, whys};
 
 mod common;
 mod disk;
+mod exported;
 mod measure;
 mod process;
 
@@ -55,7 +57,8 @@ journal_suite!(
     the_head_covers_every_record,
     many_writers_each_see_their_own_entries_in_order,
     values_at_the_limits_are_taken_and_beyond_them_refused,
-    an_export_holds_every_entry_as_a_line,
+    an_export_holds_all_of_it_and_is_imported_with_the_same_head,
+    an_empty_journal_is_exported_and_imported,
 );
 
 async fn a_stream_reads_back_in_order_and_from_any_entry_on(journal: Arc<dyn Journal>) {
@@ -274,18 +277,63 @@ async fn values_at_the_limits_are_taken_and_beyond_them_refused(journal: Arc<dyn
     journal.health().expect("a refusal harms nothing");
 }
 
-async fn an_export_holds_every_entry_as_a_line(journal: Arc<dyn Journal>) {
-    let mut out = Vec::new();
-    assert_eq!(export(&*journal, &mut out).await, Ok(0));
+async fn an_export_holds_all_of_it_and_is_imported_with_the_same_head(journal: Arc<dyn Journal>) {
     for n in 0..1500 {
         journal.append(one(run(n / 2), n as u64 % 2, "x")).await.expect("fits");
     }
-    assert_eq!(export(&*journal, &mut out).await, Ok(1500));
-    let text = String::from_utf8(out).expect("is UTF-8");
-    for (line, n) in text.lines().zip(1u64..) {
-        let line: serde_json::Value = serde_json::from_str(line).expect("is JSON");
-        assert_eq!(line["position"], n);
-        serde_json::from_value::<Entry>(line["entry"].clone()).expect("is an entry");
+    let record = Batch {
+        appends: vec![append(alert(1), 0, &[&"long ".repeat(40_000)])],
+        blobs: vec![blob(vec![1; 100]), blob(vec![2; 100_000]), blob(Vec::new())],
+        keys: vec!["delivery-1".to_owned(), "Zürich \" \n".to_owned()],
+    };
+    journal.append(record).await.expect("fits");
+    let head = journal.head();
+    let mut out = Vec::new();
+    let exporter = Exporter::new(journal.clone(), head, Form::Readable);
+    // What comes later is not in it.
+    journal.append(one(run(9000), 0, "later")).await.expect("fits");
+    let counts = export(exporter, &mut out).await.expect("is written");
+    assert_eq!((counts.records, counts.keys), (1501, 2));
+    let entries = out.split(|byte| *byte == b'\n').filter_map(|line| {
+        let line: serde_json::Value = serde_json::from_slice(line).ok()?;
+        serde_json::from_value::<Vec<Entry>>(line.get("record")?.get("entries")?.clone()).ok()
+    });
+    assert_eq!(entries.flatten().count(), 1501);
+
+    let mut compact = Vec::new();
+    export(Exporter::new(journal.clone(), head, Form::Compact), &mut compact).await.expect("is written");
+    assert!(compact.len() < out.len());
+    for lines in [out, compact] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let dir = dir.path().join("store");
+        let verified = restore(&dir, &mut &lines[..]).expect("is imported");
+        assert_eq!((verified.head, verified.entries), (head, 1501));
+        let again = open(&dir).expect("opens");
+        assert_eq!(again.head(), head);
+        assert_eq!(again.key("Zürich \" \n").await, Ok(Some(alert(1))));
+        for bytes in [vec![1; 100], vec![2; 100_000], Vec::new()] {
+            assert_eq!(again.blob(digest(&bytes)).await, Ok(Some(bytes.into())));
+        }
+        assert_eq!(again.scan(0, 9999).await, Ok(scan_until(&*journal, head.position).await));
+        again.append(one(run(0), 2, "goes on")).await.expect("fits");
+        drop(again);
+        let refused = restore(&dir, &mut &lines[..]);
+        assert!(matches!(refused, Err(StoreError::Occupied { .. })), "{refused:?}");
     }
-    assert_eq!(text.lines().count(), 1500);
+}
+
+async fn scan_until(journal: &dyn Journal, until: u64) -> Vec<(u64, Entry)> {
+    let mut all = journal.scan(0, 9999).await.expect("reads");
+    all.retain(|(position, _)| *position <= until);
+    all
+}
+
+async fn an_empty_journal_is_exported_and_imported(journal: Arc<dyn Journal>) {
+    let mut out = Vec::new();
+    export(Exporter::new(journal.clone(), journal.head(), Form::Compact), &mut out)
+        .await
+        .expect("is written");
+    let dir = tempfile::tempdir().expect("a directory");
+    let verified = restore(dir.path(), &mut &out[..]).expect("is imported into an empty directory");
+    assert_eq!((verified.records, verified.head), (0, journal.head()));
 }

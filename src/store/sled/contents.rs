@@ -43,6 +43,29 @@ impl Contents {
         Ok(Self { dir, writes: AtomicU64::new(0) })
     }
 
+    /// The directory as it is, to read from it and nothing else.
+    pub fn to_read(journal_dir: &Path) -> Self {
+        Self { dir: journal_dir.join(NAME), writes: AtomicU64::new(0) }
+    }
+
+    /// The names of all contents here, in order.
+    pub fn names(&self) -> Result<Vec<Digest>, StoreError> {
+        let io = |error: &std::io::Error| StoreError::io(format!("reading {}", self.dir.display()), error);
+        let found = match std::fs::read_dir(&self.dir) {
+            Ok(found) => found,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io(&error)),
+        };
+        let mut names = Vec::new();
+        for file in found {
+            let name = file.map_err(|error| io(&error))?.file_name();
+            // What is half-written has another name.
+            names.extend(name.to_str().and_then(|name| name.parse::<Digest>().ok()));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// Keeps `bytes` under `name`, which must be their digest; durable when this
     /// returns.
     pub fn put(&self, name: Digest, bytes: &[u8]) -> Result<(), StoreError> {

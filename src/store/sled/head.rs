@@ -15,12 +15,15 @@ use crate::domain::value::{Digest, digest};
 use crate::store::error::StoreError;
 use crate::store::journal::Head;
 use crate::store::sled::disk::sync_dir;
+use crate::store::sled::read::newer;
 
 /// The file's name in the journal's directory.
 pub const NAME: &str = "head";
 /// Slots are a disk block apart, so that one torn block spoils one slot.
 const SLOT_BYTES: usize = 4096;
 const MAGIC: &[u8; 8] = b"quell\0h1";
+/// What the marks of every version begin with; one byte more is the version.
+const MAGIC_OF_ALL: &[u8] = b"quell\0h";
 const BODY_BYTES: usize = 8 + 8 + 32;
 
 /// The open file.
@@ -55,6 +58,13 @@ impl HeadFile {
         };
         let mut bytes = Vec::with_capacity(2 * SLOT_BYTES);
         (&mut file).take(2 * SLOT_BYTES as u64).read_to_end(&mut bytes).map_err(|error| io(&error))?;
+        if let Some(version) = newer_version(&bytes) {
+            return Err(newer(format!(
+                "{} has version {version}, this program reads up to {}",
+                path.display(),
+                char::from(MAGIC[MAGIC_OF_ALL.len()])
+            )));
+        }
         let first = bytes.get(..SLOT_BYTES).and_then(read_slot);
         let second = bytes.get(SLOT_BYTES..).and_then(read_slot);
         let (head, next) = match (first, second) {
@@ -68,6 +78,14 @@ impl HeadFile {
         Ok(Some((Self { file, next }, head)))
     }
 
+    /// The newest mark, when the file is there and one can be read. For saving
+    /// what can be saved; nothing is opened for writing.
+    pub fn peek(dir: &Path) -> Option<Head> {
+        let bytes = std::fs::read(dir.join(NAME)).ok()?;
+        let slots = [bytes.get(..SLOT_BYTES), bytes.get(SLOT_BYTES..)];
+        slots.into_iter().flatten().filter_map(read_slot).max_by_key(|head| head.position)
+    }
+
     /// Marks `head` as the end; durable when this returns.
     pub fn mark(&mut self, head: Head) -> std::io::Result<()> {
         self.file.write_all_at(&slot(head), self.next * SLOT_BYTES as u64)?;
@@ -75,6 +93,15 @@ impl HeadFile {
         self.next = 1 - self.next;
         Ok(())
     }
+}
+
+/// The version of the marks, when a newer program wrote one of them.
+fn newer_version(bytes: &[u8]) -> Option<char> {
+    let ours = MAGIC[MAGIC_OF_ALL.len()];
+    [0, SLOT_BYTES].into_iter().find_map(|at| {
+        let version = *bytes.get(at..)?.strip_prefix(MAGIC_OF_ALL)?.first()?;
+        (version.is_ascii_alphanumeric() && version > ours).then(|| char::from(version))
+    })
 }
 
 fn slot(head: Head) -> [u8; BODY_BYTES + 32] {

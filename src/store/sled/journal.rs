@@ -12,11 +12,12 @@ use crate::domain::event::Entry;
 use crate::domain::id::StreamId;
 use crate::domain::value::Digest;
 use crate::store::error::StoreError;
-use crate::store::journal::{Batch, FOLLOW_BUFFER_BATCHES, Head, Journal, Receipt};
+use crate::store::journal::{Batch, FOLLOW_BUFFER_BATCHES, Head, Journal, Parts, Place, Receipt, Stored};
 use crate::store::sled::ballast::Space;
 use crate::store::sled::committer::Committer;
 use crate::store::sled::disk::{Disk, MAX_INLINE_BYTES, guarded};
 use crate::store::sled::open::{self, Opened};
+use crate::store::sled::parts::Faults;
 use crate::store::sled::prepare::{Draft, Job, Known};
 use crate::store::sled::verify::{self, Verified};
 
@@ -112,7 +113,9 @@ impl SledJournal {
     }
 
     /// Walks the whole journal: every record follows the one before, every entry
-    /// decodes, every content beside the store is there.
+    /// decodes, the index has each entry and nothing else, every content is what
+    /// its digest says, plans and alerts that entries name are there, and every
+    /// unique key leads to a record.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] names the first record that is not as written.
@@ -185,6 +188,13 @@ impl Drop for SledJournal {
             // It catches its own panics; there is nobody left to tell of another.
             let _ = committer.join();
         }
+    }
+}
+
+impl Stored for SledJournal {
+    fn parts(&self, from: Place, until: u64) -> BoxFuture<'_, Result<Parts, StoreError>> {
+        let until = until.min(self.shared.head().position);
+        self.blocking("copying the journal", move |disk| disk.parts(from, until, Faults::Refuse))
     }
 }
 

@@ -82,6 +82,40 @@ pub fn blob(digest: Digest) -> [u8; 33] {
     key
 }
 
+/// The digest in the key of a blob.
+pub fn blob_digest(key: &[u8]) -> Option<Digest> {
+    match key.split_first() {
+        Some((&BLOB, digest)) => digest.try_into().ok().map(Digest),
+        _ => None,
+    }
+}
+
+/// What all index keys begin with.
+pub fn streams() -> [u8; 1] {
+    [STREAM]
+}
+
+/// The stream in an index key.
+pub fn stream_in(key: &[u8]) -> Option<StreamId> {
+    match key.split_first() {
+        Some((&STREAM, rest)) => stream_from(rest.get(..STREAM_BYTES)?),
+        _ => None,
+    }
+}
+
+/// The first key after all unique keys.
+pub fn after_unique() -> Vec<u8> {
+    vec![UNIQUE + 1]
+}
+
+/// The text of a unique key.
+pub fn unique_text(key: &[u8]) -> Option<&str> {
+    match key.split_first() {
+        Some((&UNIQUE, text)) => std::str::from_utf8(text).ok(),
+        _ => None,
+    }
+}
+
 /// The key of a unique key.
 pub fn unique(key: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(1 + key.len());
@@ -100,16 +134,19 @@ pub fn unique_value(position: u64, stream: StreamId) -> Vec<u8> {
 /// Takes apart what [`unique_value`] wrote.
 pub fn from_unique_value(bytes: &[u8]) -> Option<(u64, StreamId)> {
     let (position, stream) = bytes.split_first_chunk()?;
-    let (&sort, ulid) = stream.split_first()?;
+    Some((u64::from_be_bytes(*position), stream_from(stream)?))
+}
+
+fn stream_from(bytes: &[u8]) -> Option<StreamId> {
+    let (&sort, ulid) = bytes.split_first()?;
     let ulid = Ulid::from_bytes(ulid.try_into().ok()?);
-    let stream = match sort {
+    Some(match sort {
         b'a' => StreamId::Alert(AlertId::new(ulid)),
         b'i' => StreamId::Incident(IncidentId::new(ulid)),
         b'r' => StreamId::Run(RunId::new(ulid)),
         b's' => StreamId::Schedule(ScheduleId::new(ulid)),
         _ => return None,
-    };
-    Some((u64::from_be_bytes(*position), stream))
+    })
 }
 
 fn stream_bytes(stream: StreamId) -> [u8; STREAM_BYTES] {

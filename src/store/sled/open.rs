@@ -39,8 +39,17 @@ pub struct Opened {
     pub head: Head,
 }
 
-/// Opens the journal in `dir`, or makes a new one.
+/// Opens the journal in `dir`, or makes a new one, and lays its ballast.
 pub fn open(dir: &Path, options: &Options) -> Result<Opened, StoreError> {
+    let opened = open_bare(dir, options)?;
+    match opened.space.lay_ballast() {
+        Ok(()) | Err(StoreError::Full) => Ok(opened),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens the journal in `dir`, or makes a new one, without a ballast.
+pub fn open_bare(dir: &Path, options: &Options) -> Result<Opened, StoreError> {
     std::fs::create_dir_all(dir)
         .map_err(|error| StoreError::io(format!("creating {}", dir.display()), &error))?;
     let lock = lock(dir)?;
@@ -58,15 +67,11 @@ pub fn open(dir: &Path, options: &Options) -> Result<Opened, StoreError> {
     if head != mark {
         head_file.mark(head).map_err(|error| StoreError::io("marking the head", &error))?;
     }
-    match space.lay_ballast() {
-        Ok(()) | Err(StoreError::Full) => {}
-        Err(error) => return Err(error),
-    }
     Ok(Opened { disk, space, db_file, head_file, head })
 }
 
 /// One process: the lock ends with it, however it ends.
-fn lock(dir: &Path) -> Result<File, StoreError> {
+pub fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
     let io = |error: &std::io::Error| StoreError::io(format!("locking {}", path.display()), error);
     let file = OpenOptions::new()
@@ -149,7 +154,7 @@ fn open_sled(dir: &Path, space: &Space) -> Result<::sled::Db, StoreError> {
 }
 
 /// sled's `mode` is left alone: 0.34.7 stores it and never asks for it.
-fn sled_config(dir: &Path) -> ::sled::Config {
+pub fn sled_config(dir: &Path) -> ::sled::Config {
     ::sled::Config::new()
         .path(dir)
         .segment_size(SEGMENT_BYTES)

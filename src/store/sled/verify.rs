@@ -1,11 +1,17 @@
-//! The chain of records, walked and compared with what was acknowledged.
+//! The chain of records, walked and compared with what was acknowledged; and
+//! the whole store, everything in it against everything else.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::domain::event::{Entry, Event};
+use crate::domain::id::StreamId;
 use crate::domain::value::{Digest, digest};
 use crate::store::codec;
 use crate::store::error::StoreError;
-use crate::store::journal::Head;
-use crate::store::sled::disk::{Disk, sled_error};
+use crate::store::journal::{Head, Part, Place};
+use crate::store::sled::disk::{Disk, guarded, sled_error};
 use crate::store::sled::keys;
+use crate::store::sled::parts::Faults;
 use crate::store::sled::read::codec_error;
 
 /// What a walk over the whole journal found to be as it was written.
@@ -15,6 +21,16 @@ pub struct Verified {
     pub records: u64,
     /// Entries in them.
     pub entries: u64,
+    /// Streams that the entries belong to.
+    pub streams: u64,
+    /// Contents, in the store and in files beside it.
+    pub contents: u64,
+    /// Bytes of the contents.
+    pub content_bytes: u64,
+    /// Unique keys.
+    pub keys: u64,
+    /// The end of the chain.
+    pub head: Head,
 }
 
 /// Records before the head that are walked when the store is opened: some
@@ -45,16 +61,128 @@ pub fn check_end(disk: &Disk, mark: Head) -> Result<Head, StoreError> {
     Ok(walk(disk, mark.position, Some(mark.hash), last)?.0)
 }
 
-/// Walks all records up to `head`.
+/// Checks the whole store up to `head`.
 pub fn check_all(disk: &Disk, head: Head) -> Result<Verified, StoreError> {
-    let (end, entries) = walk(disk, 0, None, head.position)?;
-    if end.hash != head.hash {
+    let (mut at, mut entries, mut places) = (Head::EMPTY, 0, 0);
+    let mut last: HashMap<StreamId, u64> = HashMap::new();
+    let mut named = HashSet::new();
+    while at.position < head.position {
+        let (next, found) = step(disk, at.position + 1, Some(at.hash))?;
+        let mut here = BTreeSet::new();
+        for entry in &found {
+            entries += 1;
+            let last = last.entry(entry.stream).or_default();
+            if entry.seq != *last + 1 {
+                return Err(StoreError::damaged(format!(
+                    "entry {} of {} in record {} does not follow the one before",
+                    entry.seq, entry.stream, next.position
+                )));
+            }
+            *last = entry.seq;
+            here.insert(entry.stream);
+            named.extend(content_of(&entry.event));
+        }
+        places += here.len();
+        at = next;
+    }
+    if at.hash != head.hash {
         return Err(StoreError::damaged(format!(
             "record {} is not the one that was acknowledged",
             head.position
         )));
     }
-    Ok(Verified { records: end.position, entries })
+    check_index(disk, head, places)?;
+    let (contents, content_bytes) = check_contents(disk, named)?;
+    let keys = check_keys(disk, head)?;
+    let streams = last.len() as u64;
+    Ok(Verified { records: at.position, entries, streams, contents, content_bytes, keys, head })
+}
+
+/// The content that an event cannot do without.
+fn content_of(event: &Event) -> impl Iterator<Item = Digest> + use<> {
+    let (one, other) = match event {
+        Event::RunStarted(started) => (Some(started.plan), started.alert.map(|alert| alert.digest)),
+        Event::AlertReceived { digest, .. } => (Some(*digest), None),
+        _ => (None, None),
+    };
+    one.into_iter().chain(other)
+}
+
+/// The index has as many places as the records have streams; that each is
+/// there was seen on the way.
+fn check_index(disk: &Disk, head: Head, places: usize) -> Result<(), StoreError> {
+    let mut found = 0;
+    for part in disk.db.scan_prefix(keys::streams()) {
+        let (key, _) = part.map_err(|error| sled_error(CHECKING, &error))?;
+        let position = keys::stream_position(&key)
+            .filter(|_| keys::stream_in(&key).is_some())
+            .ok_or_else(|| StoreError::damaged("the index holds what is no place of a stream"))?;
+        found += usize::from(position <= head.position);
+    }
+    if found == places {
+        return Ok(());
+    }
+    Err(StoreError::damaged(format!("the index holds {found} places, the records have {places}")))
+}
+
+/// Every content is what its digest says, and what entries name is there. Gives
+/// how many there are, and their bytes.
+fn check_contents(disk: &Disk, mut named: HashSet<Digest>) -> Result<(u64, u64), StoreError> {
+    let (mut count, mut bytes) = (0, 0);
+    let mut place = Some(Place::START);
+    while let Some(from @ (Place::Contents(_) | Place::Files(_))) = place {
+        let (parts, next) = disk.parts(from, 0, Faults::Refuse)?;
+        for part in parts {
+            if let Part::Content(name, content) = part {
+                count += 1;
+                bytes += content.len() as u64;
+                named.remove(&name);
+            }
+        }
+        place = next;
+    }
+    match named.iter().min() {
+        None => Ok((count, bytes)),
+        Some(lost) => Err(StoreError::damaged(format!("the content {lost}, which an entry names, is gone"))),
+    }
+}
+
+/// Every unique key leads to a record that has its stream.
+fn check_keys(disk: &Disk, head: Head) -> Result<u64, StoreError> {
+    let mut count = 0;
+    let mut place = Some(Place::Keys(None));
+    while let Some(from) = place {
+        let (parts, next) = disk.parts(from, head.position, Faults::Refuse)?;
+        for part in parts {
+            let Part::Key { key, position, stream } = part else { continue };
+            let index = keys::stream_at(stream, position);
+            if !disk.db.contains_key(index).map_err(|error| sled_error(CHECKING, &error))? {
+                return Err(StoreError::damaged(format!(
+                    "the key `{key}` leads to {stream} in record {position}, which is not there"
+                )));
+            }
+            count += 1;
+        }
+        place = next;
+    }
+    Ok(count)
+}
+
+/// The last record up to which the chain holds, and what is wrong after it, when
+/// something is. The index is not asked: records are enough to save them.
+pub fn check_chain(disk: &Disk) -> (Head, Option<StoreError>) {
+    let mut at = Head::EMPTY;
+    let last = match last_position(disk) {
+        Ok(last) => last,
+        Err(error) => return (at, Some(error)),
+    };
+    while at.position < last {
+        match guarded(CHECKING, || record_at(disk, at.position + 1, Some(at.hash))) {
+            Ok((next, _)) => at = next,
+            Err(error) => return (at, Some(error)),
+        }
+    }
+    (at, None)
 }
 
 fn last_position(disk: &Disk) -> Result<u64, StoreError> {
@@ -67,33 +195,47 @@ fn last_position(disk: &Disk) -> Result<u64, StoreError> {
     }
 }
 
-/// Walks the records after `after` up to `last`: numbers without gaps, each with
-/// the hash of the one before, entries that decode and are in the index. Gives
-/// the head there and the number of entries.
+/// Walks the records after `after` up to `last`; gives the head there and the
+/// number of entries.
 fn walk(disk: &Disk, after: u64, hash_before: Option<Digest>, last: u64) -> Result<(Head, u64), StoreError> {
     let mut previous = if after == 0 { Some(Head::EMPTY.hash) } else { hash_before };
     let mut entries = 0;
     for position in after + 1..=last {
-        let record = disk.db.get(keys::record(position));
-        let record = record
-            .map_err(|error| sled_error(CHECKING, &error))?
-            .ok_or_else(|| StoreError::damaged(format!("record {position} is missing")))?;
-        let sealed = codec::unseal(&record).map_err(|error| codec_error(position, error))?;
-        if sealed.position != position || previous.is_some_and(|hash| hash != sealed.previous) {
-            return Err(StoreError::damaged(format!("record {position} does not follow the record before")));
-        }
-        for entry in disk.unpack(&sealed)? {
-            entries += 1;
-            let index = keys::stream_at(entry.stream, position);
-            if !disk.db.contains_key(index).map_err(|error| sled_error(CHECKING, &error))? {
-                return Err(StoreError::damaged(format!(
-                    "record {position} is missing in the index of {}",
-                    entry.stream
-                )));
-            }
-        }
-        previous = Some(digest(&record));
+        let (head, found) = step(disk, position, previous)?;
+        entries += found.len() as u64;
+        previous = Some(head.hash);
     }
     let hash = previous.unwrap_or(Head::EMPTY.hash);
     Ok((Head { position: last.max(after), hash }, entries))
+}
+
+/// One record of the chain: its number, the hash of the one before, entries that
+/// decode and stand in the index.
+fn step(disk: &Disk, position: u64, previous: Option<Digest>) -> Result<(Head, Vec<Entry>), StoreError> {
+    let (head, entries) = record_at(disk, position, previous)?;
+    let last: HashMap<StreamId, u64> = entries.iter().map(|entry| (entry.stream, entry.seq)).collect();
+    for (stream, seq) in last {
+        let index = disk.db.get(keys::stream_at(stream, position));
+        let index = index.map_err(|error| sled_error(CHECKING, &error))?;
+        if index.as_deref() != Some(&keys::short(seq)) {
+            return Err(StoreError::damaged(format!(
+                "record {position} is missing in the index of {stream}"
+            )));
+        }
+    }
+    Ok((head, entries))
+}
+
+/// One record of the chain, without the index.
+fn record_at(disk: &Disk, position: u64, previous: Option<Digest>) -> Result<(Head, Vec<Entry>), StoreError> {
+    let record = disk.db.get(keys::record(position));
+    let record = record
+        .map_err(|error| sled_error(CHECKING, &error))?
+        .ok_or_else(|| StoreError::damaged(format!("record {position} is missing")))?;
+    let sealed = codec::unseal(&record).map_err(|error| codec_error(position, error))?;
+    if sealed.position != position || previous.is_some_and(|hash| hash != sealed.previous) {
+        return Err(StoreError::damaged(format!("record {position} does not follow the record before")));
+    }
+    let entries = disk.unpack(&sealed)?;
+    Ok((Head { position, hash: digest(&record) }, entries))
 }
