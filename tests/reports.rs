@@ -618,6 +618,53 @@ fn mails_and_pages_are_written_with_what_the_steps_hand_over() {
             look(&format!("{name}-{}", context["alert"].is_object()), &text);
         }
     }
+    // The words of the field's question bank, with what the shipped playbook gives.
+    let with = json!({
+        "user": "Dana Whitfield", "activity": "transfer of Q3[.]xlsx to dropbox[.]com", "system": "payments-ledger",
+        "at": "2026-11-23T08:46:00Z", "objects": "Q3[.]xlsx", "sources": "sign-in records", "from": "30 days before",
+        "to": "today", "country": "GB", "time": "at once", "tells": null, "contained": true, "band": "S1",
+        "files": "Q3[.]xlsx", "destination": "dropbox[.]com",
+    });
+    let context = json!({ "with": with, "alert": alert, "incident": "inc_1", "run": "run_1" });
+    for (name, says) in [
+        (
+            "questions/was-this-expected",
+            "Was Dana Whitfield's transfer of Q3[.]xlsx to dropbox[.]com on payments-ledger at 2026-11-23T08:46:00Z expected under a ticket, change or on-call duty?",
+        ),
+        (
+            "questions/hr-facts",
+            "Employment status, notice or end date, contract type, work country, on leave today? (facts only)",
+        ),
+        (
+            "questions/may-we-review",
+            "May we review sign-in records for Dana Whitfield, 30 days before-today, in GB? Basis, limits, works-council or notice duty?",
+        ),
+        (
+            "questions/what-is-in-it",
+            "What is in Q3[.]xlsx: data class, approx. records and people, any personal, payment, health, child or source-code data?",
+        ),
+        (
+            "questions/does-the-work-need-it",
+            "Does Dana Whitfield's current work need payments-ledger? Since when, assigned by whom?",
+        ),
+        (
+            "questions/may-we-restrict",
+            "Do you approve restricting access at once? Who tells the person, and when?",
+        ),
+        ("messages/legal-hold", "Legal hold? Custodians, sources, date range"),
+        ("messages/watch", "watchlist"),
+        ("messages/block-destination", "Please have dropbox[.]com blocked"),
+        ("messages/hr-brief", "is not settled"),
+    ] {
+        let text = templates
+            .text(templates.source(name).unwrap(), &context)
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert!(text.contains(says) && !text.contains("\n\n\n"), "{name}:\n{text}");
+        for word in ["suspect", "exfiltrat", "theft", "stole", "leak", "malicious"] {
+            assert!(!text.to_lowercase().contains(word), "{name} reveals a suspicion: {text}");
+        }
+        look(&format!("{name}-with"), &text);
+    }
     let question = json!({ "text": "Was <this> expected?", "link": "https://quell.example.com/q/t0k", "until": "2026-11-23 13:02 UTC", "if_silent": "I am not sure", "person": "priya@example.com" });
     let approval = json!({
         "approval": "apr_1", "title": "Suspend the account", "operation": "okta.suspend_user", "target": "Dana <dana@example.com>",
@@ -635,19 +682,20 @@ fn mails_and_pages_are_written_with_what_the_steps_hand_over() {
         look(&format!("{name}.html"), &html);
     }
     assert!(templates.plain("messages/summary.txt", &summary).is_ok_and(|text| text.contains("inc_1")));
-    for (state, answer, words) in [
+    for (state, at, words) in [
         ("open", Value::Null, "<form method=\"post\""),
-        ("answered", json!("Expected"), "Expected"),
+        ("answered", json!("2026-11-23 09:12 UTC"), "It was answered on 2026-11-23 09:12 UTC"),
         ("closed", Value::Null, "closed"),
     ] {
         let context = json!({
             "state": state, "text": "Was <this> expected?", "person": "priya@example.com", "until": "2026-11-23 13:02 UTC",
             "choices": [{ "value": "expected", "label": "Expected" }, { "value": "no", "label": "Not expected" }],
-            "fields": [{ "name": "ticket", "label": "Ticket", "required": false }], "answer": answer, "message": Value::Null,
+            "fields": [{ "name": "ticket", "label": "Ticket", "required": false }], "at": at, "message": Value::Null,
         });
         let page = templates.html("pages/question.html", &context).unwrap_or_else(|error| panic!("{error}"));
         assert!(page.contains(words), "{state}");
         assert_eq!(page.contains("name=\"field.ticket\""), state == "open");
+        assert_eq!(page.contains("expected?"), state == "open", "only an open question is shown");
         look(&format!("pages/question-{state}.html"), &page);
     }
     assert!(templates.html("pages/notice.html", &json!({ "title": "T", "text": "x" })).is_ok());

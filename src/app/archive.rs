@@ -73,12 +73,7 @@ impl Records for Archive {
 
     fn keep_report(&self, name: String, bytes: Vec<u8>) -> BoxFuture<'_, Result<String, String>> {
         async move {
-            // Names are ours: an incident's id, a report's name, an ending.
-            let safe = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
-                && !name.starts_with('.');
-            if !safe {
-                return Err(format!("`{}` is no name for a report", name.escape_debug()));
-            }
+            is_ours(&name)?;
             let path = self.reports.join(&name);
             let fresh = self.reports.join(format!(".{name}.new"));
             let failed =
@@ -87,6 +82,16 @@ impl Records for Archive {
             tokio::fs::write(&fresh, bytes).await.map_err(failed)?;
             tokio::fs::rename(&fresh, &path).await.map_err(failed)?;
             Ok(path.display().to_string())
+        }
+        .boxed()
+    }
+
+    fn kept_report(&self, name: String) -> BoxFuture<'_, Result<Vec<u8>, String>> {
+        async move {
+            is_ours(&name)?;
+            let path = self.reports.join(&name);
+            let read = tokio::fs::read(&path).await;
+            read.map_err(|error| format!("the report {} cannot be read: {error}", path.display()))
         }
         .boxed()
     }
@@ -103,4 +108,13 @@ impl Records for Archive {
             day: since(DAY),
         }
     }
+}
+
+/// Names of reports are ours: an incident's id, a report's name, an ending.
+fn is_ours(name: &str) -> Result<(), String> {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    if plain && !name.starts_with('.') {
+        return Ok(());
+    }
+    Err(format!("`{}` is no name for a report", name.escape_debug()))
 }

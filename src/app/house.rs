@@ -171,8 +171,9 @@ async fn open_on(
         now,
     });
     let scheduler = Scheduler::new(Arc::clone(&journal), Arc::clone(&world));
+    let authored = (loaded.library, loaded.around);
     let service =
-        Service::new(Arc::clone(&scheduler), journal, world, (views, seen), loaded.library, loaded.sources);
+        Service::new(Arc::clone(&scheduler), journal, world, (views, seen), authored, loaded.sources);
     let unfinished = service.unfinished();
     scheduler.recover(unfinished).await;
     let keeper = scheduler.keep_time();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::connector::instance::{Instance, read_instances};
+use crate::connector::instance::{Instance, check_instances, secrets_required};
 use crate::connector::shipped::SHIPPED as CONNECTORS;
 use crate::connector::spec::ConnectorSpec;
 use crate::guard::people::People;
@@ -17,7 +17,7 @@ use crate::report::templates::{TEMPLATES, Templates};
 use crate::service::house::Source;
 use crate::settings::Settings;
 use crate::step::kind::Surroundings;
-use crate::yaml::diagnostic::Diagnostic;
+use crate::yaml::diagnostic::{Diagnostic, Severity};
 use crate::yaml::node::Place;
 
 use crate::app::sources::read_sources;
@@ -40,17 +40,37 @@ pub struct Loaded {
     pub library: Library,
 }
 
-/// Reads everything that the settings name.
+/// Reads everything that the settings name, for a server that is about to start.
 ///
 /// # Errors
-/// Every mistake in every file.
+/// Every mistake in every file, and every secret that is not there.
 pub fn load(settings: &Settings) -> Result<Loaded, Vec<Diagnostic>> {
+    let (loaded, found) = read(settings);
+    let mistakes = secrets_required(found);
+    loaded.filter(|_| mistakes.is_empty()).ok_or(mistakes)
+}
+
+/// Reads everything that the settings name, to check it: an author has no
+/// secrets of the server. Gives also a warning for each that is not there.
+///
+/// # Errors
+/// Every mistake in every file, and the warnings.
+pub fn load_to_check(settings: &Settings) -> Result<(Loaded, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let (loaded, found) = read(settings);
+    match loaded {
+        Some(loaded) if found.iter().all(|told| told.severity == Severity::Warning) => Ok((loaded, found)),
+        _ => Err(found),
+    }
+}
+
+/// Everything that can be had, and all that was found wrong.
+fn read(settings: &Settings) -> (Option<Loaded>, Vec<Diagnostic>) {
     let mut mistakes = Vec::new();
     let file = settings.file.as_deref().unwrap_or("the settings");
     let specs = gather(&mut mistakes, connector_specs(settings));
     let source_specs = gather(&mut mistakes, source_specs(settings));
     let instances = match &settings.connectors {
-        Some(section) => gather(&mut mistakes, read_instances(file, section, &specs)),
+        Some(section) => beside(&mut mistakes, check_instances(file, section, &specs)),
         None => BTreeMap::new(),
     };
     let people = settings
@@ -63,7 +83,7 @@ pub fn load(settings: &Settings) -> Result<Loaded, Vec<Diagnostic>> {
         .map_or_else(Guard::default, |section| gather(&mut mistakes, read_guard(file, section)));
     let loopback = settings.listen.ip().is_loopback();
     let sources = match &settings.sources {
-        Some(section) => gather(&mut mistakes, read_sources(file, section, &source_specs, loopback)),
+        Some(section) => beside(&mut mistakes, read_sources(file, section, &source_specs, loopback)),
         None => BTreeMap::new(),
     };
     let (texts, templates) = load_templates(settings, &mut mistakes);
@@ -77,12 +97,14 @@ pub fn load(settings: &Settings) -> Result<Loaded, Vec<Diagnostic>> {
     let (library, found) = Library::load(files, &around);
     around.playbooks = library.signatures();
     mistakes.extend(found);
-    match templates {
-        Some(templates) if mistakes.is_empty() => {
-            Ok(Loaded { instances, around, templates, people, guard, sources, library })
-        }
-        _ => Err(mistakes),
-    }
+    let loaded =
+        templates.map(|templates| Loaded { instances, around, templates, people, guard, sources, library });
+    (loaded, mistakes)
+}
+
+fn beside<T>(mistakes: &mut Vec<Diagnostic>, (read, found): (T, Vec<Diagnostic>)) -> T {
+    mistakes.extend(found);
+    read
 }
 
 fn gather<T: Default>(mistakes: &mut Vec<Diagnostic>, result: Result<T, Vec<Diagnostic>>) -> T {

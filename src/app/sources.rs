@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::connector::secret::resolve;
+use crate::connector::secret::{SECRET_MISSING, placeholder, resolve};
 use crate::intake::signature::{Door, DoorConfig, Encoding};
 use crate::intake::source::SourceSpec;
 use crate::service::house::Source;
@@ -17,14 +17,14 @@ use crate::yaml::shape::{Field, Reader};
 /// Reads `sources:` of the settings. A source without `auth` is taken only by a
 /// server that listens on this machine alone.
 ///
-/// # Errors
-/// Every mistake in the section.
+/// Gives also what is wrong; a secret that is not there is a warning, and a
+/// placeholder stands for it.
 pub fn read_sources(
     file: &str,
     section: &Node,
     specs: &BTreeMap<String, Arc<SourceSpec>>,
     loopback: bool,
-) -> Result<BTreeMap<String, Source>, Vec<Diagnostic>> {
+) -> (BTreeMap<String, Source>, Vec<Diagnostic>) {
     let reader = Reader::new(file);
     let mut sources = BTreeMap::new();
     if let Some(map) = reader.root("`sources`", section).map() {
@@ -34,7 +34,7 @@ pub fn read_sources(
             }
         }
     }
-    if reader.has_errors() { Err(reader.into_diagnostics()) } else { Ok(sources) }
+    (sources, reader.into_diagnostics())
 }
 
 fn read_source(
@@ -92,7 +92,13 @@ fn read_door(map: MapReader<'_>) -> Option<DoorConfig> {
             match entry.non_empty().map(resolve) {
                 Some(Ok(secret)) => found.push(secret),
                 Some(Err(error)) => {
-                    entry.mistake("secret", error.to_string(), "secrets are read when the server starts")
+                    let help = "secrets are read when the server starts";
+                    if error.is_missing() {
+                        entry.warning(SECRET_MISSING, error.to_string(), help);
+                    } else {
+                        entry.mistake("secret", error.to_string(), help);
+                    }
+                    found.push(placeholder());
                 }
                 None => {}
             }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::app::load::load;
+use crate::app::load::load_to_check;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::screen::Screen;
 use crate::connector::spec::ConnectorSpec;
@@ -10,8 +10,9 @@ use crate::intake::source::SourceSpec;
 use crate::playbook::library::{Library, files_in, is_test, signature};
 use crate::settings::Settings;
 use crate::step::kind::Surroundings;
-use crate::yaml::diagnostic::Diagnostic;
+use crate::yaml::diagnostic::{Diagnostic, Severity};
 use crate::yaml::reader::read;
+use crate::yaml::render::to_json;
 
 /// Checks files, directories, or what the settings name.
 ///
@@ -50,12 +51,13 @@ pub fn check(paths: &[PathBuf], settings: &Settings, screen: &Screen) -> Result<
     let (library, found) = Library::load(playbooks, &around);
     mistakes.extend(found);
     mistakes.extend(library.playbooks.values().flat_map(|prepared| prepared.warnings.clone()));
-    if !mistakes.is_empty() {
+    if mistakes.iter().any(|told| told.severity == Severity::Error) {
         return Err(CliError::mistakes(mistakes));
     }
     if screen.json() {
-        screen.document(&serde_json::json!({ "checked": checked, "diagnostics": [] }));
+        screen.document(&serde_json::json!({ "checked": checked, "diagnostics": to_json(&mistakes) }));
     } else {
+        screen.warnings(&mistakes);
         for file in &checked {
             screen.line(&format!("ok  {file}"));
         }
@@ -65,14 +67,14 @@ pub fn check(paths: &[PathBuf], settings: &Settings, screen: &Screen) -> Result<
 
 /// What playbooks may name by these settings, the mistakes in them, and what was checked.
 fn surroundings(settings: &Settings) -> (Surroundings, Vec<Diagnostic>, Vec<String>) {
-    match load(settings) {
-        Ok(loaded) => {
+    match load_to_check(settings) {
+        Ok((loaded, warnings)) => {
             let mut checked: Vec<String> = settings.file.iter().map(|file| file.to_string()).collect();
             checked.extend(loaded.library.playbooks.values().map(|prepared| prepared.file.clone()));
-            (loaded.around, Vec::new(), checked)
+            (loaded.around, warnings, checked)
         }
         Err(mistakes) => {
-            let around = load(&Settings::default()).map(|loaded| loaded.around);
+            let around = load_to_check(&Settings::default()).map(|(loaded, _)| loaded.around);
             let empty = || Surroundings {
                 connectors: Default::default(),
                 templates: Default::default(),
@@ -108,7 +110,7 @@ fn check_file(file: &str, text: &str) -> Option<Vec<Diagnostic>> {
     }
     let base = Path::new(file).parent().unwrap_or_else(|| Path::new(""));
     Some(match Settings::read(file, text.as_bytes(), base) {
-        Ok(settings) => load(&settings).err().unwrap_or_default(),
+        Ok(settings) => load_to_check(&settings).map_or_else(|found| found, |(_, warnings)| warnings),
         Err(mistakes) => mistakes,
     })
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::service::error::{ServiceError, Sort};
-use crate::yaml::diagnostic::Diagnostic;
+use crate::yaml::diagnostic::{Diagnostic, Severity};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl CliError {
 
     /// Mistakes in files that an author wrote.
     pub fn mistakes(diagnostics: Vec<Diagnostic>) -> Self {
-        let count = diagnostics.len();
+        let count = diagnostics.iter().filter(|told| told.severity == Severity::Error).count();
         let message = format!("{count} mistake{} found; nothing was run", if count == 1 { "" } else { "s" });
         Self { exit: Exit::Wrong, code: "mistakes".to_owned(), message, diagnostics }
     }

@@ -8,14 +8,19 @@ use crate::cli::screen::Screen;
 const SETTINGS: &str = include_str!("init/quell.yaml");
 const PLAYBOOK: &str = include_str!("init/first.yaml");
 const TEST: &str = include_str!("init/first.test.yaml");
+const ALERT: &str = include_str!("init/alert.json");
 
 /// Writes the files; one that is there already is never touched.
 ///
 /// # Errors
 /// When a file is there already, or cannot be written.
 pub fn init(dir: &Path, screen: &Screen) -> Result<Exit, CliError> {
-    let files =
-        [("quell.yaml", SETTINGS), ("playbooks/first.yaml", PLAYBOOK), ("playbooks/first.test.yaml", TEST)];
+    let files = [
+        ("quell.yaml", SETTINGS),
+        ("playbooks/first.yaml", PLAYBOOK),
+        ("playbooks/first.test.yaml", TEST),
+        ("alert.json", ALERT),
+    ];
     if let Some((name, _)) = files.iter().find(|(name, _)| dir.join(name).exists()) {
         let message = format!("{} is there already; nothing was written", dir.join(name).display());
         return Err(CliError::new(Exit::Refused, "exists", message));
@@ -28,7 +33,7 @@ pub fn init(dir: &Path, screen: &Screen) -> Result<Exit, CliError> {
         std::fs::write(dir.join(name), text).map_err(failed)?;
         screen.line(&format!("wrote {}", dir.join(name).display()));
     }
-    screen.line("next: quell check, quell test, quell serve");
+    screen.line("next: quell check, quell test, quell run first --alert alert.json --wait, quell serve");
     Ok(Exit::Done)
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::cli::args::{Color, Format};
 use crate::cli::exit::CliError;
+use crate::yaml::diagnostic::Diagnostic;
 use crate::yaml::render::{render, to_json};
 
 /// The styles that lines use.
@@ -79,6 +80,16 @@ impl Screen {
             Ok(text) => self.line(&text),
             Err(error) => self.line(&format!("{{\"error\":\"{error}\"}}")),
         }
+    }
+
+    /// Prints what is no mistake and still worth a look, on standard error.
+    pub fn warnings(&self, warnings: &[Diagnostic]) {
+        if warnings.is_empty() {
+            return;
+        }
+        let color = self.color && std::io::stderr().is_terminal();
+        let text_of = |file: &str| std::fs::read_to_string(file).ok();
+        let _ = writeln!(std::io::stderr().lock(), "{}", render(warnings, &text_of, color));
     }
 
     /// Prints an error on standard error.

@@ -83,6 +83,15 @@ fn fields(value: &Value, screen: &Screen, depth: usize) {
                     fields(item, screen, depth + 1);
                 }
             }
+            // Pairs, such as the choices of a question: one a line.
+            Value::Array(items) if items.iter().any(Value::is_array) => {
+                screen.line(&format!("{indent}{}", screen.paint(Style::Dim, name)));
+                for item in items {
+                    let words: Vec<String> =
+                        item.as_array().into_iter().flatten().map(|word| cell(Some(word))).collect();
+                    screen.line(&format!("{indent}  {}", visible(&words.join("  "))));
+                }
+            }
             other => screen.line(&format!(
                 "{indent}{}  {}",
                 screen.paint(Style::Dim, &format!("{name:<14}")),

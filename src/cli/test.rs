@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::app::load::{Loaded, load};
+use crate::app::load::{Loaded, load_to_check};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::screen::{Screen, Style, visible};
 use crate::domain::plan::Plan;
@@ -25,7 +25,7 @@ pub fn test(
     settings: &Settings,
     screen: &Screen,
 ) -> Result<Exit, CliError> {
-    let loaded = load(settings).map_err(CliError::mistakes)?;
+    let (loaded, _) = load_to_check(settings).map_err(CliError::mistakes)?;
     let files = files(paths, settings)?;
     if files.is_empty() {
         return Err(CliError::new(

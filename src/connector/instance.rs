@@ -11,12 +11,13 @@ use tokio::time::Instant;
 
 use crate::connector::driver::http::HttpDriver;
 use crate::connector::driver::smtp::SmtpDriver;
-use crate::connector::secret::resolve;
+use crate::connector::secret::{SECRET_MISSING, placeholder, resolve};
 use crate::connector::spec::{Auth, ConnectorSpec, DriverKind};
 use crate::domain::expr::scope::Scope;
 use crate::domain::expr::template::Template;
 use crate::domain::value::Value;
-use crate::yaml::diagnostic::{Diagnostic, did_you_mean};
+use crate::yaml::diagnostic::{Diagnostic, Severity, did_you_mean};
+use crate::yaml::map::MapReader;
 use crate::yaml::node::Node;
 use crate::yaml::shape::{Field, Reader};
 
@@ -69,6 +70,28 @@ pub fn read_instances(
     section: &Node,
     specs: &BTreeMap<String, Arc<ConnectorSpec>>,
 ) -> Result<BTreeMap<String, Instance>, Vec<Diagnostic>> {
+    let (instances, found) = check_instances(file, section, specs);
+    let mistakes = secrets_required(found);
+    if mistakes.is_empty() { Ok(instances) } else { Err(mistakes) }
+}
+
+/// What was found, for a server that is about to start: a secret that is not
+/// there is a mistake then. Other warnings are left out.
+pub fn secrets_required(found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    found
+        .into_iter()
+        .filter(|told| told.severity == Severity::Error || told.code == SECRET_MISSING)
+        .map(Diagnostic::into_error)
+        .collect()
+}
+
+/// Reads `connectors:` with what is wrong in it. A secret that is not there is
+/// a warning, and a placeholder stands for it: the rest can be checked without.
+pub fn check_instances(
+    file: &str,
+    section: &Node,
+    specs: &BTreeMap<String, Arc<ConnectorSpec>>,
+) -> (BTreeMap<String, Instance>, Vec<Diagnostic>) {
     let reader = Reader::new(file);
     let mut instances = BTreeMap::new();
     if let Some(map) = reader.root("`connectors`", section).map() {
@@ -78,7 +101,7 @@ pub fn read_instances(
             }
         }
     }
-    if reader.has_errors() { Err(reader.into_diagnostics()) } else { Ok(instances) }
+    (instances, reader.into_diagnostics())
 }
 
 fn read_instance(
@@ -105,22 +128,7 @@ fn read_instance(
         found.cloned()
     });
     let url = map.required("url");
-    let mut secrets = BTreeMap::new();
-    if let Some(auth) = map.optional("auth").and_then(Field::map) {
-        for (key, field) in auth.entries() {
-            let Some(reference) = field.non_empty() else {
-                continue;
-            };
-            match resolve(reference) {
-                Ok(secret) => {
-                    secrets.insert(key.name.clone(), secret);
-                }
-                Err(error) => {
-                    field.mistake("secret", error.to_string(), "secrets are read when the server starts")
-                }
-            }
-        }
-    }
+    let secrets = read_secrets(&map);
     map.finish();
     let (spec, url) = (spec?, url?);
     let address = url.non_empty()?;
@@ -142,6 +150,38 @@ fn read_instance(
             None
         }
     }
+}
+
+/// `auth:` of a connector: its secrets by name. A placeholder stands for one
+/// that cannot be had, so that nothing else is told that only follows from it.
+fn read_secrets(map: &MapReader<'_>) -> BTreeMap<String, SecretString> {
+    let mut secrets = BTreeMap::new();
+    if let Some(auth) = map.optional("auth").and_then(Field::map) {
+        for (key, field) in auth.entries() {
+            let Some(reference) = field.non_empty() else {
+                continue;
+            };
+            match resolve(reference) {
+                Ok(secret) => {
+                    secrets.insert(key.name.clone(), secret);
+                }
+                Err(error) if error.is_missing() => {
+                    field.warning(
+                        SECRET_MISSING,
+                        error.to_string(),
+                        "secrets are read when the server starts",
+                    );
+                    secrets.insert(key.name.clone(), placeholder());
+                }
+                Err(error) => {
+                    let help = "secrets are read when the server starts";
+                    field.mistake("secret", error.to_string(), help);
+                    secrets.insert(key.name.clone(), placeholder());
+                }
+            }
+        }
+    }
+    secrets
 }
 
 fn http(

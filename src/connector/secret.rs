@@ -6,6 +6,9 @@ use secrecy::SecretString;
 /// The longest secret, in bytes: a private key with its certificate chain fits.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
+/// The code of a secret that is not there.
+pub const SECRET_MISSING: &str = "secret-missing";
+
 /// Why a secret could not be had. Names the reference, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
@@ -26,6 +29,20 @@ pub enum SecretError {
         /// Why.
         why: String,
     },
+}
+
+impl SecretError {
+    /// Whether it is only not there now: right on another machine, or once set.
+    pub fn is_missing(&self) -> bool {
+        !matches!(self, Self::NotAReference)
+    }
+}
+
+/// What stands for a secret that is not there, so that everything else can be
+/// checked without it. It goes nowhere: what was checked so is never started.
+pub fn placeholder() -> SecretString {
+    // As long as a real key, for those who refuse short ones.
+    SecretString::from("missing-missing-missing-missing-")
 }
 
 /// The secret that a reference names.

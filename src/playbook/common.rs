@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::authored::expressions::expression;
 use crate::domain::playbook::{ApprovalSpec, IfSilent, OnError, Repeat, Retry};
 use crate::step::kind::{Check, Named, check_entry};
+use crate::yaml::diagnostic::quoted;
 use crate::yaml::map::MapReader;
 use crate::yaml::shape::Field;
 
@@ -149,6 +150,9 @@ pub fn read_approval(map: &MapReader<'_>, groups: Option<&[String]>) -> Option<(
         .and_then(|field| field.int(EACH))
         .and_then(|n| u32::try_from(n).ok())
         .unwrap_or(1);
+    if let Some(field) = by_field {
+        check_seats(field, each);
+    }
     let within = spec.required("within").and_then(Field::duration);
     let if_silent = match spec.optional("if_silent").and_then(|field| field.one_of(&["escalate", "reject"])) {
         Some("escalate") => IfSilent::Escalate,
@@ -159,6 +163,30 @@ pub fn read_approval(map: &MapReader<'_>, groups: Option<&[String]>) -> Option<(
     let different: BTreeSet<String> = by.iter().map(|entry| entry.to_lowercase()).collect();
     let people = different.len() * each as usize;
     Some((ApprovalSpec { by, each, within: within?, if_silent }, people))
+}
+
+/// Refuses an approval that nobody can ever give: one person says yes once, so
+/// an address cannot stand for two of those who must.
+fn check_seats(by: Field<'_>, each: u32) {
+    let mut seen = BTreeSet::new();
+    for entry in by.one_or_many() {
+        let Some(address) = entry.node().as_str().filter(|text| !text.starts_with("group:")) else {
+            continue;
+        };
+        if !seen.insert(address.trim().to_lowercase()) {
+            entry.mistake(
+                "approver-twice",
+                format!("{} stands here twice, and one person says yes only once", quoted(address)),
+                "name another person, or a group",
+            );
+        } else if each > 1 {
+            entry.mistake(
+                "approver-alone",
+                format!("`each: {each}` wants {each} people of each entry, and {} is one", quoted(address)),
+                "name a group, or take `each` out",
+            );
+        }
+    }
 }
 
 /// Who approves is written in the playbook itself, not computed: it can be read

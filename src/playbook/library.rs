@@ -13,6 +13,7 @@ use crate::step::kind::{Called, Surroundings};
 use crate::yaml::diagnostic::{Diagnostic, did_you_mean, quoted};
 use crate::yaml::node::Place;
 use crate::yaml::reader::read;
+use crate::yaml::render::to_json;
 use crate::yaml::shape::Reader;
 
 /// The playbooks that come with Quell. Adding one costs a file and a line.
@@ -274,6 +275,15 @@ fn prepared(
         text: text.clone(),
         warnings: checked.warnings.clone(),
     })
+}
+
+/// Whether a playbook has no mistake, and everything worth a look in it, as the
+/// list that programs read.
+pub fn diagnosed(file: &str, text: &str, around: &Surroundings) -> (bool, Value) {
+    let (library, mut found) = Library::load([(file.to_owned(), text.to_owned())], around);
+    let sound = found.is_empty();
+    found.extend(library.playbooks.into_values().flat_map(|prepared| prepared.warnings.clone()));
+    (sound, to_json(&found))
 }
 
 /// The playbook files of a directory: `*.yaml`, without the tests beside them.

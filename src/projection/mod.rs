@@ -11,6 +11,7 @@ pub mod dossier;
 pub mod fold;
 pub mod incidents;
 pub mod questions;
+pub mod reports;
 pub mod runs;
 pub mod schedules;
 pub mod views;

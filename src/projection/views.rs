@@ -7,6 +7,7 @@ use crate::projection::containments::Containments;
 use crate::projection::fold::Projection;
 use crate::projection::incidents::Incidents;
 use crate::projection::questions::Questions;
+use crate::projection::reports::Reports;
 use crate::projection::runs::Runs;
 use crate::projection::schedules::Schedules;
 
@@ -26,19 +27,22 @@ pub struct Views {
     pub questions: Questions,
     /// What is or was contained.
     pub containments: Containments,
+    /// Summaries that were kept.
+    pub reports: Reports,
     /// How far schedules are ruled on.
     pub schedules: Schedules,
 }
 
 impl Projection for Views {
     fn apply(&mut self, entry: &Entry) {
-        let all: [&mut dyn Projection; 7] = [
+        let all: [&mut dyn Projection; 8] = [
             &mut self.alerts,
             &mut self.incidents,
             &mut self.runs,
             &mut self.approvals,
             &mut self.questions,
             &mut self.containments,
+            &mut self.reports,
             &mut self.schedules,
         ];
         for view in all {

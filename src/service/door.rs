@@ -143,27 +143,32 @@ impl Service {
                 })
             }
             Err(SchedulerError::Store(StoreError::Taken { stream, .. })) => {
-                Ok(self.seen_before(stream, &alert.title))
+                Ok(self.seen_before(stream, &alert.title).await)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    fn seen_before(&self, stream: StreamId, title: &str) -> Accepted {
+    /// What is on record of an alert that came before. A sender may have changed
+    /// it since under the same id; what was stored is what counts. `title` is
+    /// told only while the views lag behind.
+    async fn seen_before(&self, stream: StreamId, title: &str) -> Accepted {
         let id = match stream {
             StreamId::Alert(id) => id,
             StreamId::Incident(other) => AlertId::new(other.ulid()),
             StreamId::Run(other) => AlertId::new(other.ulid()),
             StreamId::Schedule(other) => AlertId::new(other.ulid()),
         };
-        Accepted {
-            id,
-            duplicate: true,
-            title: title.to_owned(),
-            runs: Vec::new(),
-            incident: None,
-            reasons: Vec::new(),
-        }
+        self.caught_up().await;
+        let views = self.views.read();
+        let row = views.alerts.get(id);
+        let (runs, incident, reasons) = match row.and_then(|row| row.fate.clone()) {
+            Some(Fate::RunStarted { runs, incident }) => (runs, Some(incident), Vec::new()),
+            Some(Fate::NoPlaybook { reasons }) => (Vec::new(), None, reasons),
+            _ => (Vec::new(), None, Vec::new()),
+        };
+        let title = row.map_or(title, |row| row.title.as_str()).to_owned();
+        Accepted { id, duplicate: true, title, runs, incident, reasons }
     }
 
     /// Which playbooks want the alert, and why the others do not.

@@ -15,6 +15,7 @@ use crate::playbook::library::Library;
 use crate::projection::fold::Projection;
 use crate::projection::views::Views;
 use crate::scheduler::run::Scheduler;
+use crate::step::kind::Surroundings;
 use crate::step::world::World;
 use crate::store::error::StoreError;
 use crate::store::journal::{Journal, Receipt};
@@ -45,6 +46,8 @@ pub struct Service {
     pub views: Arc<RwLock<Views>>,
     /// Playbooks that can be run.
     pub library: RwLock<Arc<Library>>,
+    /// What playbooks may name here.
+    pub around: Surroundings,
     /// Sources by configured name.
     pub sources: BTreeMap<String, Source>,
     pub(super) seen: watch::Receiver<u64>,
@@ -93,7 +96,7 @@ impl Service {
         journal: Arc<dyn Journal>,
         world: Arc<World>,
         views: (Arc<RwLock<Views>>, watch::Receiver<u64>),
-        library: Library,
+        (library, around): (Library, Surroundings),
         sources: BTreeMap<String, Source>,
     ) -> Arc<Self> {
         for prepared in library.playbooks.values() {
@@ -106,6 +109,7 @@ impl Service {
             views: views.0,
             seen: views.1,
             library: RwLock::new(Arc::new(library)),
+            around,
             sources,
         })
     }

@@ -29,6 +29,8 @@ pub struct OpenQuestion {
     pub open: bool,
     /// The answer, when there is one.
     pub answer: Option<String>,
+    /// When it was answered.
+    pub answered_at: Option<Timestamp>,
 }
 
 impl Service {
@@ -119,6 +121,7 @@ impl Service {
             until: row.until,
             open: row.is_open(),
             answer: row.answer.as_ref().and_then(|answer| label(&answer.choice)),
+            answered_at: row.answer.as_ref().map(|answer| answer.at),
         };
         Ok((open, people))
     }

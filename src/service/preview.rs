@@ -22,6 +22,7 @@ use crate::guard::people::entries_of;
 use crate::playbook::library::Prepared;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
+use crate::service::runs::needs_alert;
 use crate::step::kind::{carry_out, kind};
 use crate::step::world::Call;
 
@@ -68,6 +69,7 @@ impl Service {
         inputs: Value,
     ) -> Result<Preview, ServiceError> {
         let prepared = self.playbook(name)?;
+        needs_alert(&prepared.plan.playbook, alert.as_ref())?;
         let alert = alert.map(Arc::new);
         let mut reads = Reads::new();
         let (mut open, mut branches, mut more) = (vec![Vec::<(String, String)>::new()], Vec::new(), false);

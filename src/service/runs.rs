@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde_json::Map;
 
 use crate::domain::alert::Alert;
-use crate::domain::event::{Event, RunStarted};
+use crate::domain::event::{Event, Fate, RunStarted};
 use crate::domain::id::{ContainmentId, IncidentId, RunId, StreamId};
-use crate::domain::playbook::{InputKind, Playbook};
+use crate::domain::playbook::{InputKind, Playbook, Trigger};
 use crate::domain::run::StepKey;
 use crate::domain::signal::Signal;
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
-use crate::playbook::library::Prepared;
+use crate::playbook::library::{Prepared, diagnosed};
 use crate::scheduler::run::{SchedulerError, Start};
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
@@ -51,6 +51,12 @@ impl Service {
         })
     }
 
+    /// Whether a playbook has no mistake by what is configured here, and every
+    /// mistake with its place.
+    pub fn check_playbook(&self, file: &str, text: &str) -> (bool, Value) {
+        diagnosed(file, text, &self.around)
+    }
+
     /// Starts a run by hand. Durable when it returns.
     ///
     /// # Errors
@@ -59,6 +65,7 @@ impl Service {
         let prepared = self.playbook(&order.playbook)?;
         let playbook = &prepared.plan.playbook;
         let inputs = checked_inputs(playbook, order.inputs)?;
+        needs_alert(playbook, order.alert.as_ref())?;
         let ulid = self.fresh();
         let run = RunId::new(ulid);
         let incident = IncidentId::derived(ulid, "incident");
@@ -81,7 +88,7 @@ impl Service {
             return Ok(existing);
         }
         let result = match order.alert {
-            Some(alert) => self.start_on_alert(alert, started, &prepared, Vec::new()).await,
+            Some(alert) => self.start_on_alert(alert, started, &prepared, keys).await,
             None => self.start_bare(started, &prepared, keys).await,
         };
         let receipt = result?;
@@ -92,12 +99,18 @@ impl Service {
     /// The run that was started with this key, if one was.
     async fn run_behind(&self, key: &str) -> Result<Option<RunId>, ServiceError> {
         let stream = self.journal.key(key).await?;
-        let Some(StreamId::Incident(incident)) = stream else {
-            return Ok(None);
-        };
+        self.caught_up().await;
         let views = self.views.read();
-        let row = views.incidents.get(incident);
-        Ok(row.and_then(|row| row.runs.first().copied()))
+        Ok(match stream {
+            Some(StreamId::Incident(incident)) => {
+                views.incidents.get(incident).and_then(|row| row.runs.first().copied())
+            }
+            Some(StreamId::Alert(alert)) => match views.alerts.get(alert).and_then(|row| row.fate.as_ref()) {
+                Some(Fate::RunStarted { runs, .. }) => runs.first().copied(),
+                _ => None,
+            },
+            _ => None,
+        })
     }
 
     async fn start_bare(
@@ -192,6 +205,27 @@ impl Service {
         self.shown(receipt.as_ref()).await;
         Ok(())
     }
+}
+
+/// Refuses a run by hand that could only fail: a playbook that starts on alerts
+/// and takes no inputs has nothing to run on without an alert.
+///
+/// # Errors
+/// When the alert is missing.
+pub(super) fn needs_alert(playbook: &Playbook, alert: Option<&Alert>) -> Result<(), ServiceError> {
+    let on_alert = |trigger: &Trigger| matches!(trigger, Trigger::Alert(_));
+    let only_on_alerts = !playbook.triggers.is_empty() && playbook.triggers.iter().all(on_alert);
+    if alert.is_some() || !only_on_alerts || !playbook.inputs.is_empty() {
+        return Ok(());
+    }
+    Err(ServiceError::new(
+        Sort::Wrong,
+        "alert-needed",
+        format!(
+            "the playbook `{}` runs on an alert; give one: --alert FILE (`alert` over the API). Nothing was started",
+            playbook.name
+        ),
+    ))
 }
 
 /// The incident of a run that has no alert.

@@ -1,7 +1,9 @@
 //! What is known: dossiers and reports.
 
-use crate::domain::id::{IncidentId, RunId};
+use crate::domain::id::{IncidentId, ReportId, RunId};
+use crate::domain::value::digest;
 use crate::projection::dossier::Dossier;
+use crate::projection::reports::ReportRow;
 use crate::report::render::{Format, render};
 use crate::report::text::ReportError;
 use crate::service::error::{ServiceError, Sort};
@@ -43,6 +45,27 @@ impl Service {
             let sort = if matches!(error, ReportError::Unknown(_)) { Sort::Wrong } else { Sort::Own };
             ServiceError::new(sort, "report", error.to_string())
         })
+    }
+
+    /// A summary that a run wrote and kept, as it was written.
+    ///
+    /// # Errors
+    /// When there is none, or its file is gone or no longer what was written.
+    pub async fn kept_report(&self, id: ReportId) -> Result<(ReportRow, Vec<u8>), ServiceError> {
+        let row = self.views.read().reports.get(id).cloned();
+        let row = row.ok_or_else(|| {
+            let message =
+                format!("there is no report `{id}` here; GET /api/v1/reports lists those that were kept");
+            ServiceError::new(Sort::Absent, "not-found", message)
+        })?;
+        let bytes = self.world.records.kept_report(row.file.clone()).await;
+        let bytes = bytes.map_err(|error| ServiceError::new(Sort::Own, "report-unreadable", error))?;
+        if digest(&bytes).to_string() != row.sha256 {
+            let message =
+                format!("the file {} is not what was written: its SHA-256 differs from the record", row.file);
+            return Err(ServiceError::new(Sort::Own, "report-changed", message));
+        }
+        Ok((row, bytes))
     }
 
     fn run_of(&self, of: &str) -> Result<RunId, ServiceError> {

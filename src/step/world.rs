@@ -54,6 +54,8 @@ pub trait Records: Send + Sync {
     fn dossier(&self, run: RunId) -> BoxFuture<'_, Result<Dossier, String>>;
     /// Keeps a written report under a file name of ours; gives where it is.
     fn keep_report(&self, name: String, bytes: Vec<u8>) -> BoxFuture<'_, Result<String, String>>;
+    /// The bytes of a kept report, by the name of its file.
+    fn kept_report(&self, name: String) -> BoxFuture<'_, Result<Vec<u8>, String>>;
     /// The targets contained by now, for the caps: those that something was
     /// done to, by their label in lower case.
     fn contained(&self, run: RunId, now: Timestamp) -> Contained;

@@ -5,7 +5,6 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde_json::json;
 
 use crate::domain::id::AlertId;
@@ -32,24 +31,15 @@ pub async fn submit(
     Ok((StatusCode::ACCEPTED, Json(json!({ "alerts": accepted }))).into_response())
 }
 
-/// Filters of the list of alerts.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AlertQuery {
-    after: Option<String>,
-    limit: Option<usize>,
-}
-
 /// `GET /api/v1/alerts`.
 pub async fn list(
     State(web): State<Web>,
     caller: Caller,
-    Query(query): Query<AlertQuery>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
-    let page = PageQuery { after: query.after, limit: query.limit };
     let views = web.service.views.read();
-    let found = views.alerts.list(&AlertFilter::default(), page.after()?, page.limit());
+    let found = views.alerts.list(&AlertFilter::default(), page.after()?, page.limit()?);
     Ok(Json(found).into_response())
 }
 

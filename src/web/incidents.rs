@@ -1,6 +1,5 @@
 //! Changing an incident over the API.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -10,6 +9,7 @@ use serde_json::Value;
 use crate::domain::incident::{Disposition, IncidentChange, Status};
 use crate::service::error::Sort;
 use crate::web::access::{Caller, Role};
+use crate::web::extract::Json;
 use crate::web::problem::Problem;
 use crate::web::runs::parsed;
 use crate::web::server::Web;

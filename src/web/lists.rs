@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::domain::id::{ContainmentId, IncidentId, ScheduleId};
 use crate::projection::containments::ContainmentFilter;
 use crate::projection::incidents::IncidentFilter;
+use crate::projection::reports::ReportFilter;
 use crate::service::error::{ServiceError, Sort};
 use crate::web::access::{Caller, Role};
 use crate::web::extract::{Json, Query};
@@ -29,12 +30,11 @@ pub struct ListQuery {
 pub async fn incidents(
     State(web): State<Web>,
     caller: Caller,
-    Query(query): Query<ListQuery>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
-    let page = PageQuery { after: query.after, limit: query.limit };
     let views = web.service.views.read();
-    Ok(Json(views.incidents.list(&IncidentFilter::default(), page.after()?, page.limit())).into_response())
+    Ok(Json(views.incidents.list(&IncidentFilter::default(), page.after()?, page.limit()?)).into_response())
 }
 
 /// `GET /api/v1/incidents/{id}`.
@@ -60,7 +60,7 @@ pub async fn containments(
     let page = PageQuery { after: query.after, limit: query.limit };
     let filter = ContainmentFilter { holding: query.holding, run: None, incident: None, target: None };
     let views = web.service.views.read();
-    Ok(Json(views.containments.list(&filter, page.after()?, page.limit())).into_response())
+    Ok(Json(views.containments.list(&filter, page.after()?, page.limit()?)).into_response())
 }
 
 /// `GET /api/v1/containments/{id}`.
@@ -168,7 +168,7 @@ pub async fn schedule(
     Ok(Json(web.service.schedule(id)?).into_response())
 }
 
-/// What to plan.
+/// Which summary to write.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReportBody {
@@ -197,4 +197,68 @@ pub async fn report(
     let kind =
         if body.format == "html" { "text/html; charset=utf-8" } else { "text/markdown; charset=utf-8" };
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+/// Which kept summaries.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportQuery {
+    after: Option<String>,
+    limit: Option<usize>,
+    run: Option<String>,
+    incident: Option<String>,
+}
+
+/// `GET /api/v1/reports`: summaries that runs wrote and kept.
+pub async fn reports(
+    State(web): State<Web>,
+    caller: Caller,
+    Query(query): Query<ReportQuery>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let filter = ReportFilter {
+        run: query.run.as_deref().map(parsed).transpose()?,
+        incident: query.incident.as_deref().map(parsed).transpose()?,
+    };
+    let page = PageQuery { after: query.after, limit: query.limit };
+    let views = web.service.views.read();
+    Ok(Json(views.reports.list(filter, page.after()?, page.limit()?)).into_response())
+}
+
+/// `GET /api/v1/reports/{id}`: one of them, as it was written.
+pub async fn kept_report(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let (row, bytes) = web.service.kept_report(parsed(&id)?).await?;
+    let kind = if row.format == "html" { "text/html; charset=utf-8" } else { "text/markdown; charset=utf-8" };
+    Ok(([(header::CONTENT_TYPE, kind)], bytes).into_response())
+}
+
+/// A playbook to check.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckBody {
+    text: String,
+    #[serde(default)]
+    file: Option<String>,
+}
+
+/// `POST /api/v1/playbooks/check`: every mistake in a playbook, with its place,
+/// by what is configured here. Nothing is kept.
+pub async fn check(
+    State(web): State<Web>,
+    caller: Caller,
+    Json(body): Json<CheckBody>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let file = body.file.unwrap_or_else(|| "playbook.yaml".to_owned());
+    let service = web.service;
+    // A file can take a while to be read through; nobody else waits for it.
+    let found = tokio::task::spawn_blocking(move || service.check_playbook(&file, &body.text)).await;
+    let (sound, diagnostics) = found
+        .map_err(|_| Problem::new(Sort::Own, "check-ended", "the check ended early; the log says why"))?;
+    Ok(Json(json!({ "ok": sound, "diagnostics": diagnostics })).into_response())
 }

@@ -4,6 +4,9 @@
 //!   server.rs    the listener, the routes, the shutdown
 //!   access.rs    who may call what: tokens and roles
 //!   problem.rs   errors as RFC 9457 problem documents
+//!   extract.rs   bodies and queries, refused in plain words
+//!   routes.rs    every address with what it does; openapi.rs tells it
+//!   metrics.rs   counts for a monitoring system
 //!   alerts.rs    webhooks in, alerts out
 //!   runs.rs      runs, their events, their undo
 //!   people.rs    approvals and questions over the API
@@ -18,9 +21,12 @@ pub mod alerts;
 pub mod extract;
 pub mod incidents;
 pub mod lists;
+pub mod metrics;
+pub mod openapi;
 pub mod page;
 pub mod people;
 pub mod problem;
+pub mod routes;
 pub mod runs;
 pub mod server;
 pub mod store;

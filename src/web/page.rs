@@ -44,18 +44,21 @@ pub async fn answer(
     Path(token): Path<String>,
     form: Result<Form<BTreeMap<String, String>>, FormRejection>,
 ) -> Response {
-    let Ok(Form(form)) = form else {
-        let error = "what was sent is no form of this page; open the link and use its button";
-        return error_page(&web, &ServiceError::new(Sort::Wrong, "form-wrong", error));
+    let form = match form {
+        Ok(Form(form)) => form,
+        Err(rejection) => return unread(&web, &rejection),
     };
     let question = match web.service.question_behind(&token).await {
         Ok(question) => question,
         Err(error) => return error_page(&web, &error),
     };
-    // Only the page's own form says this: a program that posts to links it
-    // found decides nothing.
-    let pressed = form.get("decide").is_some_and(|value| value == "yes");
-    let Some(choice) = form.get("choice").filter(|_| pressed) else {
+    // Only the form's own button decides: a program that follows links and
+    // sends what it finds has not read the question.
+    if form.get("decide").is_none_or(|decide| decide != "yes") {
+        let message = "Please choose an answer and send it with the button below.";
+        return question_page(&web, &question, Some(message), StatusCode::BAD_REQUEST);
+    }
+    let Some(choice) = form.get("choice") else {
         return question_page(
             &web,
             &question,
@@ -108,18 +111,40 @@ fn fields_of(question: &OpenQuestion, form: &BTreeMap<String, String>) -> Result
     Ok(Value::Object(fields))
 }
 
+/// A form that could not be read.
+fn unread(web: &Web, rejection: &FormRejection) -> Response {
+    let (status, text) = match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "What was sent is larger than 1 MiB. Please shorten it.")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "This takes the form of the page. Please open the link again and use the button there.",
+        ),
+        _ => (StatusCode::BAD_REQUEST, "What was sent cannot be read. Please open the link again."),
+    };
+    page(web, "pages/notice.html", &json!({ "title": "Nothing was answered", "text": text }), status)
+}
+
 fn question_page(web: &Web, question: &OpenQuestion, message: Option<&str>, status: StatusCode) -> Response {
     let state = match (&question.answer, question.open) {
         (Some(_), _) => "answered",
         (None, true) => "open",
         (None, false) => "closed",
     };
+    // Used once, the link tells no more about the case: mail is forwarded and
+    // searched for years.
+    if state == "answered" {
+        let at = question.answered_at.map(minute);
+        let context = json!({ "state": state, "at": at, "message": message });
+        return page(web, "pages/question.html", &context, status);
+    }
     let choices: Vec<Value> =
         question.choices.iter().map(|(value, label)| json!({ "value": value, "label": label })).collect();
     let fields: Vec<Value> = question.fields.iter().map(|field| json!({ "name": field.name, "label": field.label.as_deref().unwrap_or(&field.name), "required": field.required })).collect();
     let context = json!({
-        "state": state, "text": (state == "open").then_some(&question.text), "person": question.person, "choices": choices, "fields": fields,
-        "until": minute(question.until), "answer": question.answer, "message": message,
+        "state": state, "text": question.text, "person": question.person, "choices": choices, "fields": fields,
+        "until": minute(question.until), "message": message,
     });
     page(web, "pages/question.html", &context, status)
 }
@@ -131,7 +156,6 @@ fn minute(at: Timestamp) -> String {
 fn error_page(web: &Web, error: &ServiceError) -> Response {
     let status = match error.sort {
         Sort::Absent => StatusCode::NOT_FOUND,
-        Sort::Wrong => StatusCode::BAD_REQUEST,
         Sort::Busy => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };

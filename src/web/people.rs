@@ -41,7 +41,7 @@ pub async fn approvals(
     let filter = ApprovalFilter { open: query.open, run: query.run()? };
     let page = PageQuery { after: query.after, limit: query.limit };
     let views = web.service.views.read();
-    let found = views.approvals.list(filter, page.after()?, page.limit());
+    let found = views.approvals.list(filter, page.after()?, page.limit()?);
     Ok(Json(found).into_response())
 }
 
@@ -111,7 +111,7 @@ pub async fn questions(
     let filter = QuestionFilter { open: query.open, run: query.run()? };
     let page = PageQuery { after: query.after, limit: query.limit };
     let views = web.service.views.read();
-    let found = views.questions.list(filter, page.after()?, page.limit());
+    let found = views.questions.list(filter, page.after()?, page.limit()?);
     Ok(Json(found).into_response())
 }
 

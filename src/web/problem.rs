@@ -69,3 +69,25 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+/// Makes a problem document of an answer that the router gave by itself: a
+/// path that is no text.
+pub async fn in_words(answer: Response) -> Response {
+    let status = answer.status();
+    let ours = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
+        [&b"application/problem+json"[..], b"text/html; charset=utf-8"].contains(&kind.as_bytes())
+    });
+    if ours || !(status.is_client_error() || status.is_server_error()) {
+        return answer;
+    }
+    let problem = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(Sort::TooLarge, "body-too-large", "the body is larger than 1 MiB; nothing was done")
+        }
+        status if status.is_client_error() => {
+            Problem::new(Sort::Wrong, "request-wrong", "the address holds something that is no text in UTF-8")
+        }
+        _ => Problem::new(Sort::Own, "unanswered", "the server could not answer; its log says why"),
+    };
+    problem.into_response()
+}

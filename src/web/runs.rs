@@ -35,6 +35,8 @@ const PAGE_ROWS: usize = 100;
 const PAGE_ROWS_MAX: usize = 500;
 
 /// Where a page begins and how long it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PageQuery {
     /// The cursor that the page before gave.
     pub after: Option<String>,
@@ -45,12 +47,29 @@ pub struct PageQuery {
 impl PageQuery {
     /// The cursor as an id.
     pub fn after<T: FromStr<Err = E>, E: std::fmt::Display>(&self) -> Result<Option<T>, Problem> {
-        self.after.as_deref().map(parsed).transpose()
+        let cursor = |text: &str| {
+            text.parse().map_err(|error: E| {
+                let message =
+                    format!("`after` is no place in this list: {error}; use `next` of the page before");
+                Problem::new(Sort::Wrong, "cursor-wrong", message)
+            })
+        };
+        self.after.as_deref().map(cursor).transpose()
     }
 
     /// How many rows.
-    pub fn limit(&self) -> usize {
-        self.limit.unwrap_or(PAGE_ROWS).clamp(1, PAGE_ROWS_MAX)
+    pub fn limit(&self) -> Result<usize, Problem> {
+        let limit = self.limit.unwrap_or(PAGE_ROWS);
+        if (1..=PAGE_ROWS_MAX).contains(&limit) {
+            return Ok(limit);
+        }
+        Err(Problem::new(
+            Sort::Wrong,
+            "query-wrong",
+            format!(
+                "a page holds 1 to {PAGE_ROWS_MAX} rows, and `limit={limit}` was asked; `next` of each page leads on"
+            ),
+        ))
     }
 }
 
@@ -84,12 +103,30 @@ pub async fn start(
     let by = caller.may(Role::Responder)?.to_owned();
     let service = &web.service;
     let alert = body.alert.map(|raw| service.alert_by_hand(raw, body.source.as_deref())).transpose()?;
-    let idempotency_key =
-        headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let idempotency_key = idempotency_key(&headers)?;
     let run = service
         .start_run(RunOrder { playbook: name, alert, inputs: body.inputs, by, idempotency_key })
         .await?;
     Ok((StatusCode::CREATED, Json(json!({ "run": run }))).into_response())
+}
+
+/// The longest `Idempotency-Key`, in bytes: a UUID is 36, and the key is kept.
+const KEY_BYTES_MAX: usize = 200;
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(text) if !text.trim().is_empty() && text.len() <= KEY_BYTES_MAX => {
+            Ok(Some(text.trim().to_owned()))
+        }
+        _ => Err(Problem::new(
+            Sort::Wrong,
+            "idempotency-key-wrong",
+            format!(
+                "an `Idempotency-Key` is 1 to {KEY_BYTES_MAX} plain characters, such as a UUID; nothing was started"
+            ),
+        )),
+    }
 }
 
 impl Service {
@@ -161,7 +198,7 @@ pub async fn list(
     let page = PageQuery { after: query.after, limit: query.limit };
     let filter = RunFilter { status: None, live: query.live, playbook: query.playbook, incident };
     let views = web.service.views.read();
-    let found = views.runs.list(&filter, page.after()?, page.limit());
+    let found = views.runs.list(&filter, page.after()?, page.limit()?);
     Ok(Json(found).into_response())
 }
 

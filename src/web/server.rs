@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
@@ -13,8 +14,8 @@ use tokio::net::TcpListener;
 use crate::service::error::Sort;
 use crate::service::house::Service;
 use crate::web::access::Token;
-use crate::web::problem::Problem;
-use crate::web::{alerts, incidents, lists, page, people, runs, store};
+use crate::web::problem::{Problem, in_words};
+use crate::web::{alerts, incidents, lists, metrics, openapi, page, people, runs, store};
 
 /// The largest body of a call: an alert may be 1 MiB, and nothing else is larger.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -34,6 +35,7 @@ pub fn routes(web: Web) -> Router {
         .route("/alerts/{source}", post(alerts::submit).get(alerts::show))
         .route("/alerts", get(alerts::list))
         .route("/playbooks", get(lists::playbooks))
+        .route("/playbooks/check", post(lists::check))
         .route("/playbooks/{name}", get(lists::playbook))
         .route("/playbooks/{name}/runs", post(runs::start))
         .route("/playbooks/{name}/plan", post(runs::plan))
@@ -58,8 +60,10 @@ pub fn routes(web: Web) -> Router {
         .route("/containments/{id}/extend", post(lists::extend))
         .route("/schedules", get(lists::schedules))
         .route("/schedules/{id}", get(lists::schedule))
-        .route("/reports", post(lists::report))
+        .route("/reports", post(lists::report).get(lists::reports))
+        .route("/reports/{id}", get(lists::kept_report))
         .route("/store/backup", post(store::backup))
+        .route("/openapi.json", get(openapi::show))
         .fallback(nothing_here)
         .method_not_allowed_fallback(no_such_call);
     Router::new()
@@ -68,8 +72,10 @@ pub fn routes(web: Web) -> Router {
         .route("/approvals/{id}", get(page::approval))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::show))
         .fallback(nothing_here)
         .method_not_allowed_fallback(no_such_call)
+        .layer(map_response(in_words))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(web)
 }

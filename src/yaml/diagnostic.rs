@@ -71,6 +71,13 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(code, file, place, message) }
     }
 
+    /// The same, when what could be looked past must be put right.
+    #[must_use]
+    pub fn into_error(mut self) -> Self {
+        self.severity = Severity::Error;
+        self
+    }
+
     /// Puts text beside the underline.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {

@@ -189,9 +189,9 @@ fn bytes_that_are_not_utf_8_are_refused() {
     assert!(read_bytes("t.yaml", "é: 1".as_bytes()).is_ok());
 }
 
-/// Ten times what such a refusal takes in an unoptimised build on two busy
-/// cores; a bomb that is expanded takes far longer.
-const REFUSED_WITHIN: Duration = Duration::from_millis(500);
+/// What a limit refuses in some tens of milliseconds counts as a hang after this
+/// long: far above, so that a busy machine never fails it.
+const REFUSED_WITHIN: Duration = Duration::from_secs(30);
 
 #[test]
 fn what_exceeds_a_limit_is_refused_quickly() {

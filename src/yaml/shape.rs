@@ -115,6 +115,12 @@ impl<'a> Field<'a> {
         self.reader.report(mistake.help(help));
     }
 
+    /// Reports something that the file can be used with, and that must be seen to.
+    pub fn warning(self, code: &'static str, message: impl Into<String>, help: impl Into<String>) {
+        let warning = Diagnostic::warning(code, &self.reader.file, self.node.place, message);
+        self.reader.report(warning.help(help));
+    }
+
     /// Reports a mistake of the caller's own at a part of this value.
     pub fn mistake_at(self, place: Place, code: &'static str, message: impl Into<String>) {
         let mistake = Diagnostic::error(code, &self.reader.file, place, message);

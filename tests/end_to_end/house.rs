@@ -108,8 +108,14 @@ const YEARLY: &str = "playbook: yearly\nversion: 1\ntitle: Yearly\nposture: over
 
 impl Server {
     pub async fn start() -> Self {
+        Self::with("", &[]).await
+    }
+
+    /// A server with more settings and playbooks.
+    pub async fn with(settings: &str, more: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("there is room");
-        std::fs::write(dir.path().join("quell.yaml"), SETTINGS).expect("it is written");
+        std::fs::write(dir.path().join("quell.yaml"), format!("{SETTINGS}{settings}"))
+            .expect("it is written");
         let playbooks = dir.path().join("playbooks");
         std::fs::create_dir(&playbooks).expect("it is made");
         let shipped =
@@ -117,6 +123,9 @@ impl Server {
         std::fs::copy(shipped, playbooks.join("departing.yaml")).expect("it is copied");
         std::fs::write(playbooks.join("quick.yaml"), QUICK).expect("it is written");
         std::fs::write(playbooks.join("yearly.yaml"), YEARLY).expect("it is written");
+        for (name, text) in more {
+            std::fs::write(playbooks.join(name), text).expect("it is written");
+        }
         let child = Command::new(QUELL)
             .arg("serve")
             .current_dir(dir.path())
@@ -178,6 +187,22 @@ impl Server {
             .header("content-type", "application/json")
             .body(body.to_string());
         answer(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
+    }
+
+    /// Any call to an address outside or inside the API, with the operator's token.
+    pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).expect("it is a method");
+        let request = reqwest::Client::new()
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
+            .body(body.to_owned());
+        answer(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
+    }
+
+    /// The command line, as the operator of this server uses it.
+    pub fn quell(&self, args: &[&str]) -> Out {
+        let data = self.dir.path().join("data");
+        quell(&[&["--data", data.to_str().expect("it is text")][..], args].concat(), self.dir.path())
     }
 
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {

@@ -1,6 +1,7 @@
 //! The real binary, as its users meet it: the lab's whole story, the server's
 //! door, the words and exit codes of the command line.
 
+mod doors;
 mod house;
 
 use std::time::Duration;
@@ -152,7 +153,7 @@ async fn nothing_is_shown_or_done_without_a_token() {
 fn mistakes_on_the_command_line_say_what_to_do_and_exit_as_promised() {
     let empty = tempfile::tempdir().expect("there is room");
     let data = empty.path().to_string_lossy().into_owned();
-    let cases: [(&[&str], i32, &str); 8] = [
+    let cases: [(&[&str], i32, &str); 12] = [
         (&["frobnicate"], 2, "unrecognized"),
         (&["--config", "/nowhere.yaml", "check"], 2, "cannot be read"),
         (&["run", "no-such-playbook"], 2, "there are: departing-employee-exfiltration"),
@@ -160,7 +161,11 @@ fn mistakes_on_the_command_line_say_what_to_do_and_exit_as_promised() {
         (&["runs"], 4, "quell serve"),
         (&["show", "../etc"], 2, "no id"),
         (&["check", "/nowhere"], 2, "cannot be read"),
-        (&["version"], 0, ""),
+        (&["version"], 0, "quell "),
+        (&["--format", "json", "version"], 0, "\"version\":"),
+        (&["--format", "html", "runs"], 2, "of `quell report` alone"),
+        (&["plan", "no-such-playbook"], 2, "there are: departing-employee-exfiltration"),
+        (&["run", "departing-employee-exfiltration"], 2, "--alert FILE"),
     ];
     for (args, exit, says) in cases {
         let out = quell(&[&["--data", &data], args].concat(), empty.path());
@@ -170,14 +175,54 @@ fn mistakes_on_the_command_line_say_what_to_do_and_exit_as_promised() {
 }
 
 #[test]
-fn a_missing_secret_is_named_and_never_shown() {
+fn a_missing_secret_is_named_once_and_stops_a_server_but_no_check() {
     let dir = tempfile::tempdir().expect("there is room");
     let settings = dir.path().join("quell.yaml");
-    std::fs::write(&settings, "connectors:\n  scim: { use: scim, url: \"http://127.0.0.1:9\", auth: { token: \"${env:QUELL_SURELY_UNSET}\" } }\n  people: { use: people, url: \"http://127.0.0.1:9\", auth: { token: hunter2hunter2 } }\n").expect("it is written");
+    let text = "data: d\nplaybooks: p\nconnectors:\n  okta: { use: scim, url: \"http://127.0.0.1:9\", auth: { token: \"${env:QUELL_SURELY_UNSET}\" } }\n";
+    std::fs::write(&settings, text).expect("it is written");
+    std::fs::create_dir(dir.path().join("p")).expect("it is made");
+    std::fs::write(
+        dir.path().join("p/look.yaml"),
+        "playbook: look\nversion: 1\ntitle: Look\nposture: overt\nsteps:\n  - id: a\n    enrich: okta.find_user\n    with: { user: a@example.com }\n",
+    )
+    .expect("it is written");
+    let config = settings.to_string_lossy().into_owned();
+    let checked = quell(&["--config", &config, "check"], dir.path());
+    assert_eq!(checked.status.code(), Some(0), "{}", checked.text);
+    assert!(checked.text.contains("warning[secret-missing]"), "{}", checked.text);
+    for command in [&["serve"][..], &["run", "look"]] {
+        let out = quell(&[&["--config", &config][..], command].concat(), dir.path());
+        assert_eq!(out.status.code(), Some(2), "{command:?}: {}", out.text);
+        assert!(out.text.contains("QUELL_SURELY_UNSET is not set"), "{command:?}: {}", out.text);
+        assert!(
+            out.text.contains("1 mistake found"),
+            "{command:?}: one, and nothing that follows from it: {}",
+            out.text
+        );
+    }
+}
+
+#[test]
+fn a_secret_that_is_written_out_is_refused_and_never_shown() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let settings = dir.path().join("quell.yaml");
+    std::fs::write(&settings, "connectors:\n  people: { use: people, url: \"http://127.0.0.1:9\", auth: { token: hunter2hunter2 } }\n").expect("it is written");
     let out = quell(&["--config", &settings.to_string_lossy(), "check"], dir.path());
     assert_eq!(out.status.code(), Some(2), "{}", out.text);
-    assert!(out.text.contains("QUELL_SURELY_UNSET"), "{}", out.text);
     assert!(out.text.contains("must be a reference"), "{}", out.text);
+    assert!(out.text.contains("1 mistake found"), "{}", out.text);
+}
+
+#[test]
+fn what_init_writes_runs_by_hand() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let home = dir.path();
+    assert_eq!(quell(&["init"], home).status.code(), Some(0));
+    let bare = quell(&["run", "first", "--wait"], home);
+    assert_eq!(bare.status.code(), Some(2), "{}", bare.text);
+    assert!(bare.text.contains("runs on an alert"), "{}", bare.text);
+    let out = quell(&["run", "first", "--alert", "alert.json", "--wait"], home);
+    assert_eq!(out.status.code(), Some(0), "{}", out.text);
 }
 
 #[test]

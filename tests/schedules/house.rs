@@ -63,6 +63,10 @@ impl Records for NoRecords {
         async { Ok(name) }.boxed()
     }
 
+    fn kept_report(&self, _name: String) -> BoxFuture<'_, Result<Vec<u8>, String>> {
+        async { Err("not here".to_owned()) }.boxed()
+    }
+
     fn contained(&self, _run: RunId, _now: Timestamp) -> Contained {
         Contained::default()
     }
@@ -192,7 +196,8 @@ impl House {
         let seen = Service::views_of(&journal, &views).await.expect("the journal reads");
         let world = world();
         let scheduler = Scheduler::new(Arc::clone(&journal), Arc::clone(&world));
-        let service = Service::new(scheduler, journal, world, (views, seen), library, BTreeMap::new());
+        let authored = (library, around);
+        let service = Service::new(scheduler, journal, world, (views, seen), authored, BTreeMap::new());
         House { service, kept: Arc::clone(kept) }
     }
 

@@ -71,6 +71,11 @@ impl Records for Journal {
         async { Ok(name) }.boxed()
     }
 
+    fn kept_report(&self, name: String) -> BoxFuture<'_, Result<Vec<u8>, String>> {
+        let found = self.kept.lock().iter().find(|(known, _)| *known == name).map(|(_, bytes)| bytes.clone());
+        async { found.ok_or_else(|| "not here".to_owned()) }.boxed()
+    }
+
     fn contained(&self, _run: RunId, _now: Timestamp) -> Contained {
         self.contained.lock().clone()
     }
@@ -105,10 +110,10 @@ impl House {
         let journal = Arc::new(Journal::default());
         let world = World {
             hub: Hub::new(instances, now),
-            people: People::new([(
-                "leads".to_owned(),
-                vec!["ana@example.com".to_owned(), "sam@example.com".to_owned()],
-            )]),
+            people: People::new([
+                ("leads".to_owned(), vec!["ana@example.com".to_owned(), "sam@example.com".to_owned()]),
+                ("all".to_owned(), vec![DANA.to_owned(), "sam@example.com".to_owned()]),
+            ]),
             templates: Templates::load(TEMPLATES, std::iter::empty())
                 .unwrap_or_else(|errors| panic!("{errors:?}")),
             guard: Guard::default(),

@@ -171,6 +171,10 @@ async fn the_person_it_is_about_learns_nothing() {
         };
         assert_eq!(failed(done).code, "asks-subject");
     }
+    // A group that they are in loses them.
+    let step = house.notify(json!({ "to": ["group:all"], "text": "!" }));
+    let told = succeeded(messages::notify(&step.call(Phase::Act, None), &house.world).await);
+    assert_eq!(told["sent_to"], json!(["sam@example.com"]));
     // An approver can be the subject: the others are told, this one is not.
     let step = house.contain("scim.suspend_user", json!({ "user": DANA }));
     let approval = house.approval(&["group:leads", DANA], false);
@@ -182,6 +186,21 @@ async fn the_person_it_is_about_learns_nothing() {
         "nobody-to-ask"
     );
     assert!(house.mails(1).await.iter().all(|mail| !mail.to.contains(&DANA.to_owned())));
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_world_wrote_is_no_link_in_a_mail() {
+    let house = House::open().await;
+    let with = json!({ "file": "https://evil.example/login", "to": "drive.evil.example" });
+    let text = "{{with.file}} went to {{with.to}}; see https://wiki.example/leavers";
+    let step = house.notify(json!({ "to": ["ana@example.com"], "with": with, "text": text, "subject": "About https://evil.example" }));
+    succeeded(messages::notify(&step.call(Phase::Act, None), &house.world).await);
+    let mails = house.mails(1).await;
+    assert_eq!(mails[0].subject, "About hxxps://evil[.]example");
+    let wanted =
+        "hxxps://evil[.]example/login went to drive[.]evil[.]example; see https://wiki.example/leavers";
+    assert_eq!(mails[0].text.trim(), wanted, "the author's own link stays");
     house.close().await;
 }
 

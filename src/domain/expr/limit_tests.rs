@@ -103,7 +103,8 @@ fn hostile_expressions_end_soon_on_a_small_stack() {
             println!("{took:>10.1?} {:.60}: {:.90}", source, format!("{outcome:?}").replace(&source, "…"));
             let bound = "a.big.indexOf(a.big.substring(1) + 'b') == 0";
             assert!(outcome.is_err() || source == bound, "{source}");
-            let most = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
+            // Far above what any takes, far below what any takes without its limit.
+            let most = Duration::from_secs(60);
             assert!(took < most, "{source} took {took:?}");
         }
     });

@@ -136,9 +136,11 @@ async fn what_was_answered_before_kill_9_is_so_after_it() {
             assert!(std::time::Instant::now() < deadline, "the second process does not serve");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
+        // Asked before anything can be cut.
+        let active = get(&location, &token).await.body["active"].as_bool().expect("a state");
         let hammer = tokio::spawn({
             let (location, token) = (location.clone(), token.clone());
-            async move { toggle_until_cut(&location, &token).await }
+            async move { toggle_until_cut(&location, &token, active).await }
         });
         tokio::time::sleep(std::time::Duration::from_millis(120 + 37 * round)).await;
         child.kill().expect("killed");
@@ -156,9 +158,8 @@ async fn what_was_answered_before_kill_9_is_so_after_it() {
 }
 
 /// Changes a user to and fro until no answer comes; how often one came.
-async fn toggle_until_cut(location: &str, token: &str) -> usize {
+async fn toggle_until_cut(location: &str, token: &str, mut active: bool) -> usize {
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let mut active = get(location, token).await.body["active"].as_bool().expect("a state");
     for answered in 0.. {
         active = !active;
         let body = json!({

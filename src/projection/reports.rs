@@ -1,0 +1,151 @@
+//! Reports: which summaries a run wrote and kept.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::domain::command::Phase;
+use crate::domain::event::{Entry, Event};
+use crate::domain::id::{IncidentId, ReportId, RunId, StreamId};
+use crate::domain::outcome::Outcome;
+use crate::domain::run::StepKey;
+use crate::domain::time::Timestamp;
+use crate::domain::value::Value;
+use crate::projection::fold::{Page, Projection, page};
+
+/// One kept report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReportRow {
+    /// Its id.
+    pub id: ReportId,
+    /// The run that wrote it.
+    pub run: RunId,
+    /// The investigation it is about.
+    pub incident: Option<IncidentId>,
+    /// The step that wrote it.
+    pub step: StepKey,
+    /// Which summary.
+    pub template: String,
+    /// `html` or `markdown`.
+    pub format: String,
+    /// When it was written.
+    pub written_at: Timestamp,
+    /// SHA-256 of its text, as 64 hexadecimal digits.
+    pub sha256: String,
+    /// The name of its file in the reports directory.
+    pub file: String,
+}
+
+/// Which reports a list shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReportFilter {
+    /// Only those of this run.
+    pub run: Option<RunId>,
+    /// Only those of this incident.
+    pub incident: Option<IncidentId>,
+}
+
+/// All kept reports.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reports {
+    rows: BTreeMap<ReportId, ReportRow>,
+    /// Runs that have not ended, with their incidents.
+    under_way: BTreeMap<RunId, IncidentId>,
+}
+
+impl Reports {
+    /// The row of one report.
+    pub fn get(&self, id: ReportId) -> Option<&ReportRow> {
+        self.rows.get(&id)
+    }
+
+    /// The newest first, from before `before`.
+    pub fn list(&self, filter: ReportFilter, before: Option<ReportId>, limit: usize) -> Page<ReportRow> {
+        let keep = |row: &ReportRow| {
+            filter.run.is_none_or(|run| run == row.run)
+                && filter.incident.is_none_or(|incident| Some(incident) == row.incident)
+        };
+        page(&self.rows, before, limit, keep, ReportRow::clone)
+    }
+
+    fn written(&mut self, run: RunId, key: &StepKey, at: Timestamp, report: &Value) {
+        let text = |name: &str| report.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (template, format) = (text("template"), text("format"));
+        // The id is derived from the step and the run: what a system answered
+        // under the same name is no report of ours.
+        let id = ReportId::derived(run.ulid(), &format!("{key}/{template}/{format}"));
+        let file = text("file").rsplit('/').next().unwrap_or_default();
+        if text("id") != id.to_string() || file.is_empty() {
+            return;
+        }
+        let row = ReportRow {
+            id,
+            run,
+            incident: self.under_way.get(&run).copied(),
+            step: key.clone(),
+            template: template.to_owned(),
+            format: format.to_owned(),
+            written_at: at,
+            sha256: text("sha256").to_owned(),
+            file: file.to_owned(),
+        };
+        self.rows.insert(id, row);
+    }
+}
+
+impl Projection for Reports {
+    fn apply(&mut self, entry: &Entry) {
+        let StreamId::Run(run) = entry.stream else {
+            return;
+        };
+        match &entry.event {
+            Event::RunStarted(started) => {
+                self.under_way.insert(run, started.incident);
+            }
+            Event::RunEnded { .. } => {
+                self.under_way.remove(&run);
+            }
+            Event::AttemptEnded {
+                key,
+                phase: Phase::Act,
+                outcome: Outcome::Succeeded { output, .. },
+                ..
+            } => {
+                for report in output.get("reports").and_then(Value::as_array).into_iter().flatten() {
+                    self.written(run, key, entry.at, report);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use ulid::Ulid;
+
+    use super::*;
+
+    fn ended(run: RunId, output: Value) -> Entry {
+        let outcome = Outcome::Succeeded { output, evidence: None };
+        let event =
+            Event::AttemptEnded { key: StepKey::root("brief"), phase: Phase::Act, attempt: 1, outcome };
+        Entry { stream: StreamId::Run(run), seq: 2, at: Timestamp::from_millis(5), event }
+    }
+
+    #[test]
+    fn a_report_is_listed_and_an_answer_that_looks_like_one_is_not() {
+        let run = RunId::new(Ulid::from_parts(1, 2));
+        let id = ReportId::derived(run.ulid(), "brief/executive/html");
+        let report = |id: ReportId| json!({ "reports": [{ "id": id, "template": "executive", "format": "html", "file": "/a/b/inc-executive.html", "sha256": "ab" }] });
+        let mut reports = Reports::default();
+        reports.apply(&ended(run, report(ReportId::new(Ulid::from_parts(9, 9)))));
+        reports.apply(&ended(run, json!({ "reports": "none" })));
+        assert!(reports.list(ReportFilter::default(), None, 10).items.is_empty());
+        reports.apply(&ended(run, report(id)));
+        assert_eq!(reports.get(id).map(|row| row.file.as_str()), Some("inc-executive.html"));
+        let other = ReportFilter { run: Some(RunId::new(Ulid::from_parts(7, 7))), incident: None };
+        assert!(reports.list(other, None, 10).items.is_empty());
+    }
+}

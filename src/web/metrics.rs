@@ -1,0 +1,91 @@
+//! `/metrics`: a few counts for a monitoring system, as Prometheus reads them.
+//! Counts only; no name of a person or a target.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
+use crate::projection::questions::QuestionFilter;
+use crate::projection::runs::RunStatus;
+use crate::projection::views::Views;
+use crate::web::access::{Caller, Role};
+use crate::web::problem::Problem;
+use crate::web::server::Web;
+
+/// The text format's own name.
+const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Open questions that are counted; past it the number says only "very many".
+const QUESTIONS_COUNTED: usize = 500;
+
+/// `GET /metrics`, for a token that may read.
+pub async fn show(State(web): State<Web>, caller: Caller) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    let text = text(&web.service.views.read());
+    Ok(([(header::CONTENT_TYPE, KIND)], text).into_response())
+}
+
+fn text(views: &Views) -> String {
+    let mut out = String::new();
+    let mut live: BTreeMap<&str, usize> =
+        ["running", "waiting", "ending", "needs_person"].map(|status| (status, 0)).into();
+    for row in views.runs.live() {
+        *live.entry(word(row.status)).or_default() += 1;
+    }
+    let _ = writeln!(out, "# HELP quell_runs_live Runs that have not ended.\n# TYPE quell_runs_live gauge");
+    for (status, count) in live {
+        let _ = writeln!(out, "quell_runs_live{{status=\"{status}\"}} {count}");
+    }
+    let open = QuestionFilter { open: Some(true), run: None };
+    let questions = views.questions.list(open, None, QUESTIONS_COUNTED).items.len();
+    for (name, kind, says, count) in [
+        ("quell_runs_total", "counter", "Runs that were ever started.", views.runs.len()),
+        (
+            "quell_containments_holding",
+            "gauge",
+            "Containments that hold.",
+            views.containments.holding().count(),
+        ),
+        (
+            "quell_approvals_waiting",
+            "gauge",
+            "Approvals that wait for people.",
+            views.approvals.open().count(),
+        ),
+        ("quell_questions_waiting", "gauge", "Questions that wait for people, up to 500.", questions),
+    ] {
+        let _ = writeln!(out, "# HELP {name} {says}\n# TYPE {name} {kind}\n{name} {count}");
+    }
+    out
+}
+
+fn word(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Waiting => "waiting",
+        RunStatus::Ending => "ending",
+        RunStatus::NeedsPerson => "needs_person",
+        _ => "running",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_house_counts_nothing_and_says_so() {
+        let text = text(&Views::default());
+        for line in
+            ["quell_runs_live{status=\"waiting\"} 0", "quell_runs_total 0", "quell_containments_holding 0"]
+        {
+            assert!(text.lines().any(|told| told == line), "{text}");
+        }
+        assert!(
+            text.lines().all(|line| line.starts_with('#') || line.split_whitespace().count() == 2),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,251 @@
+//! Every address of the API with what it does, in one list to read. The
+//! handlers stand in `server.rs`; a test holds the two together.
+
+use crate::web::openapi::{Answer, Described, Given};
+
+const fn given(name: &'static str, kind: &'static str, says: &'static str) -> Given {
+    Given { name, kind, required: false, says }
+}
+
+const fn needed(name: &'static str, kind: &'static str, says: &'static str) -> Given {
+    Given { name, kind, required: true, says }
+}
+
+const fn get(says: &'static str, query: &'static [Given], answer: Answer) -> Described {
+    Described { method: "get", says, role: Some("reader"), query, body: &[], answer }
+}
+
+const fn post(role: &'static str, says: &'static str, body: &'static [Given], answer: Answer) -> Described {
+    Described { method: "post", says, role: Some(role), query: &[], body, answer }
+}
+
+/// Open to whoever calls, or to whom the sender's signature vouches for.
+const fn open(method: &'static str, says: &'static str, answer: Answer) -> Described {
+    Described { method, says, role: None, query: &[], body: &[], answer }
+}
+
+const PAGE: &[Given] = &[
+    given("after", "string", "the `next` of the page before"),
+    given("limit", "integer", "rows of a page, 1 to 500"),
+];
+const WHY: &[Given] = &[given("why", "string", "the reason, in your words")];
+const START: &[Given] = &[
+    given("alert", "object", "a normalised alert, or what `source` sends"),
+    given("source", "string", "the source whose rules read `alert`"),
+    given("inputs", "object", "inputs by name"),
+];
+const NOTE: &[Given] = &[given("note", "string", "the reason, in your words")];
+const OPEN: &[Given] = &[
+    given("after", "string", "the `next` of the page before"),
+    given("limit", "integer", "rows of a page, 1 to 500"),
+    given("open", "boolean", "only open ones (true) or closed ones (false)"),
+    given("run", "string", "only of this run"),
+];
+
+const CHANGE: &[Given] = &[
+    given("severity", "integer", "0 to 100"),
+    given("status", "string", "open, investigating, contained or closed"),
+    given("disposition", "string", "how it ended"),
+    given("assignee", "string", "who has it"),
+    given("note", "string", "a fact, in your words"),
+    given("tags", "array", "tags to add"),
+    given("why", "string", "the reason, in your words"),
+];
+
+/// Paths under `/api/v1`, each with its methods.
+pub const ROUTES: &[(&str, &[Described])] = &[
+    (
+        "/alerts/{source}",
+        &[
+            get("one alert by its id, with what became of it", &[], Answer::Object),
+            open(
+                "post",
+                "a webhook: takes alerts of a configured source, signed as the source says; durable before it answers",
+                Answer::Accepted,
+            ),
+        ],
+    ),
+    ("/alerts", &[get("alerts, the newest first", PAGE, Answer::Page)]),
+    ("/playbooks", &[get("the playbooks that can be run", &[], Answer::Page)]),
+    (
+        "/playbooks/check",
+        &[post(
+            "reader",
+            "every mistake in a playbook, with its place; nothing is kept",
+            &[
+                needed("text", "string", "the playbook file"),
+                given("file", "string", "its name, as messages repeat it"),
+            ],
+            Answer::Object,
+        )],
+    ),
+    ("/playbooks/{name}", &[get("one playbook, checked, with its text", &[], Answer::Object)]),
+    (
+        "/playbooks/{name}/runs",
+        &[post(
+            "responder",
+            "starts a run; an `Idempotency-Key` header starts one run only",
+            START,
+            Answer::Created,
+        )],
+    ),
+    (
+        "/playbooks/{name}/plan",
+        &[post("responder", "a dry run: reads happen, effects become a plan", START, Answer::Object)],
+    ),
+    (
+        "/runs",
+        &[get(
+            "runs, the newest first",
+            &[
+                given("after", "string", "the `next` of the page before"),
+                given("limit", "integer", "rows of a page, 1 to 500"),
+                given("playbook", "string", "only of this playbook"),
+                given("incident", "string", "only of this incident"),
+                given("live", "boolean", "only those that have not ended"),
+            ],
+            Answer::Page,
+        )],
+    ),
+    ("/runs/{id}", &[get("everything the journal says about one run", &[], Answer::Object)]),
+    (
+        "/runs/{id}/events",
+        &[get(
+            "the entries of a run as they come; `Last-Event-ID` goes on from there",
+            &[given("after", "integer", "the number of the last entry seen")],
+            Answer::Events,
+        )],
+    ),
+    ("/runs/{id}/cancel", &[post("responder", "ends a run", WHY, Answer::Object)]),
+    ("/runs/{id}/undo", &[post("responder", "lifts what a run contained", WHY, Answer::Accepted)]),
+    (
+        "/runs/{id}/settle",
+        &[post(
+            "responder",
+            "says what happened to an uncertain step",
+            &[
+                needed("step", "string", "the step"),
+                needed("happened", "boolean", "whether it did"),
+                given("note", "string", "how you know"),
+            ],
+            Answer::Object,
+        )],
+    ),
+    ("/incidents", &[get("incidents, the newest first", PAGE, Answer::Page)]),
+    (
+        "/incidents/{id}",
+        &[
+            get("one incident", &[], Answer::Object),
+            Described {
+                method: "patch",
+                ..post(
+                    "responder",
+                    "puts facts on record of an incident; what is absent stays",
+                    CHANGE,
+                    Answer::Object,
+                )
+            },
+        ],
+    ),
+    ("/approvals", &[get("approvals, the newest first", OPEN, Answer::Page)]),
+    ("/approvals/{id}", &[get("one approval", &[], Answer::Object)]),
+    (
+        "/approvals/{id}/approve",
+        &[post("approver", "says yes; counts only for whom is asked", NOTE, Answer::Object)],
+    ),
+    (
+        "/approvals/{id}/reject",
+        &[post("approver", "says no; counts only for whom is asked", NOTE, Answer::Object)],
+    ),
+    ("/questions", &[get("questions, the newest first", OPEN, Answer::Page)]),
+    ("/questions/{id}", &[get("one question, with what may be answered", &[], Answer::Object)]),
+    (
+        "/questions/{id}/answer",
+        &[post(
+            "reader",
+            "answers a question that was sent to the caller",
+            &[
+                needed("choice", "string", "the value of a choice"),
+                given("fields", "object", "what else is asked for, by name"),
+            ],
+            Answer::Object,
+        )],
+    ),
+    (
+        "/containments",
+        &[get(
+            "what is or was contained, the newest first",
+            &[
+                given("after", "string", "the `next` of the page before"),
+                given("limit", "integer", "rows of a page, 1 to 500"),
+                given("holding", "boolean", "only what holds (true) or was lifted (false)"),
+            ],
+            Answer::Page,
+        )],
+    ),
+    ("/containments/{id}", &[get("one containment", &[], Answer::Object)]),
+    ("/containments/{id}/undo", &[post("responder", "lifts one containment", WHY, Answer::Accepted)]),
+    (
+        "/containments/{id}/extend",
+        &[post(
+            "responder",
+            "lets a containment hold longer",
+            &[needed("seconds", "integer", "how long from now, 1 second to 31 days")],
+            Answer::Object,
+        )],
+    ),
+    ("/schedules", &[get("the schedules of the playbooks, with their next firings", &[], Answer::Page)]),
+    ("/schedules/{id}", &[get("one schedule", &[], Answer::Object)]),
+    (
+        "/reports",
+        &[
+            get(
+                "summaries that runs wrote and kept, the newest first",
+                &[
+                    given("after", "string", "the `next` of the page before"),
+                    given("limit", "integer", "rows of a page, 1 to 500"),
+                    given("run", "string", "only of this run"),
+                    given("incident", "string", "only of this incident"),
+                ],
+                Answer::Page,
+            ),
+            post(
+                "reader",
+                "a summary of a run or an incident, written now from the journal alone",
+                &[
+                    needed("of", "string", "a run or an incident"),
+                    needed("template", "string", "executive, technical, or one of the house"),
+                    given("audience", "string", "for whom"),
+                    given("format", "string", "html or markdown"),
+                ],
+                Answer::Text,
+            ),
+        ],
+    ),
+    ("/reports/{id}", &[get("one kept summary, as it was written", &[], Answer::Text)]),
+    (
+        "/store/backup",
+        &[post("admin", "the whole journal as JSON lines, while the server runs", &[], Answer::Text)],
+    ),
+    ("/openapi.json", &[open("get", "this description", Answer::Object)]),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_of_the_router_is_described() {
+        let router = include_str!("server.rs");
+        let api = router.split(".fallback").next().unwrap_or_default();
+        let routed: Vec<&str> =
+            api.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(routed.len() >= 25, "{routed:?}");
+        for path in &routed {
+            assert!(ROUTES.iter().any(|(described, _)| described == path), "{path} is not described");
+        }
+        for (path, _) in ROUTES {
+            assert!(routed.contains(path), "{path} is described and leads nowhere");
+        }
+    }
+}
