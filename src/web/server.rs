@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -92,7 +92,8 @@ async fn no_such_call(method: Method) -> Problem {
 async fn ready(State(web): State<Web>) -> Response {
     match web.service.journal.health() {
         Ok(()) => "ready\n".into_response(),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+        // Whatever keeps it from serving, who asks here may come back.
+        Err(error) => Problem::new(Sort::Busy, "not-ready", error.to_string()).into_response(),
     }
 }
 

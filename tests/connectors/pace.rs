@@ -30,13 +30,14 @@ async fn calls_wait_for_their_turn_and_no_call_fails_for_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_calls_at_once_than_declared_even_without_a_rate() {
-    let peer = peer(Act::Late(Duration::from_millis(20), response(200, &[], "{}"))).await;
+    let peer = peer(Act::Late(Duration::from_millis(50), response(200, &[], "{}"))).await;
     let setup = setup(&spec("{ at_once: 3 }"), &peer.url, &[], "");
     let calls = (0..30).map(|_| setup.perform("peer", "ping", json!({}), Duration::from_secs(20)));
     for answer in futures_util::future::join_all(calls).await {
         output(answer);
     }
-    assert_eq!(peer.at_once.load(Ordering::SeqCst), 3);
+    let most = peer.at_once.load(Ordering::SeqCst);
+    assert!((2..=3).contains(&most), "{most} at once");
     assert!(peer.connections.load(Ordering::SeqCst) <= 3, "connections are kept");
 }
 
