@@ -67,8 +67,8 @@ pub fn load_to_check(settings: &Settings) -> Result<(Loaded, Vec<Diagnostic>), V
 fn read(settings: &Settings) -> (Option<Loaded>, Vec<Diagnostic>) {
     let mut mistakes = Vec::new();
     let file = settings.file.as_deref().unwrap_or("the settings");
-    let specs = gather(&mut mistakes, connector_specs(settings));
-    let source_specs = gather(&mut mistakes, source_specs(settings));
+    let specs = connector_specs(settings, &mut mistakes);
+    let source_specs = source_specs(settings, &mut mistakes);
     let instances = match &settings.connectors {
         Some(section) => beside(&mut mistakes, check_instances(file, section, &specs)),
         None => BTreeMap::new(),
@@ -93,7 +93,7 @@ fn read(settings: &Settings) -> (Option<Loaded>, Vec<Diagnostic>) {
         groups: settings.people.is_some().then(|| people.names()),
         playbooks: BTreeMap::new(),
     };
-    let files = gather(&mut mistakes, playbook_files(settings));
+    let files = playbook_files(settings, &mut mistakes);
     let (library, found) = Library::load(files, &around);
     around.playbooks = library.signatures();
     mistakes.extend(found);
@@ -141,34 +141,47 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Vec<Diagnostic> {
 }
 
 /// The YAML files of a directory, with their texts.
-fn yaml_files(dir: Option<&Path>) -> Result<Vec<(String, String)>, Vec<Diagnostic>> {
+fn yaml_files(dir: Option<&Path>, mistakes: &mut Vec<Diagnostic>) -> Vec<(String, String)> {
     let Some(dir) = dir else {
-        return Ok(Vec::new());
+        return Vec::new();
     };
-    files_in(dir).map_err(|error| unreadable(dir, &error))
+    match files_in(dir) {
+        Ok(texts) => {
+            mistakes.extend(texts.mistakes);
+            texts.files
+        }
+        Err(error) => {
+            mistakes.extend(unreadable(dir, &error));
+            Vec::new()
+        }
+    }
 }
 
-fn connector_specs(settings: &Settings) -> Result<BTreeMap<String, Arc<ConnectorSpec>>, Vec<Diagnostic>> {
-    let own = yaml_files(settings.connector_specs.as_deref())?;
+fn connector_specs(
+    settings: &Settings,
+    mistakes: &mut Vec<Diagnostic>,
+) -> BTreeMap<String, Arc<ConnectorSpec>> {
+    let own = yaml_files(settings.connector_specs.as_deref(), mistakes);
     let shipped = CONNECTORS.iter().map(|(name, text)| (format!("shipped/{name}.yaml"), (*text).to_owned()));
-    read_all(shipped.chain(own), |file, text| {
+    read_all(shipped.chain(own), mistakes, |file, text| {
         ConnectorSpec::read(file, text).map(|spec| (spec.name.clone(), Arc::new(spec)))
     })
 }
 
-fn source_specs(settings: &Settings) -> Result<BTreeMap<String, Arc<SourceSpec>>, Vec<Diagnostic>> {
-    let own = yaml_files(settings.source_specs.as_deref())?;
+fn source_specs(settings: &Settings, mistakes: &mut Vec<Diagnostic>) -> BTreeMap<String, Arc<SourceSpec>> {
+    let own = yaml_files(settings.source_specs.as_deref(), mistakes);
     let shipped = SOURCES.iter().map(|(name, text)| (format!("shipped/{name}.yaml"), (*text).to_owned()));
-    read_all(shipped.chain(own), |file, text| {
+    read_all(shipped.chain(own), mistakes, |file, text| {
         SourceSpec::read(file, text).map(|spec| (spec.source.clone(), Arc::new(spec)))
     })
 }
 
 fn read_all<T>(
     files: impl Iterator<Item = (String, String)>,
+    mistakes: &mut Vec<Diagnostic>,
     read: impl Fn(&str, &str) -> Result<(String, T), Vec<Diagnostic>>,
-) -> Result<BTreeMap<String, T>, Vec<Diagnostic>> {
-    let (mut found, mut mistakes) = (BTreeMap::new(), Vec::new());
+) -> BTreeMap<String, T> {
+    let mut found = BTreeMap::new();
     for (file, text) in files {
         match read(&file, &text) {
             Ok((name, spec)) => {
@@ -177,13 +190,13 @@ fn read_all<T>(
             Err(wrong) => mistakes.extend(wrong),
         }
     }
-    if mistakes.is_empty() { Ok(found) } else { Err(mistakes) }
+    found
 }
 
-fn playbook_files(settings: &Settings) -> Result<Vec<(String, String)>, Vec<Diagnostic>> {
+fn playbook_files(settings: &Settings, mistakes: &mut Vec<Diagnostic>) -> Vec<(String, String)> {
     match &settings.playbooks {
-        Some(dir) => yaml_files(Some(dir)),
-        None => Ok(PLAYBOOKS.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect()),
+        Some(dir) => yaml_files(Some(dir), mistakes),
+        None => PLAYBOOKS.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect(),
     }
 }
 
@@ -206,7 +219,8 @@ fn load_templates(
                 let file: Arc<str> = Arc::from(format!("templates/{}.hbs", problem.template));
                 let message =
                     format!("line {}, column {}: {}", problem.line, problem.column, problem.message);
-                mistakes.push(Diagnostic::error("template-wrong", &file, Place::of("", 0, 0), message));
+                let mistake = Diagnostic::error("template-wrong", &file, Place::of("", 0, 0), message);
+                mistakes.push(mistake.help("texts are Handlebars: {{alert.title}}, {{#if …}}…{{/if}}"));
             }
             (BTreeMap::new(), None)
         }

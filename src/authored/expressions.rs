@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::expr::template::{PathPart, Template};
 use crate::domain::expr::{Expr, References};
-use crate::yaml::diagnostic::Diagnostic;
+use crate::yaml::diagnostic::{Diagnostic, quoted};
 use crate::yaml::node::{Node, NodeValue, Place};
 use crate::yaml::shape::{Field, Reader};
 
@@ -13,10 +13,20 @@ pub fn expression(field: Field<'_>, source: &str) -> Option<Expr> {
     let text = field.non_empty()?;
     let inner = text.trim().strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
     let Some(inner) = inner else {
+        let (begun, open) = match text.trim().strip_prefix("${") {
+            Some(rest) => (rest, true),
+            None => (text.trim(), false),
+        };
+        let what = match begun.find("${") {
+            _ if open && !begun.contains('}') => "it has no closing }",
+            None if !open => "write it inside ${ … }",
+            _ => "the whole must be one ${ … }",
+        };
+        let whole = begun.replace("${", "").replace('}', "");
         field.mistake(
             "not-an-expression",
-            format!("`{text}` is no expression"),
-            format!("write it inside ${{ … }}: ${{ {text} }}"),
+            format!("{} is no expression", quoted(text.trim())),
+            format!("{what}: ${{ {} }}", whole.split_whitespace().collect::<Vec<_>>().join(" ")),
         );
         return None;
     };
@@ -26,7 +36,7 @@ pub fn expression(field: Field<'_>, source: &str) -> Option<Expr> {
             let skipped = text.find(inner.trim()).unwrap_or(0);
             let place =
                 field.node().place_within(source, skipped + error.range.start, skipped + error.range.end);
-            field.mistake_at(place, "expression-wrong", error.message);
+            field.reader().report(wrong(field.reader(), place, error.message));
             None
         }
     }
@@ -39,18 +49,39 @@ const MISTAKES_MAX: usize = 50;
 /// Any value whose texts may hold `${ … }`, as a template. Every mistake in it
 /// goes to the reader, at the text it stands in.
 pub fn template(reader: &Reader, node: &Node, source: &str) -> Option<Template> {
-    match Template::parse(&node.to_json()) {
-        Ok(template) => Some(template),
-        Err(errors) => {
-            for error in errors.into_iter().take(MISTAKES_MAX) {
-                let place = place_of(node, &error.path, error.range.start, error.range.end, source);
-                reader.report(
-                    Diagnostic::error("expression-wrong", reader.file(), place, error.message).label("here"),
-                );
-            }
-            None
-        }
+    examined(reader, node, source).1
+}
+
+/// As [`template`], and what its expressions name, also when some of them can't be read.
+pub fn examined(reader: &Reader, node: &Node, source: &str) -> (References, Option<Template>) {
+    let (references, read) = Template::examine(&node.to_json());
+    let errors = match read {
+        Ok(template) => return (references, Some(template)),
+        Err(errors) => errors,
+    };
+    reader.leave_out(errors.len().saturating_sub(MISTAKES_MAX));
+    for error in errors.into_iter().take(MISTAKES_MAX) {
+        let place = place_of(node, &error.path, error.range.start, error.range.end, source);
+        reader.report(wrong(reader, place, error.message));
     }
+    (references, None)
+}
+
+/// An expression that can't be read.
+fn wrong(reader: &Reader, place: Place, message: String) -> Diagnostic {
+    let help = match message.as_str() {
+        "this ${ has no closing }" => "close it: ${ … }; for a plain ${ in a text write $${",
+        "the expression is empty" => "write what is to be worked out, such as ${ alert.severity }",
+        "the expression ends too early" => "write the rest of it, or take out what is too much",
+        _ => "expressions are CEL: compare with ==, join with && and ||, put text in quotes",
+    };
+    let (message, help) = match message.split_once("; ") {
+        Some((what, meant)) if meant.starts_with("did you mean") || meant.starts_with("split it") => {
+            (what, meant)
+        }
+        _ => (message.as_str(), help),
+    };
+    Diagnostic::error("expression-wrong", reader.file(), place, message).label("here").help(help)
 }
 
 /// The place of some bytes of a text deep in a node.

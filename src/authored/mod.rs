@@ -5,4 +5,5 @@
 //! the two meet, for connectors, sources and playbooks alike.
 
 pub mod expressions;
+pub mod fields;
 pub mod places;

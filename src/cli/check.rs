@@ -1,13 +1,17 @@
 //! `quell check`: every mistake in playbooks, templates, connectors, sources and settings.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::app::load::load_to_check;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::screen::Screen;
 use crate::connector::spec::ConnectorSpec;
 use crate::intake::source::SourceSpec;
-use crate::playbook::library::{Library, files_in, is_test, signature};
+use crate::playbook::case::file::read_cases;
+use crate::playbook::file::{Texts, text_of};
+use crate::playbook::library::{Library, files_in, is_playbook, is_test, prepare, signature};
 use crate::settings::Settings;
 use crate::step::kind::Surroundings;
 use crate::yaml::diagnostic::{Diagnostic, Severity};
@@ -20,24 +24,16 @@ use crate::yaml::render::to_json;
 /// Every mistake found.
 pub fn check(paths: &[PathBuf], settings: &Settings, screen: &Screen) -> Result<Exit, CliError> {
     let (mut around, mut mistakes, mut checked) = surroundings(settings);
-    let known: Vec<PathBuf> = checked.iter().filter_map(|file| Path::new(file).canonicalize().ok()).collect();
+    let told = of_the_house(settings);
     let mut playbooks = Vec::new();
     for path in paths {
-        let files = if path.is_dir() {
-            files_in(path)
-        } else {
-            std::fs::read_to_string(path).map(|text| vec![(path.display().to_string(), text)])
-        };
-        let files = files.map_err(|error| {
-            CliError::new(Exit::Wrong, "unreadable", format!("{} cannot be read: {error}", path.display()))
-        })?;
-        for (file, text) in files {
-            // What the settings name was checked with them.
-            if Path::new(&file).canonicalize().is_ok_and(|path| known.contains(&path)) {
-                continue;
-            }
+        let texts = files_of(path)?;
+        // The house's own playbooks were checked with it.
+        let is_told = |file: &str| std::fs::canonicalize(file).is_ok_and(|path| told.contains(&path));
+        mistakes.extend(texts.mistakes.into_iter().filter(|mistake| !is_told(&mistake.file)));
+        for (file, text) in texts.files.into_iter().filter(|(file, _)| !is_told(file)) {
             checked.push(file.clone());
-            match check_file(&file, &text) {
+            match check_file(&file, &text, &around, settings) {
                 Some(found) => mistakes.extend(found),
                 None => playbooks.push((file, text)),
             }
@@ -46,7 +42,7 @@ pub fn check(paths: &[PathBuf], settings: &Settings, screen: &Screen) -> Result<
     for (file, _) in &playbooks {
         let dir = Path::new(file).parent().filter(|dir| !dir.as_os_str().is_empty());
         let beside = files_in(dir.unwrap_or_else(|| Path::new("."))).unwrap_or_default();
-        around.playbooks.extend(beside.iter().filter_map(|(file, text)| signature(file, text)));
+        around.playbooks.extend(beside.files.iter().filter_map(|(file, text)| signature(file, text)));
     }
     let (library, found) = Library::load(playbooks, &around);
     mistakes.extend(found);
@@ -63,6 +59,25 @@ pub fn check(paths: &[PathBuf], settings: &Settings, screen: &Screen) -> Result<
         }
     }
     Ok(Exit::Done)
+}
+
+/// The files that a path names, with their texts or why they cannot be read.
+fn files_of(path: &Path) -> Result<Texts, CliError> {
+    if path.is_dir() {
+        return files_in(path).map_err(|error| {
+            CliError::new(Exit::Wrong, "unreadable", format!("{} cannot be read: {error}", path.display()))
+        });
+    }
+    let mut texts = Texts::default();
+    texts.add(path);
+    Ok(texts)
+}
+
+/// The playbooks that are checked with the settings.
+fn of_the_house(settings: &Settings) -> BTreeSet<PathBuf> {
+    let entries = settings.playbooks.as_deref().and_then(|dir| std::fs::read_dir(dir).ok());
+    let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
+    paths.filter(|path| is_playbook(path)).filter_map(|path| std::fs::canonicalize(path).ok()).collect()
 }
 
 /// What playbooks may name by these settings, the mistakes in them, and what was checked.
@@ -86,17 +101,35 @@ fn surroundings(settings: &Settings) -> (Surroundings, Vec<Diagnostic>, Vec<Stri
     }
 }
 
-/// Checks one file, whatever it is by its keys; nothing for a playbook, which
-/// is checked with all others.
-fn check_file(file: &str, text: &str) -> Option<Vec<Diagnostic>> {
+/// Keys that only settings have.
+const SETTINGS: &[&str] = &[
+    "listen",
+    "public_url",
+    "data",
+    "store",
+    "access",
+    "mail",
+    "playbooks",
+    "templates",
+    "connector_specs",
+    "source_specs",
+    "connectors",
+    "sources",
+    "people",
+    "guardrails",
+];
+
+/// Checks one file, whatever it is by its first keys; nothing for a playbook,
+/// which is checked together with the others.
+fn check_file(file: &str, text: &str, around: &Surroundings, settings: &Settings) -> Option<Vec<Diagnostic>> {
     let node = match read(file, text) {
         Ok(node) => node,
-        // A playbook's own check knows what its authors get wrong.
-        Err(mistakes) => return (!text.contains("playbook:")).then_some(mistakes),
+        // With what authors of playbooks are told beside it.
+        Err(_) => return None,
     };
     let has = |key: &str| node.get(key).is_some();
     if is_test(Path::new(file)) {
-        return Some(Vec::new());
+        return Some(check_test(file, text, around, settings));
     }
     if has("connector") && has("operations") {
         return Some(ConnectorSpec::read(file, text).err().unwrap_or_default());
@@ -104,8 +137,8 @@ fn check_file(file: &str, text: &str) -> Option<Vec<Diagnostic>> {
     if has("source") && has("fields") {
         return Some(SourceSpec::read(file, text).err().unwrap_or_default());
     }
-    let settings = ["listen", "connectors", "sources", "people", "guardrails", "access", "store", "data"];
-    if has("playbook") || has("steps") || !settings.iter().any(|key| has(key)) {
+    let is_settings = !has("playbook") && !has("steps") && SETTINGS.iter().any(|key| has(key));
+    if !is_settings {
         return None;
     }
     let base = Path::new(file).parent().unwrap_or_else(|| Path::new(""));
@@ -113,4 +146,22 @@ fn check_file(file: &str, text: &str) -> Option<Vec<Diagnostic>> {
         Ok(settings) => load_to_check(&settings).map_or_else(|found| found, |(_, warnings)| warnings),
         Err(mistakes) => mistakes,
     })
+}
+
+/// Checks a test file against its playbook: one of the house's, or the file
+/// beside it.
+fn check_test(file: &str, text: &str, around: &Surroundings, settings: &Settings) -> Vec<Diagnostic> {
+    let loaded = load_to_check(settings).or_else(|_| load_to_check(&Settings::default())).ok();
+    let known = |name: &str| Some(Arc::clone(&loaded.as_ref()?.0.library.playbooks.get(name)?.plan));
+    let stem = file.strip_suffix(".test.yaml").or_else(|| file.strip_suffix(".test.yml")).unwrap_or(file);
+    let beside = ["yaml", "yml"].into_iter().find_map(|ending| {
+        let path = format!("{stem}.{ending}");
+        let text = text_of(Path::new(&path)).ok()?;
+        prepare(&path, &text, around).ok()
+    });
+    let plan_of = |name: &str| match &beside {
+        Some(beside) if beside.plan.playbook.name == name => Some(Arc::clone(&beside.plan)),
+        _ => known(name),
+    };
+    read_cases(file, text, &plan_of).err().unwrap_or_default()
 }

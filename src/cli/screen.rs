@@ -104,7 +104,7 @@ impl Screen {
         }
         let color = self.color && std::io::stderr().is_terminal();
         if !error.diagnostics.is_empty() {
-            let text_of = |file: &str| std::fs::read_to_string(file).ok();
+            let text_of = |file: &str| crate::playbook::file::text_of(std::path::Path::new(file)).ok();
             let _ = writeln!(out, "{}", render(&error.diagnostics, &text_of, color));
         }
         let label = if color { "\x1b[1;31merror\x1b[0m" } else { "error" };

@@ -9,6 +9,7 @@ use crate::cli::screen::{Screen, Style, visible};
 use crate::domain::plan::Plan;
 use crate::playbook::case::Cases;
 use crate::playbook::case::file::read_cases;
+use crate::playbook::file::text_of;
 use crate::playbook::judge::{Reached, judge};
 use crate::playbook::library::{SHIPPED_TESTS, is_test};
 use crate::playbook::rehearse::play;
@@ -123,7 +124,7 @@ fn files(paths: &[PathBuf], settings: &Settings) -> Result<Vec<(String, String)>
             candidates = vec![path.with_extension("test.yaml")];
         }
         for candidate in candidates {
-            let text = std::fs::read_to_string(&candidate).map_err(|error| unreadable(&candidate, error))?;
+            let text = text_of(&candidate).map_err(CliError::mistakes)?;
             found.push((candidate.display().to_string(), text));
         }
     }

@@ -76,14 +76,16 @@ fn connector(map: MapReader<'_>, text: &str) -> Option<ConnectorSpec> {
                 field.mistake_at(
                     key.place,
                     "bad-id",
-                    format!("`{}` is not an id; write it as `get_user`", key.name),
+                    format!("`{}` is not an id", key.name),
+                    "write it as `get_user`",
                 );
             }
             if driver == DriverKind::Smtp && key.name != MAIL_OPERATION {
                 field.mistake_at(
                     key.place,
                     "unknown-operation",
-                    format!("the mail transport knows only the operation `{MAIL_OPERATION}`"),
+                    format!("the mail transport has no operation `{}`", key.name),
+                    format!("it knows only `{MAIL_OPERATION}`"),
                 );
             }
             if let Some(operation) = read_operation(field, text, driver) {
@@ -264,7 +266,8 @@ fn read_input(field: Field<'_>) -> Vec<InputField> {
                 field.mistake_at(
                     key.place,
                     "bad-id",
-                    format!("`{}` is not an id; write it as `user_id`", key.name),
+                    format!("`{}` is not an id", key.name),
+                    "write it as `user_id`",
                 );
             }
             let kind = match kind? {

@@ -1,5 +1,7 @@
 //! The whole file: every mistake in one pass.
 
+use std::sync::Arc;
+
 use crate::domain::playbook::{Playbook, Section};
 use crate::playbook::header::read_header;
 use crate::playbook::names::check_names;
@@ -7,8 +9,13 @@ use crate::playbook::reading::Reading;
 use crate::step::kind::{Called, Surroundings};
 use crate::yaml::codes::YAML_SYNTAX;
 use crate::yaml::diagnostic::{Diagnostic, Severity};
+use crate::yaml::node::NodeValue;
 use crate::yaml::reader::read;
 use crate::yaml::shape::Reader;
+
+/// Mistakes that one file is told: nobody reads more, and each costs its
+/// excerpt of the file when it is shown.
+pub const MISTAKES_MAX: usize = 200;
 
 /// A playbook without mistakes, and what its plan must freeze.
 #[derive(Debug)]
@@ -32,6 +39,11 @@ pub struct Checked {
 pub fn check(file: &str, text: &str, around: &Surroundings) -> Result<Checked, Vec<Diagnostic>> {
     let node = read(file, text).map_err(|mistakes| with_help(mistakes, text))?;
     let reader = Reader::new(file);
+    if node.value == NodeValue::Null {
+        let mistake = Diagnostic::error("empty", reader.file(), node.place, "there is nothing in this file");
+        let help = "write a playbook: `playbook:`, `version:`, `title:`, `posture:`, `steps:`";
+        return Err(vec![mistake.help(help)]);
+    }
     let checked = reader.root("a playbook", &node).map().and_then(|map| {
         let header = read_header(&map, text);
         let mut reading = Reading::new(text, around, header.posture);
@@ -73,15 +85,29 @@ pub fn check(file: &str, text: &str, around: &Surroundings) -> Result<Checked, V
         Some((playbook, finished.texts, finished.used, finished.calls))
     });
     let failed = reader.has_errors();
+    let (left_out, file) = (reader.left_out(), Arc::clone(reader.file()));
     let mut diagnostics = reader.into_diagnostics();
     diagnostics.sort_by_key(|mistake| (mistake.place.start, mistake.code));
     diagnostics.dedup();
+    shorten(&mut diagnostics, left_out, &file);
     match checked {
         Some((playbook, texts, used, calls)) if !failed => {
             diagnostics.retain(|mistake| mistake.severity == Severity::Warning);
             Ok(Checked { playbook, texts, used, calls, warnings: diagnostics })
         }
         _ => Err(diagnostics),
+    }
+}
+
+/// Keeps the first [`MISTAKES_MAX`] and says how many more there are.
+fn shorten(diagnostics: &mut Vec<Diagnostic>, left_out: usize, file: &Arc<str>) {
+    let more = left_out + diagnostics.len().saturating_sub(MISTAKES_MAX);
+    let next = diagnostics.get(MISTAKES_MAX).or(diagnostics.last()).map(|mistake| mistake.place);
+    diagnostics.truncate(MISTAKES_MAX);
+    if let Some(place) = next.filter(|_| more > 0) {
+        let message = format!("{more} more mistakes are not shown");
+        let mistake = Diagnostic::error("more-mistakes", file, place, message);
+        diagnostics.push(mistake.label("and so on").help("mend those above, and check again"));
     }
 }
 

@@ -208,3 +208,32 @@ fn check_approvers(field: Field<'_>, groups: Option<&[String]>) {
         }
     }
 }
+
+/// Kinds that act on nothing outside: there is nothing to approve.
+const ACTS_ON_NOTHING: &[&str] = &["set", "incident", "wait", "finish"];
+
+/// Kinds of which no attempt is made that could last or fail and be tried again.
+const TRIES_NOTHING: &[&str] = &["set", "incident", "wait", "finish", "steps"];
+
+/// Reports keys that would mean nothing on a step of this kind.
+pub fn check_has_effect(map: &MapReader<'_>, kind: &str) {
+    let refuse = |key: &'static str, message: String, help: &str| {
+        if let Some(field) = map.optional(key) {
+            field.mistake("no-effect", message, help);
+        }
+    };
+    if ACTS_ON_NOTHING.contains(&kind) {
+        let message = format!("`{kind}` acts on no system, so there is nothing to approve");
+        refuse("approval", message, "put the approval on the step that acts, or on a block around both");
+    }
+    if !TRIES_NOTHING.contains(&kind) {
+        return;
+    }
+    let help = match kind {
+        "steps" => "put it on the steps inside",
+        _ => "take it out",
+    };
+    for key in ["timeout", "retry"] {
+        refuse(key, format!("`{kind}` makes no attempt, so `{key}` would mean nothing"), help);
+    }
+}

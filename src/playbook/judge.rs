@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::domain::event::Event;
+use crate::domain::event::{Event, RunEnd};
 use crate::domain::playbook::{Body, Playbook};
 use crate::domain::run::{Hold, Stage, StepKey};
 use crate::playbook::case::{Case, Expect};
@@ -24,7 +24,8 @@ pub fn judge(file: &Arc<str>, case: &Case, played: &Played) -> Vec<Diagnostic> {
                     expectation.place,
                     format!("in the case “{}”: {found}", case.name),
                 )
-                .label("expected here"),
+                .label("expected here")
+                .help("mend the playbook, or what the case expects of it"),
             );
         }
     }
@@ -36,34 +37,21 @@ pub fn judge(file: &Arc<str>, case: &Case, played: &Played) -> Vec<Diagnostic> {
                 case.place,
                 format!("the case “{}” cannot be played to its end: {stuck}", case.name),
             )
-            .label("this case"),
+            .label("this case")
+            .help("answer what it waits for, under `answers`, `approvals` or `operations`"),
         );
     }
     failures
 }
 
 fn holds(expected: &Expect, played: &Played) -> Result<(), String> {
-    let state = played.state.as_ref();
     match expected {
         Expect::Triggered(wanted) => check(
             played.triggered == *wanted,
             (if played.triggered { "the alert starts the playbook" } else { "no trigger wants the alert" })
                 .to_owned(),
         ),
-        Expect::End(end) => {
-            let found = state.and_then(|state| state.ended);
-            let why = state
-                .and_then(|state| state.ending.clone())
-                .map_or_else(|| "nothing was run".to_owned(), |(_, why)| why);
-            check(
-                found.is_some_and(|(found, _)| found == *end),
-                format!("the run ended {:?}: {why}", found.map(|(end, _)| end)),
-            )
-        }
-        Expect::Disposition(wanted) => {
-            let found = state.and_then(|state| state.disposition);
-            check(found == *wanted, format!("the disposition is {found:?}"))
-        }
+        Expect::End(_) | Expect::Disposition(_) => ends(expected, played),
         Expect::Step { step, end } => {
             let found = step_of(played, step);
             let is = found.and_then(|found| match found.stage {
@@ -107,6 +95,35 @@ fn holds(expected: &Expect, played: &Played) -> Result<(), String> {
         Expect::Mail { .. } | Expect::NeverTold(_) => written_to(expected, played),
         Expect::Report { template, contains, lacks } => report(played, template, contains, lacks),
         Expect::StillContained(steps) => still_contained(played, steps),
+    }
+}
+
+fn ends(expected: &Expect, played: &Played) -> Result<(), String> {
+    let state = played.state.as_ref();
+    match expected {
+        Expect::End(end) => {
+            let found = state.and_then(|state| state.ended);
+            let why = state
+                .and_then(|state| state.ending.clone())
+                .map_or_else(|| "nothing was run".to_owned(), |(_, why)| why);
+            let how = found.map_or("did not end", |(end, _)| ended(end));
+            check(found.is_some_and(|(found, _)| found == *end), format!("the run {how}: {why}"))
+        }
+        Expect::Disposition(wanted) => {
+            let found = state.and_then(|state| state.disposition);
+            let word = found.and_then(|found| serde_json::to_value(found).ok());
+            let shown = word.as_ref().and_then(Value::as_str).unwrap_or("not set");
+            check(found == *wanted, format!("the disposition is {shown}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn ended(end: RunEnd) -> &'static str {
+    match end {
+        RunEnd::Succeeded => "succeeded",
+        RunEnd::Failed => "failed",
+        RunEnd::Cancelled => "was cancelled",
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crate::authored::expressions::expression;
 use crate::domain::expr::Expr;
+use crate::domain::expr::scope::Scope;
 use crate::domain::playbook::Body;
+use crate::domain::value::Value;
 use crate::step::kind::{Check, KINDS, Named, StepKind};
 use crate::yaml::diagnostic::{Diagnostic, did_you_mean};
 use crate::yaml::map::MapReader;
@@ -40,8 +42,8 @@ pub(super) fn read_condition(map: &MapReader<'_>, key: &'static str, check: &mut
         return None;
     }
     let expr = expression(field, check.source)?;
-    if key == "when" && expr.source().trim() == "false" {
-        field.mistake("never-runs", "this step never runs", "take the step out, or mend its condition");
+    if expr.references().paths.is_empty() {
+        check_constant(field, key, &expr);
     }
     check.named.push(Named {
         node: field.node().clone(),
@@ -49,6 +51,36 @@ pub(super) fn read_condition(map: &MapReader<'_>, key: &'static str, check: &mut
         after: false,
     });
     Some(expr)
+}
+
+/// A condition or list that names nothing is the same in every run, so it is
+/// worked out here.
+fn check_constant(field: Field<'_>, key: &str, expr: &Expr) {
+    match (key, expr.eval(&Scope::new())) {
+        ("when", Ok(Value::Bool(false))) => {
+            field.mistake("never-runs", "this step never runs", "take the step out, or mend its condition");
+        }
+        ("when", Ok(Value::Bool(true))) | ("for_each", Ok(Value::Array(_))) => {}
+        (_, Ok(found)) => {
+            let (wanted, help) = match key {
+                "for_each" => ("a list", "write a list: ${ [\"a\", \"b\"] }"),
+                _ => ("true or false", "compare it with something: ${ alert.severity > 60 }"),
+            };
+            let kind = match &found {
+                Value::Null => "null",
+                Value::Bool(_) => "true or false",
+                Value::Number(_) => "a number",
+                Value::String(_) => "text",
+                Value::Array(_) => "a list",
+                Value::Object(_) => "a map",
+            };
+            field.mistake("wrong-type", format!("`{key}` takes {wanted}, and this is always {kind}"), help);
+        }
+        (_, Err(error)) => {
+            let message = format!("this always fails: {}", error.message);
+            field.mistake("always-fails", message, "mend it: it names nothing that could change that");
+        }
+    }
 }
 
 /// The one kind of a step, and what it does.

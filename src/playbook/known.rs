@@ -1,9 +1,9 @@
 //! The fields of what expressions name beside steps: alert, incident, run.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 
-use crate::authored::places::{each_text, place_of_name, word};
+use crate::authored::fields::{ALERT, DEST, HOST, INCIDENT, RULE, RUN, USER};
+use crate::authored::places::place_of_name;
 use crate::step::kind::Named;
 use crate::yaml::diagnostic::{Diagnostic, did_you_mean, quoted};
 use crate::yaml::node::Place;
@@ -16,40 +16,8 @@ const TOLD_MAX: usize = 100;
 /// Names listed in a help; the fields of an alert fit.
 const LISTED_MAX: usize = 24;
 
-/// The fields of a normalised alert (`domain::alert::Alert`).
-pub const ALERT: &[&str] = &[
-    "id",
-    "source",
-    "source_id",
-    "rule",
-    "category",
-    "severity",
-    "vendor_severity",
-    "title",
-    "description",
-    "event_time",
-    "received_at",
-    "user",
-    "users",
-    "host",
-    "hosts",
-    "src_ip",
-    "objects",
-    "dest",
-    "indicators",
-    "techniques",
-    "url",
-    "fingerprint",
-    "raw",
-];
-const USER: &[&str] = &["email", "id", "name", "employee_id"];
-const HOST: &[&str] = &["id", "name", "ip"];
-const RULE: &[&str] = &["id", "name", "version"];
-const DEST: &[&str] = &["domain", "account", "device"];
-const OBJECT: &[&str] = &["name", "path", "origin", "sha256", "label", "bytes", "count"];
-const INDICATOR: &[&str] = &["kind", "value"];
-const INCIDENT: &[&str] = &["id", "severity", "status", "disposition", "assignee", "tags"];
-const RUN: &[&str] = &["id", "playbook", "version", "by", "started_at", "posture"];
+/// What is said of a field of what has none.
+pub const ONE_VALUE: &str = "take out what stands behind it";
 
 /// Names are checked, and mistakes told, at the word itself.
 pub struct Told<'a> {
@@ -73,7 +41,7 @@ impl Told<'_> {
         help: String,
     ) {
         if self.count.get() >= TOLD_MAX {
-            return;
+            return self.reader.leave_out(1);
         }
         let place = place_of_name(&named.node, self.source, path, at);
         self.here(place, code, message, help);
@@ -104,10 +72,23 @@ impl Told<'_> {
             ("alert", "host") => HOST,
             ("alert", "rule") => RULE,
             ("alert", "dest") => DEST,
-            _ => return,
+            ("alert", "raw") => return,
+            ("alert", "users" | "hosts" | "objects" | "indicators" | "techniques") | ("incident", "tags") => {
+                return self.nothing_inside(named, path, 2, "a list", "take one, [0], or all: .map(x, …)");
+            }
+            _ => return self.nothing_inside(named, path, 2, "one value", ONE_VALUE),
         };
-        if path.get(2).is_some_and(|name| !inner.contains(&name.as_str())) {
-            self.unknown_field(named, path, 2, inner);
+        match path.get(2) {
+            Some(name) if !inner.contains(&name.as_str()) => self.unknown_field(named, path, 2, inner),
+            _ => self.nothing_inside(named, path, 3, "one value", ONE_VALUE),
+        }
+    }
+
+    /// What stands at `path[..at]` has no fields.
+    pub fn nothing_inside(&self, named: &Named, path: &[String], at: usize, what: &str, help: &str) {
+        if let Some(name) = path.get(at) {
+            let message = format!("`{}` is {what}, it has no {}", path[..at].join("."), quoted(name));
+            self.at(named, path, at, "unknown-name", message, help.to_owned());
         }
     }
 
@@ -116,40 +97,6 @@ impl Told<'_> {
         let message = format!("`{of}` has no {}", quoted(name));
         self.at(named, path, at, "unknown-name", message, nearest(name, fields, &format!("{of}.")));
     }
-
-    /// The fields taken of one item of an alert's lists: `alert.objects[0].origin`.
-    /// References end at the index, so the text itself is looked at.
-    pub fn check_items(&self, named: &Named) {
-        const LISTS: &[(&str, &[&str])] =
-            &[("objects", OBJECT), ("users", USER), ("hosts", HOST), ("indicators", INDICATOR)];
-        let mut seen = BTreeSet::new();
-        each_text(&named.node, &mut |leaf, text| {
-            for (list, fields) in LISTS {
-                let start = format!("alert.{list}[");
-                for (found, _) in text.match_indices(&start) {
-                    let Some((at, name)) = field_of_item(text, found + start.len()) else {
-                        continue;
-                    };
-                    if fields.contains(&name) || !seen.insert((leaf.place, at)) {
-                        continue;
-                    }
-                    let place = leaf.place_within(self.source, at, at + name.len());
-                    let message = format!("an item of `alert.{list}` has no {}", quoted(name));
-                    self.here(place, "unknown-name", message, nearest(name, fields, ""));
-                }
-            }
-        });
-    }
-}
-
-/// The field after the bracket that closes the index at `from`.
-fn field_of_item(text: &str, from: usize) -> Option<(usize, &str)> {
-    let close = from + text[from..].find(']')?;
-    let rest = text[close + 1..].strip_prefix('.')?;
-    let rest = rest.strip_prefix('?').unwrap_or(rest);
-    let name = word(rest);
-    let called = rest[name.len()..].starts_with('(');
-    (!name.is_empty() && !called).then_some((text.len() - rest.len(), name))
 }
 
 /// "did you mean", or what there is.

@@ -8,6 +8,7 @@ use crate::domain::plan::{Callee, Plan};
 use crate::domain::playbook::InputSpec;
 use crate::domain::value::{Digest, Value, digest};
 use crate::playbook::check::{Checked, check};
+use crate::playbook::file::Texts;
 use crate::step::ask::read_fields;
 use crate::step::kind::{Called, Surroundings};
 use crate::yaml::diagnostic::{Diagnostic, did_you_mean, quoted};
@@ -77,7 +78,7 @@ impl Library {
             };
             let name = checked.playbook.name.clone();
             if let Some(first) = drafts.get(&name) {
-                mistakes.push(duplicate(&file, &text, &name, &first.file));
+                mistakes.push(same_name(&file, &text, &name, &first.file));
                 continue;
             }
             let wrong = wrong_calls(&file, &checked, &playbooks);
@@ -128,17 +129,15 @@ pub fn signature(file: &str, text: &str) -> Option<(String, Vec<InputSpec>)> {
     Some((name, inputs))
 }
 
-fn duplicate(file: &str, text: &str, name: &str, first: &str) -> Diagnostic {
-    let place = read(file, text).ok().and_then(|node| Some(node.get("playbook")?.place));
+/// The mistake of a second playbook with a name, at that name.
+pub fn same_name(file: &str, text: &str, name: &str, first: &str) -> Diagnostic {
+    let node = read(file, text).ok();
+    let place =
+        node.as_ref().and_then(|node| node.get("playbook")).map_or_else(Place::default, |name| name.place);
     let message = format!("the playbook `{name}` is in {first} already");
-    Diagnostic::error(
-        "duplicate-playbook",
-        &Arc::from(file),
-        place.unwrap_or_else(|| Place::of(text, 0, 0)),
-        message,
-    )
-    .label("used again")
-    .help("give one of them another name")
+    Diagnostic::error("duplicate-playbook", &Arc::from(file), place, message)
+        .label("used again")
+        .help("give one of them another name")
 }
 
 /// What is wrong with how a playbook's steps run others.
@@ -259,12 +258,10 @@ fn prepared(
     };
     let bytes = serde_json::to_vec(&plan).map_err(|error| {
         let message = format!("the plan cannot be written down: {error}");
-        Box::new(Diagnostic::error(
-            "plan-unstorable",
-            &Arc::from(file.as_str()),
-            Place::of(text, 0, 0),
-            message,
-        ))
+        Box::new(
+            Diagnostic::error("plan-unstorable", &Arc::from(file.as_str()), Place::of(text, 0, 0), message)
+                .help("make its texts and values smaller or simpler"),
+        )
     })?;
     Ok(Prepared {
         plan: Arc::new(plan),
@@ -277,6 +274,15 @@ fn prepared(
     })
 }
 
+/// Checks one playbook alone and freezes its plan.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn prepare(file: &str, text: &str, around: &Surroundings) -> Result<Arc<Prepared>, Vec<Diagnostic>> {
+    let (library, mistakes) = Library::load([(file.to_owned(), text.to_owned())], around);
+    library.playbooks.into_values().next().ok_or(mistakes)
+}
+
 /// Whether a playbook has no mistake, and everything worth a look in it, as the
 /// list that programs read.
 pub fn diagnosed(file: &str, text: &str, around: &Surroundings) -> (bool, Value) {
@@ -286,19 +292,18 @@ pub fn diagnosed(file: &str, text: &str, around: &Surroundings) -> (bool, Value)
     (sound, to_json(&found))
 }
 
-/// The playbook files of a directory: `*.yaml`, without the tests beside them.
+/// The playbook files of a directory, `*.yaml` without the tests beside them,
+/// and the mistakes of those that cannot be read as text.
 ///
 /// # Errors
-/// When the directory or a file cannot be read.
-pub fn files_in(dir: &Path) -> std::io::Result<Vec<(String, String)>> {
+/// When the directory cannot be listed.
+pub fn files_in(dir: &Path) -> std::io::Result<Texts> {
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
     paths.sort();
-    paths
-        .into_iter()
-        .filter(|path| is_playbook(path))
-        .map(|path| Ok((path.display().to_string(), std::fs::read_to_string(&path)?)))
-        .collect()
+    let mut texts = Texts::default();
+    paths.iter().filter(|path| is_playbook(path)).for_each(|path| texts.add(path));
+    Ok(texts)
 }
 
 /// Whether a path is a playbook's by its name.

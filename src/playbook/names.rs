@@ -113,6 +113,7 @@ impl NamesOf<'_, '_> {
             }
         }
         self.told.check_items(named);
+        self.told.check_outcomes(named);
     }
 
     fn check_input(&self, named: &Named, path: &[String]) {
@@ -162,6 +163,10 @@ impl NamesOf<'_, '_> {
                 false => format!("`{name}` need not have ended before this step"),
             };
             return self.told.at(named, path, 1, "not-ended", message, self.how_to_wait(ix, target));
+        }
+        if root == "outcome" {
+            let help = format!("compare it: outcome.{name} == \"succeeded\"");
+            self.told.nothing_inside(named, path, 2, "one word", &help);
         }
         let takes = root == "steps" && path.len() > 2;
         let last_section = self.reading.sections[target] != self.reading.sections[ix];

@@ -7,11 +7,12 @@ use crate::domain::expr::Expr;
 use crate::domain::playbook::{ApprovalSpec, ForEach};
 use crate::domain::playbook::{Body, Posture, STEPS_MAX, Section, Step, StepIx};
 use crate::playbook::common::{
-    read_approval, read_at_once, read_on_error, read_repeat, read_retry, read_timeout,
+    check_has_effect, read_approval, read_at_once, read_on_error, read_repeat, read_retry, read_timeout,
 };
 use crate::playbook::kinds::{read_condition, read_id, read_kind};
+use crate::playbook::order::{read_needs, refuse_circles};
 use crate::step::kind::{Called, Check, Named, StepKind, Surroundings};
-use crate::yaml::diagnostic::{Diagnostic, did_you_mean};
+use crate::yaml::diagnostic::Diagnostic;
 use crate::yaml::map::MapReader;
 use crate::yaml::node::{Node, Place};
 use crate::yaml::shape::{Field, Reader};
@@ -195,6 +196,7 @@ impl<'s> Reading<'s> {
             self.read_step(*item, ix, &siblings, &places, approvers);
             siblings.push(ix);
         }
+        refuse_circles(self, &items, &siblings);
         siblings
     }
 
@@ -211,7 +213,7 @@ impl<'s> Reading<'s> {
             return;
         };
         let id = map.required("id").and_then(read_id);
-        let needs = self.read_needs(&map, before, siblings, ix);
+        let needs = read_needs(self, &map, before, siblings, ix);
         self.needs[ix] = needs.clone();
         let approval = read_approval(&map, self.around.groups.as_deref());
         let approvers = outer.max(approval.as_ref().map_or(0, |(_, people)| *people));
@@ -255,6 +257,9 @@ impl<'s> Reading<'s> {
         if let Some(inner) = map.optional("steps") {
             let children = self.read_block(inner, Some(ix), ix + 1, approvers);
             body = Some(Body::Block(children));
+        }
+        if let Some(kind) = kind {
+            check_has_effect(&map, kind.name());
         }
         self.no_finish_at_the_end(field, kind, ix);
         let approval = approval.map(|(spec, _)| spec);
@@ -311,59 +316,6 @@ impl<'s> Reading<'s> {
             note,
             body: body?,
         })
-    }
-
-    /// What a step waits for: the step above it, unless it says otherwise.
-    fn read_needs(
-        &self,
-        map: &MapReader<'_>,
-        before: &[StepIx],
-        siblings: &[StepIx],
-        own: StepIx,
-    ) -> Vec<StepIx> {
-        let Some(field) = map.optional("needs") else {
-            return before.last().copied().into_iter().collect();
-        };
-        let mut needs = Vec::new();
-        for entry in field.one_or_many() {
-            let Some(name) = entry.non_empty() else {
-                continue;
-            };
-            match self.ids.get(name).copied() {
-                Some(ix) if ix == own => {
-                    entry.mistake("cycle", format!("`{name}` needs itself"), "take it out")
-                }
-                Some(ix) if before.contains(&ix) => needs.push(ix),
-                Some(ix) if siblings.contains(&ix) => entry.mistake(
-                    "needs-below",
-                    format!("`{name}` stands further down"),
-                    format!("a step waits for steps above it; put `{name}` above this step"),
-                ),
-                Some(ix) => {
-                    // The block around it that stands beside this step, if there is one.
-                    let around = std::iter::successors(Some(ix), |ix| self.parents[*ix]);
-                    let beside = around.filter(|ix| before.contains(ix)).last();
-                    let block = beside.and_then(|ix| self.ids.iter().find(|(_, at)| **at == ix));
-                    let help = match block {
-                        Some((block, _)) => format!("wait for that block: `{block}`"),
-                        None => "a step waits for steps of its own block; let the block wait".to_owned(),
-                    };
-                    entry.mistake("needs-outside", format!("`{name}` stands in another block"), help);
-                }
-                None => {
-                    let meant = did_you_mean(name, self.ids.keys());
-                    entry.mistake(
-                        "unknown-step",
-                        format!("there is no step `{name}`"),
-                        meant.map_or_else(
-                            || "name a step above this one".to_owned(),
-                            |meant| format!("did you mean `{meant}`?"),
-                        ),
-                    );
-                }
-            }
-        }
-        needs
     }
 }
 

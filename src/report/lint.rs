@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use handlebars::Template;
 use handlebars::template::{DecoratorTemplate, HelperTemplate, Parameter, TemplateElement};
+use handlebars::{Template, TemplateErrorReason};
 
 /// The largest template, in bytes: several times the largest shipped one.
 pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
@@ -65,8 +65,18 @@ pub fn check(name: &str, text: &str) -> Result<(Template, Uses), Vec<Problem>> {
     let template = match Template::compile_with_name(text, name.to_owned()) {
         Ok(template) => template,
         Err(error) => {
-            let message = format!("{}; check that every {{{{#…}}}} has its {{{{/…}}}}", error.reason());
-            return Err(vec![problem(message, error.pos().unwrap_or((1, 1)))]);
+            let (message, at) = match (unclosed(text), error.reason()) {
+                (Some(at), _) => ("this {{ is never closed by }}".to_owned(), place(text, at)),
+                (None, TemplateErrorReason::InvalidSyntax(_)) => {
+                    let message = "this tag can't be read; write {{name}}, or {{#if name}}…{{/if}}";
+                    (message.to_owned(), error.pos().unwrap_or((1, 1)))
+                }
+                (None, reason) => {
+                    let message = format!("{reason}; check that every {{{{#…}}}} has its {{{{/…}}}}");
+                    (message, error.pos().unwrap_or((1, 1)))
+                }
+            };
+            return Err(vec![problem(message, at)]);
         }
     };
     let mut walk = Walk { uses: Uses::default(), wrong: Vec::new() };
@@ -160,6 +170,23 @@ fn bounds(text: &str) -> Result<(), (String, usize)> {
         }
     }
     Ok(())
+}
+
+/// The first tag that another one or the end follows before it is closed.
+fn unclosed(text: &str) -> Option<usize> {
+    let mut rest = 0;
+    while let Some(found) = text[rest..].find("{{") {
+        let open = rest + found;
+        let after = open + 2 + text[open + 2..].chars().take_while(|c| *c == '{').count();
+        let close = text[after..].find("}}");
+        let next = text[after..].find("{{");
+        match (close, next) {
+            (None, _) => return Some(open),
+            (Some(close), Some(next)) if next < close => return Some(open),
+            (Some(close), _) => rest = after + close + 2,
+        }
+    }
+    None
 }
 
 /// Line and column of a byte.

@@ -12,6 +12,7 @@ pub mod escape;
 pub mod executive;
 pub mod header;
 pub mod lint;
+pub mod named;
 pub mod redact;
 pub mod render;
 pub mod technical;

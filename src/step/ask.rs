@@ -9,7 +9,9 @@ use crate::domain::playbook::{ActionSpec, Body, Effect, InputKind, InputSpec, Qu
 use crate::step::kind::{Check, StepKind};
 use crate::step::messages;
 use crate::step::world::{Call, Done, World};
+use crate::yaml::diagnostic::{Diagnostic, quoted};
 use crate::yaml::map::MapReader;
+use crate::yaml::node::Key;
 use crate::yaml::shape::Field;
 
 /// The kind.
@@ -28,8 +30,9 @@ impl StepKind for Ask {
         let _ = step;
         let map = value.map()?;
         let who = map.required("who").and_then(|field| check.people(field));
-        let text = map.required("question").and_then(|field| check.text_or_template(field));
-        let with = map.optional("with").and_then(|field| check.template(field));
+        let given = map.optional("with");
+        let text = map.required("question").and_then(|field| check.text_or_template(field, given));
+        let with = given.and_then(|field| check.template(field));
         let spec = read_question(&map);
         let reminders = read_reminders(&map, spec.as_ref().map(|spec| spec.within), check);
         let spec = spec.map(|spec| QuestionSpec { reminders, ..spec });
@@ -129,6 +132,7 @@ pub fn read_fields(field: Field<'_>) -> Vec<InputSpec> {
     };
     let mut fields = Vec::new();
     for (key, field) in map.entries() {
+        check_name(field, key);
         let Some(spec) = field.map() else { continue };
         let kind = spec
             .required("type")
@@ -141,11 +145,43 @@ pub fn read_fields(field: Field<'_>) -> Vec<InputSpec> {
             });
         let required = spec.optional("required").and_then(Field::bool).unwrap_or(false);
         let label = spec.optional("label").and_then(Field::non_empty).map(str::to_owned);
-        let default = spec.optional("default").map(|field| field.node().to_json());
+        let default = spec.optional("default").map(|field| {
+            check_default(field, kind);
+            field.node().to_json()
+        });
         spec.finish();
         fields.extend(kind.map(|kind| InputSpec { name: key.name.clone(), kind, required, label, default }));
     }
     fields
+}
+
+/// Expressions name a field, so its name is a plain word.
+fn check_name(field: Field<'_>, key: &Key) {
+    let name = &key.name;
+    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if plain {
+        return;
+    }
+    let reader = field.reader();
+    let meant: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let message = format!("no expression can name {}", quoted(name));
+    reader.report(
+        Diagnostic::error("bad-id", reader.file(), key.place, message)
+            .label("not a plain word")
+            .help(format!("use letters, digits and _, such as {}", quoted(&meant))),
+    );
+}
+
+/// A default is of the type that is asked for.
+fn check_default(field: Field<'_>, kind: Option<InputKind>) {
+    let _ = match kind {
+        None => None,
+        Some(InputKind::String) => field.text().map(drop),
+        Some(InputKind::Integer) => field.int(i64::MIN..=i64::MAX).map(drop),
+        Some(InputKind::Number) => field.number(f64::MIN..=f64::MAX).map(drop),
+        Some(InputKind::Boolean) => field.bool().map(drop),
+    };
 }
 
 /// A text that holds Handlebars, kept from being read as an expression: CEL

@@ -25,6 +25,10 @@ impl StepKind for Incident {
     fn check<'a>(&self, value: Field<'a>, step: &MapReader<'a>, check: &mut Check<'_>) -> Option<Body> {
         let _ = step;
         let map = value.map()?;
+        if value.node().as_map().is_some_and(<[_]>::is_empty) {
+            let help = "set one of severity, status, disposition, assignee, note, tags";
+            value.mistake("empty", "this sets nothing", help);
+        }
         for (key, names) in [("status", &Status::NAMES[..]), ("disposition", &Disposition::NAMES[..])] {
             if let Some(field) = map.optional(key).filter(|field| !computed(*field)) {
                 let _ = field.one_of(names);

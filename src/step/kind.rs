@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::authored::expressions::template;
+use crate::authored::expressions::examined;
 use crate::connector::spec::ConnectorSpec;
 use crate::domain::command::Phase;
 use crate::domain::expr::References;
 use crate::domain::expr::template::Template;
 use crate::domain::playbook::{Body, InputSpec, Posture, StepIx};
-use crate::report::text::check_template;
 use crate::step::ask::Ask;
 use crate::step::call::CallOperation;
 use crate::step::contain::Contain;
@@ -29,7 +28,7 @@ use crate::step::steps::Steps;
 use crate::step::undo::Undo;
 use crate::step::wait::Wait;
 use crate::step::world::{Call, Done, World};
-use crate::yaml::diagnostic::{Diagnostic, did_you_mean, quoted};
+use crate::yaml::diagnostic::{did_you_mean, quoted};
 use crate::yaml::map::MapReader;
 use crate::yaml::node::{Node, Place};
 use crate::yaml::shape::Field;
@@ -151,13 +150,9 @@ impl Check<'_> {
 
     /// Like [`Check::template`], for a part of a field.
     pub fn template_of(&mut self, field: Field<'_>, node: &Node) -> Option<Template> {
-        let template = template(field.reader(), node, self.source)?;
-        self.named.push(Named {
-            node: node.clone(),
-            references: template.references().clone(),
-            after: false,
-        });
-        Some(template)
+        let (references, template) = examined(field.reader(), node, self.source);
+        self.named.push(Named { node: node.clone(), references, after: false });
+        template
     }
 
     /// An entry that names people, `group:NAME` or an address; a whole
@@ -189,62 +184,6 @@ impl Check<'_> {
         }
         self.template(field)
     }
-
-    /// A template by name (`questions/…`, `messages/…`), noted for the plan; or
-    /// an author's own text.
-    pub fn text_or_template(&mut self, field: Field<'_>) -> Option<(&'static str, String)> {
-        let text = field.non_empty()?;
-        let is_name = !text.contains(['\n', ' ', '{']) && text.contains('/');
-        if is_name {
-            if !self.around.templates.contains_key(text) {
-                let meant = did_you_mean(text, self.around.templates.keys());
-                field.mistake(
-                    "unknown-template",
-                    format!("there is no template `{text}`"),
-                    meant.map_or_else(
-                        || "write the text itself, or add the template to the templates directory".to_owned(),
-                        |meant| format!("did you mean `{meant}`?"),
-                    ),
-                );
-                return None;
-            }
-            self.texts.push(text.to_owned());
-            return Some(("template", text.to_owned()));
-        }
-        if let Some(at) = text.find("${") {
-            let end = text[at..].find('}').map_or(text.len(), |end| at + end + 1);
-            let place = field.node().place_within(self.source, at, end);
-            let reader = field.reader();
-            reader.report(
-                Diagnostic::error(
-                    "expression-in-text",
-                    reader.file(),
-                    place,
-                    "people would read this as it stands: texts are Handlebars",
-                )
-                .label("not worked out in a text")
-                .help("compute it under `with: { name: \"${ … }\" }`, and write {{with.name}} here"),
-            );
-            return None;
-        }
-        if let Some(open) = open_block(text) {
-            field.mistake(
-                "template-wrong",
-                format!("{{{{#{open} …}}}} is never closed"),
-                format!("write {{{{/{open}}}}} where it ends"),
-            );
-            return None;
-        }
-        if let Some(problem) = check_template("text", text).into_iter().next() {
-            field.mistake(
-                "template-wrong",
-                format!("this text cannot be used: {}", problem.message),
-                "texts are Handlebars: {{alert.title}}, {{#if …}}…{{/if}}",
-            );
-            return None;
-        }
-        Some(("text", text.to_owned()))
-    }
 }
 
 /// An entry that names people must be an address or a group that there is.
@@ -270,23 +209,4 @@ pub fn check_entry(field: Field<'_>, entry: &str, groups: Option<&[String]>) {
         };
         field.mistake("unknown-group", format!("there is no group {}", quoted(group)), help);
     }
-}
-
-/// The first Handlebars block that is opened and never closed.
-fn open_block(text: &str) -> Option<&str> {
-    let mut open = Vec::new();
-    for (at, _) in text.match_indices("{{") {
-        let rest = text[at + 2..].trim_start_matches(['{', '~']);
-        let name = |rest: &'_ str| rest.trim_start().split([' ', '}', '~']).next().map_or(0, str::len);
-        if let Some(rest) = rest.strip_prefix('#') {
-            let rest = rest.trim_start();
-            open.push(&rest[..name(rest)]);
-        } else if let Some(rest) = rest.strip_prefix('/') {
-            let rest = rest.trim_start();
-            if open.last() == Some(&&rest[..name(rest)]) {
-                open.pop();
-            }
-        }
-    }
-    open.first().copied()
 }

@@ -4,6 +4,7 @@
 //!   kind.rs        what a kind is, and the list of all
 //!   world.rs       what a kind may touch while it runs
 //!   using.rs       `connector.operation` and its `with:`, checked
+//!   texts.rs       an author's text or template, and the names in it, checked
 //!   operations.rs  connector operations: read, call, contain and lift
 //!   messages.rs    mail to people: questions, approvals, notices, reports
 //!   letters.rs     what a message says and whom it comes to
@@ -30,6 +31,7 @@ pub mod playbook;
 pub mod report;
 pub mod set;
 pub mod steps;
+pub mod texts;
 pub mod undo;
 pub mod using;
 pub mod wait;

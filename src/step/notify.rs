@@ -29,13 +29,21 @@ impl StepKind for Notify {
         let _ = step;
         let map = value.map()?;
         let to = map.required("to").and_then(|field| check.people(field));
-        let subject = map.optional("subject").and_then(|field| check.template(field));
+        let subject = map.optional("subject").and_then(|field| {
+            field.non_empty()?;
+            check.template(field)
+        });
         let written = map.optional("text").or_else(|| map.optional("template"));
+        if let (Some(_), Some(field)) = (map.optional("text"), map.optional("template")) {
+            let message = "a notice has one text, and here are `text` and `template`";
+            field.mistake("two-texts", message, "take one of them out");
+        }
         if written.is_none() {
             value.mistake("missing-key", "a notice needs `text` or `template`", "add `text: …`");
         }
-        let text = written.and_then(|field| check.text_or_template(field));
-        let with = map.optional("with").and_then(|field| check.template(field));
+        let given = map.optional("with");
+        let text = written.and_then(|field| check.text_or_template(field, given));
+        let with = given.and_then(|field| check.template(field));
         if let Some(field) = map.optional("via") {
             field.mistake("not-yet", "this version sends notices by mail only", "take `via` out");
         }

@@ -31,11 +31,14 @@ impl StepKind for Report {
         let template = map.required("template").and_then(|field| known_report(field, check));
         let audience = map.optional("audience").and_then(Field::non_empty).unwrap_or("responders");
         let formats: Vec<&str> = match map.optional("formats") {
-            Some(field) => field
-                .one_or_many()
-                .into_iter()
-                .filter_map(|format| format.one_of(&["html", "markdown"]))
-                .collect(),
+            Some(field) => {
+                if field.node().as_list().is_some_and(<[_]>::is_empty) {
+                    let help = "write html, markdown or both, or take the key out for both";
+                    field.mistake("empty", "a report is written in at least one format", help);
+                }
+                let formats = field.one_or_many().into_iter();
+                formats.filter_map(|format| format.one_of(&["html", "markdown"])).collect()
+            }
             None => vec!["html", "markdown"],
         };
         let mut to = None;

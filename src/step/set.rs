@@ -24,6 +24,9 @@ impl StepKind for Set {
     fn check<'a>(&self, value: Field<'a>, step: &MapReader<'a>, check: &mut Check<'_>) -> Option<Body> {
         let _ = step;
         let map = value.map()?;
+        if map.entries().is_empty() {
+            value.mistake("empty", "there is no value here", "add one: `name: ${ … }`");
+        }
         check.output = Some(map.entries().iter().map(|(key, _)| key.name.clone()).collect());
         Some(Body::Compute(Compute::Set(check.template(value)?)))
     }

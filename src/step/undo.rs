@@ -25,6 +25,9 @@ impl StepKind for Undo {
     fn check<'a>(&self, value: Field<'a>, step: &MapReader<'a>, check: &mut Check<'_>) -> Option<Body> {
         let _ = step;
         let mut found = Vec::new();
+        if value.node().as_list().is_some_and(<[_]>::is_empty) {
+            value.mistake("empty", "this lifts nothing", "name a `contain` step, or take this step out");
+        }
         for target in value.one_or_many() {
             let Some(id) = target.non_empty() else {
                 continue;

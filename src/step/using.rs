@@ -129,7 +129,8 @@ fn check_inputs(value: Field<'_>, with: Option<Field<'_>>, name: &str, operation
                 );
                 reader.report(
                     Diagnostic::error("wrong-type", reader.file(), node.place, message)
-                        .label("of another type"),
+                        .label("of another type")
+                        .help(format!("write {}, or an expression that gives it", kind_word(input.kind))),
                 );
             }
             _ => {}

@@ -164,41 +164,89 @@ impl Node {
     }
 
     /// Where `value[start..end]` of this text stands in the file `source`, so
-    /// that a mistake inside an expression is underlined itself. Falls back to
-    /// the whole text when escapes or folding make the answer unsure.
+    /// that a mistake inside an expression is underlined itself. Folded
+    /// lines and quotes are followed; falls back to the whole text when escapes
+    /// make the answer unsure.
     #[must_use]
     pub fn place_within(&self, source: &str, start: usize, end: usize) -> Place {
         let whole = self.place;
         let (Some(value), Some(written)) = (self.as_str(), source.get(whole.start..whole.end)) else {
             return whole;
         };
-        let Some(part) = value.get(start..end) else {
+        if value.get(start..end).is_none() {
             return whole;
-        };
-        let at = match written.find(value.trim_end_matches('\n')) {
-            Some(offset) => whole.start + offset + start,
-            None => match block_offset(written, value, start) {
-                Some(offset) => whole.start + offset,
+        }
+        let (from, to) = match written.find(value.trim_end_matches('\n')) {
+            Some(offset) => (offset + start, offset + end),
+            None => match spread(written, value, start, end) {
+                Some(range) => range,
                 None => return whole,
             },
         };
-        match source.get(at..at + part.len()) {
-            Some(found) if found == part => Place::of(source, at, at + part.len()),
-            _ => whole,
-        }
+        let (Some(before), Some(found)) = (written.get(..from), written.get(from..to)) else {
+            return whole;
+        };
+        // Counted from where the text begins: many mistakes cost no walk each through the file.
+        let (line, column) = advance((whole.line, whole.column), before);
+        let (end_line, end_column) = advance((line, column), found);
+        let at = whole.start + from;
+        Place { start: at, end: at + (to - from), line, column, end_line, end_column }
     }
 }
 
-/// The offset in the written lines of a `|` block of the byte `start` of its
-/// value: each line of the value ends its written line, after the indentation.
-fn block_offset(written: &str, value: &str, start: usize) -> Option<usize> {
-    let before = value.get(..start)?;
-    let row = before.matches('\n').count();
-    let in_row = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
-    let content = value.split('\n').nth(row)?;
-    let mut lines = written.split('\n');
-    let passed: usize = lines.by_ref().take(row).map(|line| line.len() + 1).sum();
-    let line = lines.next()?.trim_end_matches('\r');
-    let indent = line.strip_suffix(content)?;
-    indent.bytes().all(|b| b == b' ').then_some(passed + indent.len() + in_row)
+/// The bytes of the written text in which `value[start..end]` stands, when it
+/// is folded, indented or escaped: those change white space and write some
+/// characters with two, so the other characters are counted off against one
+/// another. None when they do not fit.
+fn spread(written: &str, value: &str, start: usize, end: usize) -> Option<(usize, usize)> {
+    let solid = |text: &str| text.chars().filter(|c| !is_white(*c)).count();
+    let placed = solid_bytes(written)?;
+    if placed.len() != solid(value) {
+        return None;
+    }
+    let first = solid(value.get(..start)?);
+    let count = solid(value.get(start..end)?);
+    if count == 0 {
+        // Right behind what stands before it.
+        let at = first.checked_sub(1).map_or(0, |before| placed[before].1);
+        return Some((at, at));
+    }
+    Some((placed[first].0, placed[first + count - 1].1))
+}
+
+fn is_white(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r')
+}
+
+/// Where each character that is no white space stands in a written text,
+/// quotes around it left out. None for escapes that are not read here.
+fn solid_bytes(written: &str) -> Option<Vec<(usize, usize)>> {
+    let quote = written
+        .chars()
+        .next()
+        .filter(|c| matches!(c, '"' | '\''))
+        .filter(|quote| written.len() > 1 && written.ends_with(*quote));
+    let inner = if quote.is_some() { 1..written.len() - 1 } else { 0..written.len() };
+    let mut chars = written.get(inner.clone())?.char_indices().peekable();
+    let mut placed = Vec::new();
+    while let Some((at, c)) = chars.next() {
+        let at = at + inner.start;
+        let mut width = c.len_utf8();
+        match (quote, c) {
+            (Some('\''), '\'') => {
+                chars.next().filter(|(_, next)| *next == '\'')?;
+                width = 2;
+            }
+            (Some('"'), '\\') => match chars.next()?.1 {
+                '"' | '\\' | '/' => width = 2,
+                'n' | 't' | 'r' | ' ' | '\n' | '\r' => continue,
+                _ => return None,
+            },
+            _ => {}
+        }
+        if !is_white(c) {
+            placed.push((at, at + width));
+        }
+    }
+    Some(placed)
 }

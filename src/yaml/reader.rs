@@ -40,23 +40,26 @@ pub const DIAGNOSTICS_MAX: usize = 100;
 /// up to its first bad byte.
 pub fn read_bytes(file: &str, bytes: &[u8]) -> Result<Node, Vec<Diagnostic>> {
     if bytes.len() > YAML_BYTES_MAX {
-        return Err(vec![too_large(&Arc::from(file), bytes.len())]);
+        return Err(vec![too_large(&Arc::from(file), Some(bytes.len()))]);
     }
-    let mistake = match std::str::from_utf8(bytes) {
-        Ok(text) => return read(file, text),
-        Err(mistake) => mistake,
-    };
+    match std::str::from_utf8(bytes) {
+        Ok(text) => read(file, text),
+        Err(mistake) => Err(vec![not_utf8(&Arc::from(file), bytes, mistake)]),
+    }
+}
+
+/// The mistake of a file that is not UTF-8, at its first bad byte.
+#[must_use]
+pub fn not_utf8(file: &Arc<str>, bytes: &[u8], mistake: std::str::Utf8Error) -> Diagnostic {
     let good = bytes.get(..mistake.valid_up_to()).unwrap_or_default();
     let good = String::from_utf8_lossy(good);
     let wide = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
     let message =
         if wide { "this file is UTF-16, not UTF-8" } else { "this file has bytes that are not UTF-8" };
     let place = Place::of(&good, good.len(), good.len());
-    Err(vec![
-        Diagnostic::error(codes::YAML_UTF8, &Arc::from(file), place, message)
-            .label("the first bad byte is here")
-            .help("save the file as UTF-8"),
-    ])
+    Diagnostic::error(codes::YAML_UTF8, file, place, message)
+        .label("the first bad byte is here")
+        .help("save the file as UTF-8")
 }
 
 /// Reads one YAML document. `file` is the name shown in mistakes.
@@ -70,7 +73,7 @@ pub fn read_bytes(file: &str, bytes: &[u8]) -> Result<Node, Vec<Diagnostic>> {
 pub fn read(file: &str, text: &str) -> Result<Node, Vec<Diagnostic>> {
     let file: Arc<str> = file.into();
     if text.len() > YAML_BYTES_MAX {
-        return Err(vec![too_large(&file, text.len())]);
+        return Err(vec![too_large(&file, Some(text.len()))]);
     }
     let refused = refused_characters(&file, text);
     if !refused.is_empty() {
@@ -88,9 +91,12 @@ pub fn read(file: &str, text: &str) -> Result<Node, Vec<Diagnostic>> {
     }
 }
 
-fn too_large(file: &Arc<str>, bytes: usize) -> Diagnostic {
+/// The mistake of a file that is too large; none = its size is not known.
+#[must_use]
+pub fn too_large(file: &Arc<str>, bytes: Option<usize>) -> Diagnostic {
+    let size = bytes.map_or_else(|| "too many".to_owned(), |bytes| bytes.to_string());
     let message = format!(
-        "this file has {bytes} bytes; at most {YAML_BYTES_MAX} ({} KiB) are read",
+        "this file has {size} bytes; at most {YAML_BYTES_MAX} ({} KiB) are read",
         YAML_BYTES_MAX / 1024
     );
     Diagnostic::error(codes::YAML_TOO_LARGE, file, Place::default(), message)
@@ -139,6 +145,7 @@ impl Builder<'_> {
                 Ok((event, span)) => self.event(event, &span),
                 Err(mistake) => {
                     let place = self.place(&Span::empty(*mistake.marker()));
+                    let place = if syntax::is_tab(mistake.kind()) { self.tab_from(place) } else { place };
                     let place = self.widen(place);
                     self.found.push(syntax::diagnose(mistake.kind(), &self.file, place));
                     false
@@ -355,6 +362,13 @@ impl Builder<'_> {
             }
             _ => place,
         }
+    }
+
+    /// The tab at `place` or the next behind it: the parser tells some where
+    /// the value before them began.
+    fn tab_from(&self, place: Place) -> Place {
+        let found = self.text.get(place.start..).and_then(|rest| rest.find('\t'));
+        found.map_or(place, |found| Place::of(self.text, place.start + found, place.start + found))
     }
 
     /// A block of text, without the line ends and blank lines behind it.

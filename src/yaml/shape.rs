@@ -17,7 +17,7 @@ use crate::yaml::diagnostic::{Diagnostic, Severity, did_you_mean, list_of, quote
 use crate::yaml::map::MapReader;
 use crate::yaml::node::{Node, NodeValue, Place};
 use crate::yaml::units::{parse_duration, parse_size};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -31,12 +31,13 @@ pub const ID_CHARS_MAX: usize = 64;
 pub struct Reader {
     pub(super) file: Arc<str>,
     found: RefCell<Vec<Diagnostic>>,
+    left_out: Cell<usize>,
 }
 
 impl Reader {
     /// A reader of the file that authors know as `file`.
     pub fn new(file: impl Into<Arc<str>>) -> Self {
-        Self { file: file.into(), found: RefCell::new(Vec::new()) }
+        Self { file: file.into(), found: RefCell::new(Vec::new()), left_out: Cell::new(0) }
     }
 
     /// The name of the file.
@@ -54,6 +55,17 @@ impl Reader {
     /// Adds a mistake.
     pub fn report(&self, mistake: Diagnostic) {
         self.found.borrow_mut().push(mistake);
+    }
+
+    /// Notes mistakes that were found and are not reported one by one.
+    pub fn leave_out(&self, count: usize) {
+        self.left_out.set(self.left_out.get() + count);
+    }
+
+    /// How many mistakes were found and not reported.
+    #[must_use]
+    pub fn left_out(&self) -> usize {
+        self.left_out.get()
     }
 
     /// Whether an error was reported. Warnings do not count.
@@ -122,9 +134,15 @@ impl<'a> Field<'a> {
     }
 
     /// Reports a mistake of the caller's own at a part of this value.
-    pub fn mistake_at(self, place: Place, code: &'static str, message: impl Into<String>) {
+    pub fn mistake_at(
+        self,
+        place: Place,
+        code: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         let mistake = Diagnostic::error(code, &self.reader.file, place, message);
-        self.reader.report(mistake.label("here"));
+        self.reader.report(mistake.label("here").help(help));
     }
 
     /// Where mistakes about this value go.
@@ -137,7 +155,7 @@ impl<'a> Field<'a> {
         let message = format!("{} takes {expected}, found {}", self.name, self.node.kind_name());
         let mut mistake = Diagnostic::error(codes::WRONG_TYPE, &self.reader.file, self.node.place, message)
             .label(format!("expected {expected}"));
-        mistake.help = help;
+        mistake.help = Some(help.unwrap_or_else(|| format!("write {expected}")));
         self.reader.report(mistake);
         None
     }
@@ -206,7 +224,10 @@ impl<'a> Field<'a> {
     #[must_use]
     pub fn int(self, range: RangeInclusive<i64>) -> Option<i64> {
         let (least, most) = (*range.start(), *range.end());
-        let expected = format!("a whole number from {least} to {most}");
+        let expected = match (least, most) {
+            (i64::MIN, i64::MAX) => "a whole number".to_owned(),
+            _ => format!("a whole number from {least} to {most}"),
+        };
         match &self.node.value {
             NodeValue::Int(number) if range.contains(number) => Some(*number),
             NodeValue::Int(number) => {
@@ -226,7 +247,10 @@ impl<'a> Field<'a> {
     /// A number, whole or not, within `range`.
     #[must_use]
     pub fn number(self, range: RangeInclusive<f64>) -> Option<f64> {
-        let expected = format!("a number from {} to {}", range.start(), range.end());
+        let expected = match (*range.start(), *range.end()) {
+            (f64::MIN, f64::MAX) => "a number".to_owned(),
+            (least, most) => format!("a number from {least} to {most}"),
+        };
         let number = match &self.node.value {
             #[expect(clippy::cast_precision_loss, reason = "bounds are far below 2^53")]
             NodeValue::Int(number) => *number as f64,

@@ -47,10 +47,10 @@ fn other_values_are_refused_in_the_authors_words() {
     let text = |text: &str| told(field(text, |f| f.text().map(str::to_owned)));
     let ask = |message: &str, help: &str| (message.to_owned(), help.to_owned());
     assert_eq!(text("8080"), ask("`k` takes text, found a number", "put it in quotes: \"8080\""));
-    assert_eq!(text(""), ask("`k` takes text, found nothing", ""));
+    assert_eq!(text(""), ask("`k` takes text, found nothing", "write text"));
     assert_eq!(
         told(field("[1]", |f| f.duration())),
-        ask("`k` takes a duration such as 30m, found a list", "")
+        ask("`k` takes a duration such as 30m, found a list", "write a duration such as 30m")
     );
     assert_eq!(
         told(field("30", |f| f.duration())),
@@ -104,7 +104,12 @@ const EVERYTHING_WRONG: &[(&str, usize, &str, &str)] = &[
         "`id` is not an id: `A`",
         "ids have a to z, 0 to 9, `_` and `-`, start with a letter or digit, and have at most 64 characters",
     ),
-    (codes::WRONG_TYPE, 4, "`within` takes a duration such as 30m, found a list", ""),
+    (
+        codes::WRONG_TYPE,
+        4,
+        "`within` takes a duration such as 30m, found a list",
+        "write a duration such as 30m",
+    ),
     (codes::MISSING_KEY, 5, "an item of `steps` needs the key `id`", "add `id: …`"),
     (codes::UNKNOWN_KEY, 5, "an item of `steps` has no key `witihn`", "did you mean `within`?"),
     (codes::UNKNOWN_KEY, 1, "a playbook has no key `nmae`", "did you mean `name`?"),

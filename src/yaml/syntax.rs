@@ -25,6 +25,11 @@ pub(super) fn diagnose(kind: &ErrorKind, file: &Arc<str>, place: Place) -> Diagn
     }
 }
 
+/// Whether the parser refuses a tab.
+pub(super) fn is_tab(kind: &ErrorKind) -> bool {
+    words(kind).0 == codes::YAML_TAB
+}
+
 fn words(kind: &ErrorKind) -> (&'static str, String, Option<&'static str>) {
     use ErrorKind as K;
     let (code, message, help) = match kind {
@@ -94,7 +99,7 @@ fn syntax_words(kind: &ErrorKind) -> (String, Option<&'static str>) {
         K::CommentNotSeparated => {
             ("a comment needs a space before `#`", "add a space, or put the text in quotes")
         }
-        other => return (other.to_string(), None),
+        other => return (other.to_string(), Some("look at this line and the one above it")),
     };
     (message.to_owned(), Some(help))
 }

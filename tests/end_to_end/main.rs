@@ -214,6 +214,42 @@ fn a_secret_that_is_written_out_is_refused_and_never_shown() {
 }
 
 #[test]
+fn check_tells_each_mistake_of_each_file_once() {
+    let dir = tempfile::tempdir().expect("there is room");
+    std::fs::create_dir(dir.path().join("p")).expect("it is made");
+    let write =
+        |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).expect("it is written");
+    let good = "playbook: one\nversion: 1\ntitle: T\nposture: overt\nsteps:\n  - id: a\n    wait: 1s\n";
+    write("p/a.yaml", good.as_bytes());
+    write("p/b.yaml", good.as_bytes());
+    write("p/c.yaml", b"a: b\nc: \xe9");
+    write("p/d.yaml", b"");
+    write("p/e.yaml", b"- a");
+    write("p/a.test.yaml", b"test: one\ncases:\n  - case: it ends\n    inputs: {}\n    expct: {}\n");
+    std::os::unix::fs::symlink("/dev/zero", dir.path().join("p/z.yaml")).expect("it is linked");
+    let told = [
+        "the playbook `one` is in p/a.yaml already\n --> p/b.yaml:1:11",
+        "not UTF-8\n--> p/c.yaml:2:4",
+        "there is nothing in this file",
+        "a playbook takes a map, found a list",
+        "p/z.yaml is no file that could be read whole",
+    ];
+    let out = quell(&["check", "p"], dir.path());
+    assert_eq!(out.status.code(), Some(2), "{}", out.text);
+    for message in told {
+        assert_eq!(out.text.matches(message).count(), 1, "`{message}` in {}", out.text);
+    }
+    let out = quell(&["check", "p/a.test.yaml"], dir.path());
+    assert!(out.text.contains("did you mean `expect`?"), "{}", out.text);
+    // In a house of its own, named by another path than the settings name it.
+    write("quell.yaml", b"playbooks: ./p\n");
+    let out = quell(&["check", "p/b.yaml", "p"], dir.path());
+    for message in ["already", "not UTF-8", "could be read whole"] {
+        assert_eq!(out.text.matches(message).count(), 1, "`{message}` in {}", out.text);
+    }
+}
+
+#[test]
 fn what_init_writes_runs_by_hand() {
     let dir = tempfile::tempdir().expect("there is room");
     let home = dir.path();

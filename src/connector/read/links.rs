@@ -101,6 +101,7 @@ impl Links<'_> {
                     self.place(name, key),
                     "look-that-writes",
                     format!("`{key}` of `{name}` uses `{target}`, which does not only read"),
+                    "name an operation with `effect: read`",
                 );
             }
             Some(_) => {}

@@ -88,13 +88,20 @@ impl Template {
     ///
     /// Every mistake in every text, in the order they stand.
     pub fn parse(source: &Value) -> Result<Template, Vec<TemplateError>> {
+        Template::examine(source).1
+    }
+
+    /// As [`Template::parse`], and what those expressions name that can be
+    /// read, so that one mistake does not hide the others.
+    pub fn examine(source: &Value) -> (References, Result<Template, Vec<TemplateError>>) {
         let mut reader = Reader { path: Vec::new(), errors: Vec::new(), exprs: Vec::new() };
         let node = reader.node(source);
-        if !reader.errors.is_empty() {
-            return Err(reader.errors);
-        }
         let references = merged(&reader.exprs);
-        Ok(Template(Arc::new(Checked { source: source.clone(), node, references })))
+        if !reader.errors.is_empty() {
+            return (references, Err(reader.errors));
+        }
+        let template = Template(Arc::new(Checked { source: source.clone(), node, references }));
+        (template.references().clone(), Ok(template))
     }
 
     /// The value it was read from.
