@@ -1,5 +1,6 @@
 //! `quell test`: the playbooks' own tests, in virtual time.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,9 +12,10 @@ use crate::playbook::case::Cases;
 use crate::playbook::case::file::read_cases;
 use crate::playbook::file::text_of;
 use crate::playbook::judge::{Reached, judge};
-use crate::playbook::library::{SHIPPED_TESTS, is_test};
+use crate::playbook::library::{Library, SHIPPED_TESTS, files_in, is_test, signature};
 use crate::playbook::rehearse::play;
 use crate::settings::Settings;
+use crate::yaml::diagnostic::Diagnostic;
 use crate::yaml::render::render;
 
 /// Runs the tests of files and directories, or of the settings' playbooks.
@@ -36,10 +38,15 @@ pub fn test(
         ));
     }
     let (mut passed, mut failed) = (0, 0);
+    let (beside, mistakes) = beside(paths, &loaded);
     for (file, text) in &files {
-        let plan_of =
-            |name: &str| loaded.library.playbooks.get(name).map(|prepared| Arc::clone(&prepared.plan));
-        let cases = read_cases(file, text, &plan_of).map_err(CliError::mistakes)?;
+        let plan_of = |name: &str| {
+            let found = beside.playbooks.get(name).or_else(|| loaded.library.playbooks.get(name));
+            found.map(|prepared| Arc::clone(&prepared.plan))
+        };
+        // A playbook with a mistake is not there for its test: the mistake says more.
+        let wrong = |found: Vec<_>| CliError::mistakes(mistakes.iter().cloned().chain(found).collect());
+        let cases = read_cases(file, text, &plan_of).map_err(wrong)?;
         let Some(plan) = plan_of(&cases.playbook) else {
             return Err(CliError::new(
                 Exit::Wrong,
@@ -57,6 +64,18 @@ pub fn test(
         screen.line(&format!("{passed} passed, {failed} failed"));
     }
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
+}
+
+/// The playbooks beside the tests that are named, which a test may be of whatever
+/// the settings' own are; and the mistakes in them.
+fn beside(paths: &[PathBuf], loaded: &Loaded) -> (Library, Vec<Diagnostic>) {
+    let dirs: BTreeSet<&Path> = paths
+        .iter()
+        .map(|path| if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(Path::new("")) })
+        .map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir })
+        .collect();
+    let texts = dirs.into_iter().filter_map(|dir| files_in(dir).ok()).flat_map(|texts| texts.files);
+    Library::load(texts.filter(|(file, text)| signature(file, text).is_some()), &loaded.around)
 }
 
 fn run_file(

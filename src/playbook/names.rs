@@ -173,7 +173,7 @@ impl NamesOf<'_, '_> {
         if takes && !own && last_section {
             return self.check_given(ix, target, named, path);
         }
-        if takes && self.check_output(target, named, path) {
+        if takes && self.check_output(target, named, path) && !own {
             self.check_given(ix, target, named, path);
         }
     }

@@ -5,6 +5,7 @@ use crate::domain::incident::Disposition;
 use crate::domain::playbook::Body;
 use crate::domain::run::{StepEnd, StepKey};
 use crate::playbook::case::file::{Shared, report};
+use crate::playbook::case::script::{meant, scripted};
 use crate::playbook::case::{Effected, Expect, Expectation};
 use crate::yaml::diagnostic::{did_you_mean, quoted};
 use crate::yaml::node::Place;
@@ -156,16 +157,9 @@ fn read_effect(field: Field<'_>, shared: &Shared<'_>) -> Option<Effected> {
         None => (false, text),
     };
     if let Some(playbook) = shared.playbook() {
-        let used = playbook.steps.iter().filter_map(|step| match &step.body {
-            Body::Perform(action) if action.operation.contains('.') => Some(action.operation.as_str()),
-            _ => None,
-        });
-        let known: Vec<&str> = used.collect();
-        if !known.contains(&operation) {
-            let help = did_you_mean(operation, &known).map_or_else(
-                || format!("it uses: {}", known.join(", ")),
-                |meant| format!("did you mean `{meant}`?"),
-            );
+        let known = scripted(playbook);
+        if !known.iter().any(|(name, _)| name == operation) {
+            let help = meant(operation, &known);
             field.mistake(
                 "unknown-operation",
                 format!("`{}` uses no operation {}", playbook.name, quoted(operation)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::domain::playbook::{ActionSpec, Body, Playbook};
+use crate::domain::playbook::{Body, Playbook};
 use crate::playbook::case::file::{Shared, report};
 use crate::playbook::case::{ATTEMPTS_MAX, Answer, Decision, Found, ReadBack, Reply, Script};
 use crate::yaml::diagnostic::{did_you_mean, quoted};
@@ -26,12 +26,27 @@ pub(super) fn read_groups(field: Field<'_>) -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
-/// The steps of a playbook that act on a connector.
-fn actions(playbook: &Playbook) -> impl Iterator<Item = &ActionSpec> {
-    playbook.steps.iter().filter_map(|step| match &step.body {
-        Body::Perform(action) if action.operation.contains('.') => Some(action),
+/// What a case says the outcome of: the operations of connectors that a playbook
+/// uses, each with whether it contains, and the playbooks that it runs.
+pub(super) fn scripted(playbook: &Playbook) -> Vec<(String, bool)> {
+    let of = |body: &Body| match body {
+        Body::Perform(action) if action.operation.contains('.') => {
+            Some((action.operation.clone(), action.containment.is_some()))
+        }
+        Body::Call(call) => Some((format!("playbook.{}", call.playbook), false)),
         _ => None,
-    })
+    };
+    playbook.steps.iter().filter_map(|step| of(&step.body)).collect()
+}
+
+/// What an author meant who wrote an operation that the playbook does not use.
+pub(super) fn meant(name: &str, known: &[(String, bool)]) -> String {
+    let known: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+    match did_you_mean(name, &known) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if known.is_empty() => "it uses none".to_owned(),
+        None => format!("it uses: {}", known.join(", ")),
+    }
 }
 
 /// `operations:`, each one that the playbook uses.
@@ -43,17 +58,14 @@ pub(super) fn read_operations(field: Field<'_>, shared: &Shared<'_>) -> BTreeMap
     for (key, spec) in map.entries() {
         let mut contains = true;
         if let Some(playbook) = shared.playbook() {
-            let used = actions(playbook).find(|action| action.operation == key.name);
+            let known = scripted(playbook);
+            let used = known.iter().find(|(name, _)| *name == key.name);
             if used.is_none() {
-                let known: Vec<&str> = actions(playbook).map(|action| action.operation.as_str()).collect();
-                let help = did_you_mean(&key.name, &known).map_or_else(
-                    || format!("it uses: {}", known.join(", ")),
-                    |meant| format!("did you mean `{meant}`?"),
-                );
+                let help = meant(&key.name, &known);
                 let message = format!("`{}` uses no operation {}", playbook.name, quoted(&key.name));
                 report(field.reader(), key.place, "unknown-operation", message, help);
             }
-            contains = used.is_none_or(|action| action.containment.is_some());
+            contains = used.is_none_or(|(_, contains)| *contains);
         }
         operations.insert(key.name.clone(), read_script(spec, contains).unwrap_or_default());
     }
