@@ -236,3 +236,23 @@ fn a_broken_file_is_reported_and_the_others_are_kept() {
     assert!(told.iter().any(|(file, _)| *file == "b.yaml"), "{told:?}");
     assert!(told.contains(&("c.yaml", "duplicate-playbook")), "{told:?}");
 }
+
+/// The reader of authored files tells places and has budgets; on what it takes it
+/// must say the same as the YAML library that everybody else uses.
+#[test]
+fn what_authors_write_is_read_as_other_programs_read_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dirs = ["playbooks", "tests/flow", "src/connector/shipped", "src/intake/shipped"];
+    let mut compared = 0;
+    for dir in dirs {
+        for entry in std::fs::read_dir(root.join(dir)).expect("it is there") {
+            let path = entry.expect("it can be listed").path();
+            let text = std::fs::read_to_string(&path).expect("it can be read");
+            let ours = quell::yaml::reader::read("file", &text).expect("it has no mistake").to_json();
+            let theirs: serde_json::Value = serde_yaml::from_str(&text).expect("it is YAML");
+            assert_eq!(ours, theirs, "{}", path.display());
+            compared += 1;
+        }
+    }
+    assert!(compared > 10, "only {compared} files were compared");
+}

@@ -465,7 +465,7 @@ fn empty() -> Story {
 fn what_is_missing_is_said_honestly() {
     type Case = (&'static str, fn() -> Story, &'static [&'static str], &'static [&'static str]);
     let cases: [Case; 6] = [
-        ("no-alert", without_alert, &["no alert is on record", "not yet known"], &["There is no alert"]),
+        ("no-alert", without_alert, &["no alert is on record", "not yet on record"], &["There is no alert"]),
         (
             "silence",
             with_silence,
@@ -637,7 +637,7 @@ fn mails_and_pages_are_written_with_what_the_steps_hand_over() {
         ),
         (
             "questions/may-we-review",
-            "May we review sign-in records for Dana Whitfield, 30 days before-today, in GB? Basis, limits, works-council or notice duty?",
+            "May we review sign-in records for Dana Whitfield, from 30 days before to today, in GB? Basis, limits, works-council or notice duty?",
         ),
         (
             "questions/what-is-in-it",
@@ -670,6 +670,8 @@ fn mails_and_pages_are_written_with_what_the_steps_hand_over() {
         "approval": "apr_1", "title": "Suspend the account", "operation": "okta.suspend_user", "target": "Dana <dana@example.com>",
         "alert": "Upload", "note": null, "each": ["group:ir-leads", "group:hr"], "until": "2026-11-23 10:02 UTC", "binds": "ab12",
         "link": "https://quell.example.com/approvals/apr_1", "command": "quell approve apr_1",
+        "if_silent": "silence means no: nothing of this is done", "undo": "It is lifted by itself after 3d.",
+        "covers": [{ "title": "End <all> sessions", "operation": "sessions.revoke", "input": "user=dana", "ends": "cannot be undone" }],
     });
     let summary = json!({ "incident": "inc_1", "template": "executive" });
     for (name, context) in [("messages/question", &question), ("messages/approval", &approval)] {
@@ -677,7 +679,14 @@ fn mails_and_pages_are_written_with_what_the_steps_hand_over() {
         let html = templates.html(&format!("{name}.html"), context).unwrap_or_else(|error| panic!("{error}"));
         let link = context["link"].as_str().unwrap();
         assert!(text.contains(link) && html.contains(&format!("href=\"{link}\"")), "{name}");
-        assert!(!html.contains("<this>") && !html.contains("<dana"));
+        assert!(!html.contains("<this>") && !html.contains("<dana") && !html.contains("<all>"));
+        if name == "messages/approval" {
+            for words in
+                ["silence means no", "lifted by itself after 3d", "sessions.revoke", "cannot be undone"]
+            {
+                assert!(text.contains(words) && html.contains(words), "{words}:\n{text}");
+            }
+        }
         look(&format!("{name}.txt"), &text);
         look(&format!("{name}.html"), &html);
     }

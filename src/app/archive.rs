@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::RwLock;
 
+use crate::app::keys::private_dir;
 use crate::domain::event::Event;
 use crate::domain::id::{RunId, StreamId};
 use crate::domain::time::Timestamp;
@@ -78,7 +79,7 @@ impl Records for Archive {
             let fresh = self.reports.join(format!(".{name}.new"));
             let failed =
                 |error: std::io::Error| format!("the report {} cannot be written: {error}", path.display());
-            tokio::fs::create_dir_all(&self.reports).await.map_err(failed)?;
+            private_dir(&self.reports).map_err(failed)?;
             tokio::fs::write(&fresh, bytes).await.map_err(failed)?;
             tokio::fs::rename(&fresh, &path).await.map_err(failed)?;
             Ok(path.display().to_string())

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
 use crate::app::archive::Archive;
-use crate::app::keys::{kept, link_key};
+use crate::app::keys::{kept, link_key, private_dir};
 use crate::app::load::{Loaded, load};
 use crate::connector::hub::Hub;
 use crate::domain::time::Timestamp;
@@ -139,7 +139,7 @@ pub async fn open(settings: &Settings, address: SocketAddr) -> Result<House, Ope
     let loaded = load(settings).map_err(OpenError::Mistakes)?;
     let data = &settings.data;
     let unusable = |error: std::io::Error| OpenError::Data { path: data.display().to_string(), error };
-    std::fs::create_dir_all(data).map_err(unusable)?;
+    private_dir(data).map_err(unusable)?;
     let links = LinkKey::new(link_key(data).map_err(unusable)?);
     let tokens = tokens(settings, data).map_err(unusable)?;
     let journal = open_store(settings).await?;

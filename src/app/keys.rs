@@ -1,9 +1,9 @@
 //! The server's own secrets, made once and kept in its data directory, readable
 //! by its user alone.
 
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 /// The file of the key that signs links.
@@ -11,6 +11,18 @@ const LINK_KEY_FILE: &str = "link.key";
 
 /// Only the owner may read it.
 const SECRET_MODE: u32 = 0o600;
+
+/// Only the owner may look inside.
+const PRIVATE_DIR_MODE: u32 = 0o700;
+
+/// Makes a directory that only its owner may look into: what lies in it names
+/// people and what they said. One that is there already stays as its owner has it.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn private_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(PRIVATE_DIR_MODE).create(path)
+}
 
 /// 32 random bytes.
 ///

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::app::keys::private_dir;
 use crate::domain::value::Digest;
 use crate::settings::Settings;
 use crate::store::error::StoreError;
@@ -58,7 +59,7 @@ pub fn verify_file(work: &Path, input: &mut dyn BufRead) -> Result<Verified, Sto
 pub fn import(settings: &Settings, input: &mut dyn BufRead) -> Result<Verified, StoreError> {
     let dir = settings.store_dir();
     if let Some(parent) = dir.parent() {
-        std::fs::create_dir_all(parent)
+        private_dir(parent)
             .map_err(|error| StoreError::io(format!("creating {}", parent.display()), &error))?;
     }
     restore::restore(&dir, input)

@@ -132,7 +132,7 @@ pub enum Command {
     Extend {
         /// The containment.
         containment: String,
-        /// How long from now, such as 24h.
+        /// How much longer than it would hold now, such as 24h.
         #[arg(long = "for", value_name = "DURATION")]
         hold: String,
     },
@@ -159,7 +159,7 @@ pub struct LabArgs {
     /// Start only the practice range, without a server.
     #[arg(long, conflicts_with = "exit")]
     pub world: bool,
-    /// How fast the people of the lab answer: 1 is a few seconds, 0 at once.
+    /// How long the people of the lab take to answer: 1 is a few seconds, 0 at once.
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
     pub pace: f64,
 }

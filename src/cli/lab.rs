@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::app::house::{House, REPORTS_DIR, open};
-use crate::app::keys::write_secret;
+use crate::app::keys::{private_dir, write_secret};
 use crate::cli::args::LabArgs;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::run::follow_here;
@@ -35,7 +35,8 @@ const RUN_APPEARS: Duration = Duration::from_secs(10);
 
 impl From<LabError> for CliError {
     fn from(error: LabError) -> Self {
-        CliError::new(Exit::Own, "lab", error)
+        let exit = if matches!(error, LabError::Pace(_)) { Exit::Wrong } else { Exit::Own };
+        CliError::new(exit, "lab", error)
     }
 }
 
@@ -45,7 +46,7 @@ impl From<LabError> for CliError {
 /// When the lab or the server cannot be started.
 pub async fn lab(args: &LabArgs, data: Option<&Path>, screen: &Screen) -> Result<Exit, CliError> {
     let data = data.map_or_else(|| PathBuf::from(LAB_DATA), Path::to_path_buf);
-    std::fs::create_dir_all(&data).map_err(|error| {
+    private_dir(&data).map_err(|error| {
         CliError::new(Exit::Own, "data", format!("{} cannot be used: {error}", data.display()))
     })?;
     let options =
@@ -110,8 +111,19 @@ async fn play(
 ) -> Result<Option<RunEnd>, CliError> {
     let service = &house.service;
     let unfinished: Option<RunId> = service.views.read().runs.live().map(|row| row.id).next();
-    let run = match unfinished {
-        Some(run) => {
+    let ended = service.views.read().runs.list(&Default::default(), None, 1).items.into_iter().next();
+    let run = match (unfinished, ended) {
+        (None, Some(row)) => {
+            if !screen.json() {
+                let when = row.ended_at.map(|at| format!(" at {}", at.to_minute())).unwrap_or_default();
+                let told = format!(
+                    "The story of this lab ended{when}; it is shown again as it was. To play it anew: --data with another directory."
+                );
+                screen.line(&screen.paint(Style::Yellow, &told));
+            }
+            row.id
+        }
+        (Some(run), _) => {
             if !screen.json() {
                 screen.line(
                     &screen.paint(Style::Yellow, "A run was under way when the lab stopped; it goes on:"),
@@ -119,7 +131,7 @@ async fn play(
             }
             run
         }
-        None => {
+        (None, None) => {
             lab.send_alert(&format!("http://{address}"), SOURCE).await?;
             latest_run(house).await?
         }
@@ -152,7 +164,7 @@ async fn final_reports(house: &House, data: &Path) -> Result<(), CliError> {
     let latest = house.service.views.read().runs.list(&Default::default(), None, 1).items.into_iter().next();
     let Some(row) = latest else { return Ok(()) };
     let folder = data.join(REPORTS_DIR);
-    std::fs::create_dir_all(&folder).map_err(|error| failed(&error))?;
+    private_dir(&folder).map_err(|error| failed(&error))?;
     for (template, audience) in [("executive", "managers"), ("technical", "responders")] {
         for (format, ending) in [("html", "html"), ("markdown", "md")] {
             let text = house
@@ -177,12 +189,12 @@ fn epilogue(lab: &Lab, data: &Path, address: SocketAddr, stays: bool, screen: &S
     let writes: Vec<Value> = lab
         .writes()
         .iter()
-        .map(
-            |write| serde_json::json!({ "method": write.method, "path": write.path, "status": write.status }),
-        )
+        .map(|write| json!({ "method": write.method, "path": write.path, "status": write.status }))
         .collect();
     if screen.json() {
-        screen.document(&serde_json::json!({ "reports": reports, "identity_writes": writes, "server": format!("http://{address}") }));
+        screen.document(
+            &json!({ "reports": reports, "identity_writes": writes, "server": format!("http://{address}") }),
+        );
         return;
     }
     screen.line("");
@@ -191,7 +203,13 @@ fn epilogue(lab: &Lab, data: &Path, address: SocketAddr, stays: bool, screen: &S
         screen.line(&format!("  {}", report.display()));
     }
     let mails = if stays { format!(" The mails: {}/mail", lab.mail_url) } else { String::new() };
-    screen.line(&format!("The identity provider saw {} write(s).{mails}", writes.len()));
+    screen.line("What the identity provider was asked to change:");
+    for write in lab.writes() {
+        screen.line(&format!("  {} {} ({})", write.method, write.path, write.status));
+    }
+    if !mails.is_empty() {
+        screen.line(mails.trim_start());
+    }
     if stays {
         let hint = format!("(try: quell --data {} containments)", data.display());
         screen.line(&format!("The server: http://{address}  {hint}"));
@@ -204,7 +222,7 @@ fn write_settings(data: &Path, lab: &Lab) -> Result<Settings, CliError> {
         CliError::new(Exit::Own, "data", format!("{} cannot be written: {error}", data.display()))
     };
     let secrets = data.join("secrets");
-    std::fs::create_dir_all(&secrets).map_err(failed)?;
+    private_dir(&secrets).map_err(failed)?;
     let tokens = &lab.tokens;
     for (name, secret) in [
         ("identity", &tokens.identity),
@@ -214,39 +232,46 @@ fn write_settings(data: &Path, lab: &Lab) -> Result<Settings, CliError> {
     ] {
         write_secret(&secrets.join(name), secret).map_err(failed)?;
     }
-    let file = |name: &str| format!("\"${{file:{}}}\"", secrets.join(name).display());
-    let mut access = String::new();
-    for (who, token) in &tokens.people_tokens {
-        access.push_str(&format!(
-            "    - {{ who: {who}, sha256: {}, roles: [approver] }}\n",
-            hex::encode(Sha256::digest(token.as_bytes()))
-        ));
-    }
-    let text = format!(
-        "# Written by `quell lab`: a server wired to the practice range.\n\
-         listen: {listen}\n\
-         data: .\n\
-         mail: {{ connector: smtp, from: quell@example.com }}\n\
-         people:\n  groups:\n    ir-leads: [ana.duarte@example.com, sam.okafor@example.com]\n    hr: [lee.park@example.com]\n    legal: [noor.haddad@example.com]\n    managers: [jo.lindqvist@example.com]\n\
-         connectors:\n\
-         \x20 people: {{ use: people, url: \"{people}\", auth: {{ token: {people_token} }} }}\n\
-         \x20 assets: {{ use: assets, url: \"{assets}\", auth: {{ token: {assets_token} }} }}\n\
-         \x20 scim: {{ use: scim, url: \"{identity}/scim/v2\", auth: {{ token: {identity_token} }} }}\n\
-         \x20 sessions: {{ use: sessions, url: \"{identity}\", auth: {{ token: {identity_token} }} }}\n\
-         \x20 smtp: {{ use: smtp, url: \"smtp://{smtp}\" }}\n\
-         sources:\n  {SOURCE}: {{ use: proofpoint-itm, auth: {{ standard_webhooks: {webhook} }} }}\n\
-         guardrails:\n  protected: {{ users: [jo.lindqvist@example.com] }}\n\
-         access:\n  tokens:\n{access}",
-        listen = listen_address(data),
-        people = lab.people_url,
-        people_token = file("people"),
-        assets = lab.assets_url,
-        assets_token = file("assets"),
-        identity = lab.identity_url,
-        identity_token = file("identity"),
-        smtp = lab.smtp_addr,
-        webhook = file("webhook"),
-    );
+    let file = |name: &str| format!("${{file:{}}}", secrets.join(name).display());
+    let groups = json!({
+        "ir-leads": ["ana.duarte@example.com", "sam.okafor@example.com"],
+        "hr": ["lee.park@example.com"], "legal": ["noor.haddad@example.com"],
+        "managers": ["jo.lindqvist@example.com"],
+    });
+    // Those of no group have nothing to decide, and so no token: nobody reads their own case.
+    let decides = |who: &str| {
+        groups.as_object().into_iter().flat_map(|groups| groups.values()).any(|members| {
+            members.as_array().is_some_and(|members| members.iter().any(|member| member == who))
+        })
+    };
+    let access: Vec<Value> = tokens
+        .people_tokens
+        .iter()
+        .filter(|(who, _)| decides(who))
+        .map(|(who, token)| {
+            json!({ "who": who, "sha256": hex::encode(Sha256::digest(token.as_bytes())), "roles": ["approver"] })
+        })
+        .collect();
+    let connector = |kind: &str, url: &str, token: &str| json!({ "use": kind, "url": url, "auth": { "token": file(token) } });
+    let settings = json!({
+        "listen": listen_address(data).to_string(),
+        "data": ".",
+        "mail": { "connector": "smtp", "from": "quell@example.com" },
+        "people": { "groups": groups },
+        "connectors": {
+            "people": connector("people", &lab.people_url, "people"),
+            "assets": connector("assets", &lab.assets_url, "assets"),
+            "scim": connector("scim", &format!("{}/scim/v2", lab.identity_url), "identity"),
+            "sessions": connector("sessions", &lab.identity_url, "identity"),
+            "smtp": { "use": "smtp", "url": format!("smtp://{}", lab.smtp_addr) },
+        },
+        "sources": { SOURCE: { "use": "proofpoint-itm", "auth": { "standard_webhooks": file("webhook") } } },
+        "guardrails": { "protected": { "users": ["jo.lindqvist@example.com"] } },
+        "access": { "tokens": access },
+    });
+    let unwritten = |error: serde_yaml::Error| failed(std::io::Error::other(error));
+    let text = serde_yaml::to_string(&settings).map_err(unwritten)?;
+    let text = format!("# Written by `quell lab`: a server wired to the practice range.\n{text}");
     let path = data.join("quell.yaml");
     write_secret(&path, &text).map_err(failed)?;
     Settings::read(&path.display().to_string(), text.as_bytes(), data).map_err(CliError::mistakes)

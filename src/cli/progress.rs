@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::screen::{Screen, Style, visible};
+use crate::domain::approval::Verdict;
 use crate::domain::command::Phase;
-use crate::domain::event::{Entry, Event, RunEnd, Verdict};
+use crate::domain::event::{Entry, Event, RunEnd};
 use crate::domain::id::ContainmentId;
 use crate::domain::outcome::Outcome;
 use crate::domain::playbook::{Body, Playbook};
@@ -281,6 +282,9 @@ fn said(output: &Value, without: &str) -> String {
                 return format!("“{choice}” ({by})");
             }
             if let Some(target) = map.get("target").and_then(Value::as_str) {
+                if map.get("changed").and_then(Value::as_bool) == Some(false) {
+                    return format!("{target}: was so before; nothing was done, and this run holds nothing");
+                }
                 let until = map
                     .get("until")
                     .and_then(Value::as_str)

@@ -6,6 +6,7 @@ use crate::cli::client::Client;
 use crate::cli::decide::id_text;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::screen::Screen;
+use crate::domain::time::Timestamp;
 use crate::yaml::units::parse_duration;
 
 /// `quell cancel`.
@@ -63,7 +64,9 @@ pub async fn extend(
     if screen.json() {
         screen.document(&done)
     } else {
-        screen.line(&format!("{id} is extended; see `quell containments`"))
+        let until = done.get("until").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let until = until.parse::<Timestamp>().map_or_else(|_| until.to_owned(), Timestamp::to_minute);
+        screen.line(&format!("{id} holds until {until} now"))
     }
     Ok(Exit::Done)
 }

@@ -25,6 +25,9 @@ use crate::yaml::diagnostic::did_you_mean;
 /// Specifications kept parsed; a library of some hundred playbooks uses fewer.
 const SPECS_KEPT: usize = 256;
 
+/// Failures to reach a system at all: what to do is in the settings of the connector.
+const UNREACHED: &[&str] = &["unreachable", "mail-unreachable"];
+
 /// Configured connectors.
 pub struct Hub {
     instances: BTreeMap<String, Instance>,
@@ -138,10 +141,17 @@ impl Hub {
         let input = with_defaults(operation, call.input);
         let timeout = instance.spec.limits.timeout.map_or(call.timeout, |most| most.min(call.timeout));
         let call = &OperationCall { input: &input, timeout, ..*call };
-        match &instance.transport {
+        let mut answer = match &instance.transport {
             Transport::Http(driver) => self.http(driver, operation, call).await,
             Transport::Smtp(driver) => self.mail(driver, call).await,
+        };
+        // Several connectors may lead to one host: it is the name that people look up.
+        if let Outcome::Failed { failure, .. } = &mut answer.outcome
+            && UNREACHED.contains(&failure.code.as_str())
+        {
+            failure.message = format!("connector `{}`: {}", call.connector, failure.message);
         }
+        answer
     }
 
     async fn mail(&self, driver: &SmtpDriver, call: &OperationCall<'_>) -> OperationAnswer {

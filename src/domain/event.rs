@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::approval::{Covered, Verdict};
 use crate::domain::command::{Child, Parent, Phase};
 use crate::domain::firing::SkipReason;
 use crate::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
@@ -329,6 +330,9 @@ pub enum Event {
         until: Timestamp,
         /// What silence means.
         if_silent: IfSilent,
+        /// What a yes lets the steps of a block do; empty for a single step.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        covers: Vec<Covered>,
     },
     /// A person said yes or no.
     ApprovalGiven {
@@ -478,18 +482,4 @@ pub enum RunEnd {
     Failed,
     /// A person ended it.
     Cancelled,
-}
-
-/// How an approval was decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// All who were needed said yes.
-    Approved,
-    /// Somebody said no.
-    Rejected,
-    /// Nobody answered; that is a no.
-    Silent,
-    /// The run ended before it was decided.
-    Withdrawn,
 }

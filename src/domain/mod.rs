@@ -2,6 +2,7 @@
 //! socket or a log: time, chance and ids come in as arguments.
 
 pub mod alert;
+pub mod approval;
 pub mod command;
 pub mod decide;
 pub mod event;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::domain::alert::Alert;
+use crate::domain::approval::Covered;
 use crate::domain::command::{Child, Phase};
 use crate::domain::event::{RunEnd, RunStarted};
 use crate::domain::expr::scope::Root;
@@ -275,6 +276,8 @@ pub struct Approval {
     pub if_silent: IfSilent,
     /// Whether it was asked a second time.
     pub escalated: bool,
+    /// What a yes lets the steps of a block do.
+    pub covers: Vec<Covered>,
     /// Who said yes, and the entries that counts for.
     pub given: Vec<(String, Vec<String>)>,
     /// Whether it is decided.

@@ -93,7 +93,7 @@ pub enum Signal {
     Extend {
         /// Which.
         containment: ContainmentId,
-        /// How long from now.
+        /// How long, counted from its end as it is now.
         hold: Duration,
         /// Who wants it.
         by: String,

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::domain::event::{Entry, Event, Verdict};
+use crate::domain::approval::{Covered, Verdict};
+use crate::domain::event::{Entry, Event};
 use crate::domain::id::{ApprovalId, RunId, StreamId};
 use crate::domain::playbook::IfSilent;
 use crate::domain::run::StepKey;
@@ -46,6 +47,8 @@ pub struct ApprovalRow {
     pub until: Timestamp,
     /// What silence means.
     pub if_silent: IfSilent,
+    /// What a yes lets the steps of a block do; empty for a single step.
+    pub covers: Vec<Covered>,
     /// Who said what.
     pub given: Vec<Given>,
     /// How it was decided; absent while it is open.
@@ -104,7 +107,7 @@ impl Projection for Approvals {
             return;
         };
         match &entry.event {
-            Event::ApprovalRequested { key, approval, by, binds, until, if_silent } => {
+            Event::ApprovalRequested { key, approval, by, binds, until, if_silent, covers } => {
                 let row = ApprovalRow {
                     id: *approval,
                     run,
@@ -114,6 +117,7 @@ impl Projection for Approvals {
                     asked_at: entry.at,
                     until: *until,
                     if_silent: *if_silent,
+                    covers: covers.clone(),
                     given: Vec::new(),
                     verdict: None,
                     closed_at: None,

@@ -10,7 +10,8 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::domain::alert::Alert;
-use crate::domain::event::{Entry, RunEnd, Verdict};
+use crate::domain::approval::Verdict;
+use crate::domain::event::{Entry, RunEnd};
 use crate::domain::id::{ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
 use crate::domain::incident::{Disposition, Status};
 use crate::domain::outcome::Evidence;

@@ -20,6 +20,9 @@ use crate::report::words;
 mod facts;
 mod next;
 
+/// Entries that the head row names for what holds; the lines below name them all.
+const CITES_MAX: usize = 3;
+
 /// Lines of each list, so that the report stays one page.
 const LINES_MAX: usize = 6;
 
@@ -27,7 +30,7 @@ const LINES_MAX: usize = 6;
 const QUOTED_MAX: usize = 80;
 
 /// What a report says where the journal has nothing.
-const NOT_KNOWN: &str = "not yet known";
+const NOT_KNOWN: &str = "not yet on record";
 
 /// One sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,6 +71,8 @@ pub struct Contained {
     pub since: String,
     /// Until when.
     pub until: String,
+    /// The entries that these rest on.
+    pub cites: String,
     /// Each containment.
     pub lines: Vec<Sentence>,
 }
@@ -203,12 +208,19 @@ impl Writer<'_> {
             None if holding.is_empty() => "–".to_owned(),
             None => "a person lifts it".to_owned(),
         };
+        let rests_on = if holding.is_empty() { lasting().collect() } else { holding.clone() };
+        let cites: Vec<Cite> = rests_on
+            .iter()
+            .map(|part| part.lifted.or(part.verified).unwrap_or(part.accepted).cite)
+            .take(CITES_MAX)
+            .collect();
+        let cites = Sentence::fact("", &cites).cites;
         let mut lines: Vec<Sentence> = all.iter().map(|part| self.containment(part)).collect();
         shorten(&mut lines);
         if lines.is_empty() {
             lines.push(Sentence::plain("Nothing has been contained by this run."));
         }
-        Contained { word, since: since.map(Timestamp::to_minute).unwrap_or_default(), until, lines }
+        Contained { word, since: since.map(Timestamp::to_minute).unwrap_or_default(), until, cites, lines }
     }
 }
 

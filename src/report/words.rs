@@ -1,7 +1,8 @@
 //! Numbers and states in the words that people use.
 
 use crate::domain::alert::Category;
-use crate::domain::event::{RunEnd, Verdict};
+use crate::domain::approval::Verdict;
+use crate::domain::event::RunEnd;
 use crate::domain::incident::{Disposition, Status};
 use crate::domain::run::{Hold, StepEnd};
 

@@ -13,10 +13,10 @@ use crate::domain::command::{Command, Perform, Phase};
 use crate::domain::decide::turn::take;
 use crate::domain::event::{Event, RunEnd, RunStarted};
 use crate::domain::id::{IncidentId, QuestionId, RunId};
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Failure, FailureClass, Outcome};
 use crate::domain::owed::commands;
 use crate::domain::playbook::{Body, Effect};
-use crate::domain::run::{RunState, Stage};
+use crate::domain::run::{RunState, Stage, StepKey};
 use crate::domain::signal::{Person, Signal};
 use crate::guard::people::entries_of;
 use crate::playbook::library::Prepared;
@@ -269,6 +269,15 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Whether the operation of a step has a way back.
+    fn can_undo(&self, key: &StepKey) -> bool {
+        let step = self.state.plan.playbook.step(&key.id);
+        step.is_some_and(|(_, step)| match &step.body {
+            Body::Perform(action) => action.containment.as_ref().is_some_and(|spec| spec.undo),
+            _ => false,
+        })
+    }
+
     /// What a person reads of an event.
     fn note(&mut self, event: &Event) {
         let line = match event {
@@ -284,10 +293,11 @@ impl<'a> Walk<'a> {
                     .and_then(|step| step.captured.as_ref())
                     .and_then(|state| state.value().get("state").cloned())
                     .unwrap_or_default();
-                let until = until.map_or_else(
-                    || "until a person lifts it".to_owned(),
-                    |until| format!("until {}", until.to_minute()),
-                );
+                let until = match until {
+                    Some(until) => format!("until {}", until.to_minute()),
+                    None if self.can_undo(key) => "until a person lifts it".to_owned(),
+                    None => "and there is no way back".to_owned(),
+                };
                 if *changed {
                     format!("{key}: would {operation} {target} (now {before}), {until}")
                 } else {
@@ -341,7 +351,14 @@ impl<'a> Walk<'a> {
             Phase::Act if action.containment.is_none() => {
                 let to =
                     perform.input.get("who").or_else(|| perform.input.get("to")).cloned().unwrap_or_default();
-                let people = self.service.world.people.resolve(&entries_of(&to)).unwrap_or_default();
+                let people = match self.service.world.people.resolve(&entries_of(&to)) {
+                    Ok(people) => people,
+                    Err(why) => {
+                        let failure = Failure::new(FailureClass::Permanent, "recipient-unknown", why);
+                        self.lines.push(format!("{}: would fail: {}", perform.key, failure.message));
+                        return Outcome::from(failure);
+                    }
+                };
                 if action.question.is_none() {
                     let whom =
                         if people.is_empty() { String::new() } else { format!(" to {}", people.join(", ")) };

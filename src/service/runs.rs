@@ -158,18 +158,20 @@ impl Service {
         self.tell(run, Signal::Undo { containments, by: by.to_owned(), why }).await
     }
 
-    /// Lets a containment hold longer, counted from now.
+    /// Lets a containment hold longer, counted from its end as it is now. Gives
+    /// the new end.
     ///
     /// # Errors
-    /// When it no longer holds.
+    /// When it no longer holds, or would hold longer than a person may extend.
     pub async fn extend(
         &self,
         containment: ContainmentId,
         hold: Duration,
         by: &str,
-    ) -> Result<(), ServiceError> {
+    ) -> Result<Option<Timestamp>, ServiceError> {
         let run = self.run_of_containment(containment)?;
-        self.tell(run, Signal::Extend { containment, hold, by: by.to_owned() }).await
+        self.tell(run, Signal::Extend { containment, hold, by: by.to_owned() }).await?;
+        Ok(self.views.read().containments.get(containment).and_then(|row| row.until))
     }
 
     /// Says what happened to an uncertain step.

@@ -3,18 +3,23 @@
 use serde_json::{Map, Value, json};
 
 use crate::connector::hub::OperationCall;
+use crate::domain::approval::Covered;
 use crate::domain::command::Phase;
 use crate::domain::id::{ContainmentId, QuestionId, ReportId};
 use crate::domain::outcome::{Evidence, Failure, FailureClass, Outcome};
-use crate::domain::playbook::{Body, IfSilent, QuestionSpec};
+use crate::domain::playbook::{Body, ContainmentSpec, IfSilent, QuestionSpec, Step};
 use crate::domain::run::Approval;
 use crate::domain::time::{Timestamp, duration_text};
-use crate::domain::value::digest;
+use crate::domain::value::{digest, truncate_text};
 use crate::guard::people::entries_of;
 use crate::report::render::{Format, render};
 use crate::step::defang;
 use crate::step::letters::About;
 use crate::step::world::{Call, Done, World};
+
+/// The longest account of what one step of an approved block hands over, in bytes:
+/// some lines of a mail.
+const COVERED_BYTES_MAX: usize = 400;
 
 /// The longest subject line, in characters: RFC 5322 §2.1.1 allows 998 in a
 /// line, and no inbox shows more than this.
@@ -254,9 +259,10 @@ async fn send_announcement(call: &Call<'_>, world: &World) -> Result<Written, Fa
     };
     let people = about(call).approvers(&world.people, &asked.by)?;
     let operation = match &call.step.body {
-        Body::Perform(action) => action.operation.as_str(),
-        _ => "several steps",
+        Body::Perform(action) => Some(action.operation.as_str()),
+        _ => None,
     };
+    let covers: Vec<Value> = asked.covers.iter().map(|covered| covered_words(call, covered)).collect();
     let captured = call.perform.captured.as_ref();
     let around = json!({
         "approval": id,
@@ -266,6 +272,7 @@ async fn send_announcement(call: &Call<'_>, world: &World) -> Result<Written, Fa
         "alert": call.alert.map(|alert| defang::text(&alert.title)),
         "note": call.step.note,
         "each": asked.by,
+        "covers": covers,
         "until": asked.until.to_minute(),
         "if_silent": silence(asked),
         "undo": way_back(call),
@@ -286,29 +293,53 @@ async fn send_announcement(call: &Call<'_>, world: &World) -> Result<Written, Fa
     Ok((json!({ "sent_to": people }), evidence))
 }
 
+/// What a yes for a block lets one of its steps do, in words.
+fn covered_words(call: &Call<'_>, covered: &Covered) -> Value {
+    let step = call.plan.playbook.step(&covered.step).map(|(_, step)| step);
+    let title = step.map_or(covered.step.as_str(), Step::title);
+    let ends = step.and_then(containment).map(|spec| match (spec.undo, ends_by_itself(spec)) {
+        (true, Some(ends)) => ends,
+        (true, None) => "holds until somebody lifts it".to_owned(),
+        (false, _) => "cannot be undone".to_owned(),
+    });
+    let input = covered.input.as_ref().and_then(Value::as_object).map(|input| {
+        let fields = input.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            format!("{name}={value}")
+        });
+        let line = one_line(&fields.collect::<Vec<_>>().join(", "));
+        defang::text(&truncate_text(&line, COVERED_BYTES_MAX))
+    });
+    json!({ "title": title, "operation": covered.operation, "input": input, "ends": ends })
+}
+
 /// What silence means, in words.
 fn silence(asked: &Approval) -> &'static str {
     match (asked.if_silent, asked.escalated) {
-        (IfSilent::Escalate, false) => "it is asked once more; then silence means no, and nothing is done",
-        _ => "silence means no: nothing is done",
+        (IfSilent::Escalate, false) => "you are asked once more; after that, silence means no",
+        _ => "silence means no: nothing of this is done",
     }
 }
 
 /// How it is undone, in words; none for what contains nothing.
 fn way_back(call: &Call<'_>) -> Option<String> {
-    let Body::Perform(action) = &call.step.body else {
-        return None;
-    };
-    let spec = action.containment.as_ref()?;
-    let by_itself = spec
-        .hold
-        .map(|hold| format!("It is lifted after {} by itself. ", duration_text(hold)))
-        .unwrap_or_default();
-    Some(if spec.undo {
-        format!("{by_itself}To lift it: quell undo {}", call.run())
-    } else {
-        "It cannot be undone.".to_owned()
+    let spec = containment(call.step)?;
+    Some(match (spec.undo, ends_by_itself(spec)) {
+        (true, Some(ends)) => format!("It is {ends}. To lift it before: quell undo {}", call.run()),
+        (true, None) => format!("It holds until somebody lifts it: quell undo {}", call.run()),
+        (false, _) => "It cannot be undone.".to_owned(),
     })
+}
+
+fn containment(step: &Step) -> Option<&ContainmentSpec> {
+    match &step.body {
+        Body::Perform(action) => action.containment.as_ref(),
+        _ => None,
+    }
+}
+
+fn ends_by_itself(spec: &ContainmentSpec) -> Option<String> {
+    spec.hold.map(|hold| format!("lifted by itself after {}", duration_text(hold)))
 }
 
 fn about<'a>(call: &Call<'a>) -> About<'a> {

@@ -102,6 +102,12 @@ impl FromRequestParts<Web> for Caller {
                 found = Some(Caller { who: token.who.clone(), roles: token.roles.clone() });
             }
         }
-        found.ok_or_else(refused)
+        found.ok_or_else(|| {
+            Problem::new(
+                Sort::Unknown,
+                "token-unknown",
+                "this token is none of this server's; ask for one, or name the data directory with --data on the server's own machine",
+            )
+        })
     }
 }

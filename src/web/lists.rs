@@ -95,7 +95,7 @@ pub async fn undo(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExtendBody {
-    /// Seconds from now.
+    /// Seconds, counted from its end as it is now.
     seconds: u64,
 }
 
@@ -114,11 +114,11 @@ pub async fn extend(
         return Err(Problem::new(
             Sort::Wrong,
             "out-of-range",
-            "a containment can be extended by 1 second to 31 days, counted from now",
+            "a containment can be extended by 1 second to 31 days, counted from its end as it is now",
         ));
     }
-    web.service.extend(parsed(&id)?, std::time::Duration::from_secs(body.seconds), by).await?;
-    Ok(Json(json!({ "extended": id })).into_response())
+    let until = web.service.extend(parsed(&id)?, std::time::Duration::from_secs(body.seconds), by).await?;
+    Ok(Json(json!({ "extended": id, "until": until })).into_response())
 }
 
 /// `GET /api/v1/playbooks`.

@@ -190,7 +190,7 @@ pub const ROUTES: &[(&str, &[Described])] = &[
         &[post(
             "responder",
             "lets a containment hold longer",
-            &[needed("seconds", "integer", "how long from now, 1 second to 31 days")],
+            &[needed("seconds", "integer", "how much longer than it would hold now, 1 second to 31 days")],
             Answer::Object,
         )],
     ),

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quell::domain::alert::{Alert, Category, Dest, Host, Indicator, Object, Rule, User};
+use quell::domain::approval::Verdict;
 use quell::domain::command::Phase;
-use quell::domain::event::{AlertRef, Entry, Event, Fate, RunEnd, RunStarted, Verdict};
+use quell::domain::event::{AlertRef, Entry, Event, Fate, RunEnd, RunStarted};
 use quell::domain::expr::template::Template;
 use quell::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
 use quell::domain::incident::{Disposition, IncidentChange, Status};
@@ -247,6 +248,7 @@ impl Story {
             binds: digest(b"binds"),
             until: minute(62),
             if_silent: IfSilent::Escalate,
+            covers: Vec::new(),
         })
     }
 

@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quell::domain::approval::Verdict;
 use quell::domain::command::{Command, Perform, Phase};
 use quell::domain::decide::turn::{decide, take};
-use quell::domain::event::{Entry, Event, RunEnd, RunStarted, Verdict};
+use quell::domain::event::{Entry, Event, RunEnd, RunStarted};
 use quell::domain::evolve::evolve;
 use quell::domain::id::{IncidentId, RunId, StreamId};
 use quell::domain::nesting::{container_of, section_of};

@@ -228,7 +228,11 @@ impl HttpDriver {
     fn not_answered(&self, error: &reqwest::Error) -> Failure {
         let host = self.base.host_str().unwrap_or_default();
         if error.is_connect() {
-            let message = format!("{host} cannot be reached: {}; nothing was sent", reason(error));
+            let port = self.base.port_or_known_default().unwrap_or_default();
+            let message = format!(
+                "{host}:{port} cannot be reached: {}; nothing was sent. Check that it is up, and the connector's `url` in the settings",
+                reason(error)
+            );
             return Failure::new(FailureClass::Transient, "unreachable", self.clean(&message));
         }
         if error.is_timeout() {

@@ -226,7 +226,10 @@ impl SmtpDriver {
             (
                 FailureClass::Transient,
                 "mail-unreachable",
-                format!("{host} cannot be reached: {}; nothing was sent", root(error)),
+                format!(
+                    "{host} cannot be reached: {}; nothing was sent. Check that it is up, and the mail connector's address in the settings",
+                    root(error)
+                ),
             )
         };
         Failure::new(class, code, self.redactor.clean(&message))

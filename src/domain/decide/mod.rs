@@ -5,6 +5,7 @@
 //!   signal.rs   what happened: each signal, checked against the state
 //!   attempt.rs  what an outcome means: go on, try again, fail, uncertain
 //!   wake.rs     what has come due: retries, pauses, deadlines, silence
+//!   approval.rs what a yes binds, and what it lets a block do
 //!   people.rs   approvals and answers
 //!   advance.rs  what may start now: order, blocks, sections, the end of the run
 //!   loops.rs    the next item or turn, and when a loop is over
@@ -20,6 +21,7 @@
 //! spread by a hash. The same state, signal and time always give the same events.
 
 pub mod advance;
+pub mod approval;
 pub mod attempt;
 pub mod calls;
 pub mod cut;

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use crate::domain::approval::Verdict;
 use crate::domain::decide::turn::Turn;
-use crate::domain::event::{Event, Verdict};
+use crate::domain::event::Event;
 use crate::domain::id::{ApprovalId, QuestionId};
 use crate::domain::playbook::{Body, IfSilent, InputKind, QuestionSpec};
 use crate::domain::run::{Approval, StepEnd, StepKey};

@@ -11,6 +11,10 @@ use crate::domain::run::{Hold, LOST_MAX, Stage, StepEnd, StepKey};
 use crate::domain::signal::{Refusal, Signal};
 use crate::domain::value::Value;
 
+/// The furthest from now that a person may let a containment hold, however often
+/// they extend it: a month. Those who approved it did not approve it for ever.
+const EXTENDED_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+
 impl Turn<'_> {
     pub(super) fn hear(&mut self, signal: &Signal) -> Result<(), Refusal> {
         match signal {
@@ -79,6 +83,15 @@ impl Turn<'_> {
             ));
         }
         let until = held.until.map_or(self.now, |until| until.max(self.now)).after(hold);
+        let latest = self.now.after(EXTENDED_MAX);
+        if until > latest {
+            let wrong = format!(
+                "{id} would hold until {}; a person may extend to {} at most, which is 31 days from now",
+                until.to_minute(),
+                latest.to_minute()
+            );
+            return Err(Refusal::new("too-long", format!("{wrong}. Longer is a decision to be made again")));
+        }
         self.record(Event::ContainmentExtended { containment: id, until, by: by.to_owned() })
     }
 

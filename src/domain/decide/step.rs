@@ -14,7 +14,7 @@ use crate::domain::playbook::{ActionSpec, Body, Compute, LOOP_ITEMS_MAX, Step, S
 use crate::domain::run::{StepEnd, StepKey};
 use crate::domain::signal::Refusal;
 use crate::domain::time::Timestamp;
-use crate::domain::value::{Digest, Value, digest};
+use crate::domain::value::Value;
 
 impl Turn<'_> {
     /// Begins a step, or one item of its loop: its condition, its items, its input.
@@ -90,6 +90,9 @@ impl Turn<'_> {
             Body::Compute(compute) => self.compute(compute, key),
             Body::Perform(action) => match action.input.render(&self.names(key).scope()) {
                 Ok(input) => {
+                    if let Some(why) = self.not_as_approved(key, &input) {
+                        return self.fail_step(key, why);
+                    }
                     self.record(Event::StepStarted { key: key.clone(), input })?;
                     self.next_move(key)
                 }
@@ -220,7 +223,8 @@ impl Turn<'_> {
             return Ok(());
         };
         let id = ApprovalId::derived(self.run.ulid(), &key.to_string());
-        let binds = self.binds(spec, key)?;
+        let covers = self.covers(spec, key)?;
+        let binds = self.binds(spec, key, &covers)?;
         self.record(Event::ApprovalRequested {
             key: key.clone(),
             approval: id,
@@ -228,22 +232,9 @@ impl Turn<'_> {
             binds,
             until: self.now.after(approval.within),
             if_silent: approval.if_silent,
+            covers,
         })?;
         self.attempt(key, Phase::Announce)
-    }
-
-    /// What an approval binds: plan, step, input and the target as it was found.
-    fn binds(&self, spec: &Step, key: &StepKey) -> Result<Digest, Refusal> {
-        let step = self.step(key)?;
-        let operation = match &spec.body {
-            Body::Perform(action) => action.operation.as_str(),
-            _ => "",
-        };
-        let bound = json!({
-            "plan": self.started()?.plan, "step": key, "operation": operation,
-            "input": step.input.value(), "target": step.captured.as_ref().map(|state| state.value().clone()),
-        });
-        Ok(digest(bound.to_string().as_bytes()))
     }
 
     /// The question of an `ask` step has left, or may have left.

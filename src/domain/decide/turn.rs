@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::domain::event::{Entry, Event, RunStarted, Verdict};
+use crate::domain::approval::Verdict;
+use crate::domain::event::{Entry, Event, RunStarted};
 use crate::domain::evolve::evolve;
 use crate::domain::id::{RunId, StreamId};
 use crate::domain::plan::Plan;

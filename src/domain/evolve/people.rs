@@ -1,6 +1,7 @@
 //! Approvals and questions: who was asked, who said what, and whether it is decided.
 
-use crate::domain::event::{Event, Verdict};
+use crate::domain::approval::Verdict;
+use crate::domain::event::Event;
 use crate::domain::evolve::live;
 use crate::domain::id::QuestionId;
 use crate::domain::run::{Approval, Question, RunState, Stage};
@@ -9,7 +10,7 @@ use crate::domain::value::Value;
 
 pub(super) fn apply_approval(state: &mut RunState, event: &Event) -> Result<(), String> {
     match event {
-        Event::ApprovalRequested { key, approval, by, binds, until, if_silent } => {
+        Event::ApprovalRequested { key, approval, by, binds, until, if_silent, covers } => {
             let step = live(state, key)?;
             step.approval = Some(*approval);
             step.stage = Stage::Approving(*approval);
@@ -20,6 +21,7 @@ pub(super) fn apply_approval(state: &mut RunState, event: &Event) -> Result<(), 
                 until: *until,
                 if_silent: *if_silent,
                 escalated: false,
+                covers: covers.clone(),
                 given: Vec::new(),
                 closed: false,
             };

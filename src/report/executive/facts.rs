@@ -2,7 +2,7 @@
 
 use super::{NOT_KNOWN, Sentence, Writer, shorten};
 use crate::domain::alert::Alert;
-use crate::domain::event::Verdict;
+use crate::domain::approval::Verdict;
 use crate::domain::incident::Status;
 use crate::domain::run::{Hold, StepEnd};
 use crate::projection::dossier::{ApprovalPart, Cite, ContainmentPart, QuestionPart};
@@ -23,14 +23,18 @@ impl Writer<'_> {
         let alert = &part.alert;
         let about = match who(alert) {
             0 => "activity on company systems".to_owned(),
-            1 => "activity by one employee".to_owned(),
+            1 => "activity by one person".to_owned(),
             many => format!("activity by {many} accounts"),
+        };
+        let outside = match transfer(alert) {
+            Some(place) => format!(", with a transfer to {place},"),
+            None => String::new(),
         };
         let kind = words::category(alert.category);
         let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "An" } else { "A" };
         let at = alert.event_time.unwrap_or(alert.received_at).to_minute();
         let when = if alert.event_time.is_some() { format!("on {at}") } else { format!("received on {at}") };
-        Sentence::fact(format!("{article} {kind} alert reports {about} {when}."), &[part.cite])
+        Sentence::fact(format!("{article} {kind} alert reports {about}{outside} {when}."), &[part.cite])
     }
 
     pub(super) fn procedure(&self) -> Sentence {
@@ -91,6 +95,17 @@ impl Writer<'_> {
     pub(super) fn known(&self) -> Vec<Sentence> {
         let dossier = self.dossier;
         let mut lines = Vec::new();
+        for part in dossier.uncertain.iter().filter(|part| part.settled.is_none()) {
+            let text = format!("Nobody can yet say whether the step {} took effect.", self.step(&part.title));
+            lines.push(Sentence::fact(text, &[part.since.cite]));
+        }
+        lines.extend(self.failed());
+        lines.extend(dossier.approvals.iter().filter_map(|part| self.approval(part)));
+        if let (Some(end), Some(when)) = (dossier.run.end, dossier.run.ended.or(dossier.run.ending)) {
+            let text = format!("The response {} on {}.", words::run_end(end), when.at.to_minute());
+            lines.push(Sentence::fact(text, &[when.cite]));
+        }
+        lines.extend(dossier.questions.iter().filter_map(|part| self.question(part)));
         let (mails, exchanges): (Vec<_>, Vec<_>) =
             dossier.evidence.iter().partition(|part| part.is_message());
         if let (Some(first), Some(last)) = (exchanges.first(), exchanges.last()) {
@@ -102,17 +117,6 @@ impl Writer<'_> {
             let (many, are) = (words::count(mails.len(), "message", "messages"), be(mails.len()));
             let kept = format!("{many} to colleagues {are} on record, each with a checksum.");
             lines.push(Sentence::fact(kept, &[first.cite, last.cite]));
-        }
-        lines.extend(dossier.questions.iter().filter_map(|part| self.question(part)));
-        lines.extend(dossier.approvals.iter().filter_map(|part| self.approval(part)));
-        lines.extend(self.failed());
-        for part in dossier.uncertain.iter().filter(|part| part.settled.is_none()) {
-            let text = format!("Nobody can yet say whether the step {} took effect.", self.step(&part.title));
-            lines.push(Sentence::fact(text, &[part.since.cite]));
-        }
-        if let (Some(end), Some(when)) = (dossier.run.end, dossier.run.ended.or(dossier.run.ending)) {
-            let text = format!("The response {} on {}.", words::run_end(end), when.at.to_minute());
-            lines.push(Sentence::fact(text, &[when.cite]));
         }
         shorten(&mut lines);
         if lines.is_empty() {
@@ -213,7 +217,7 @@ impl Writer<'_> {
         if let Some(part) = holding {
             let cites: Vec<Cite> = part.verified.iter().map(|when| when.cite).collect();
             lines.push(Sentence::fact(
-                "Work that needs the contained access stands still while it holds.",
+                "Whoever needs the contained access cannot use it while it holds.",
                 &cites,
             ));
         }
@@ -227,10 +231,7 @@ impl Writer<'_> {
             if !alert.objects.is_empty() {
                 lines.push(Sentence::fact(self.objects(alert), &[part.cite]));
             }
-            let dest = &alert.dest;
-            if dest.device.is_some() || dest.domain.is_some() || dest.account.is_some() {
-                let place =
-                    if dest.device.is_some() { "a removable device" } else { "an online destination" };
+            if let Some(place) = transfer(alert) {
                 lines.push(Sentence::fact(format!("It names {place} for them."), &[part.cite]));
             }
         }
@@ -271,15 +272,16 @@ impl Writer<'_> {
         let mut lines = Vec::new();
         if let Some(part) = self.dossier.alert.as_ref().filter(|part| who(&part.alert) > 0) {
             let text = match who(&part.alert) {
-                1 => "One employee is its subject.".to_owned(),
+                1 => "One person is its subject.".to_owned(),
                 many => format!("{many} accounts are its subject."),
             };
             lines.push(Sentence::fact(text, &[part.cite]));
         }
         match self.tagged("people") {
             Some(said) => lines.push(said),
-            None => lines
-                .push(Sentence::plain(format!("Whether other people’s data is affected is {NOT_KNOWN}."))),
+            None => lines.push(Sentence::plain(format!(
+                "Whether other people’s data is affected is {NOT_KNOWN} as a finding."
+            ))),
         }
         lines
     }
@@ -329,6 +331,16 @@ impl Writer<'_> {
 /// `is` for one, `are` for more.
 fn be(count: usize) -> &'static str {
     if count == 1 { "is" } else { "are" }
+}
+
+/// Where an alert says that data went.
+fn transfer(alert: &Alert) -> Option<&'static str> {
+    let dest = &alert.dest;
+    match (dest.device.is_some(), dest.domain.is_some() || dest.account.is_some()) {
+        (true, _) => Some("a removable device"),
+        (false, true) => Some("an online destination"),
+        (false, false) => None,
+    }
 }
 
 /// How many accounts an alert is about.

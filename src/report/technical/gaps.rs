@@ -7,7 +7,7 @@ use crate::projection::dossier::Dossier;
 use crate::report::header::tag;
 
 /// What a table says where the journal has nothing.
-const NOT_KNOWN: &str = "not yet known";
+const NOT_KNOWN: &str = "not yet on record";
 
 /// All gaps.
 pub(super) fn gaps(dossier: &Dossier) -> Vec<Line> {

@@ -1,7 +1,8 @@
 //! Questions and approvals in plain words.
 
 use super::{PLAYBOOK, Told, line};
-use crate::domain::event::{Event, Verdict};
+use crate::domain::approval::Verdict;
+use crate::domain::event::Event;
 use crate::domain::run::StepKey;
 use crate::projection::dossier::parts::step_title;
 use crate::projection::dossier::{Dossier, Sources};

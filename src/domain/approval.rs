@@ -1,0 +1,31 @@
+//! What a yes covers, and how an approval is decided.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::value::Value;
+
+/// How an approval was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// All who were needed said yes.
+    Approved,
+    /// Somebody said no.
+    Rejected,
+    /// Nobody answered; that is a no.
+    Silent,
+    /// The run ended before it was decided.
+    Withdrawn,
+}
+
+/// One step that a yes for the block around it lets run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Covered {
+    /// The step's id.
+    pub step: String,
+    /// What it does.
+    pub operation: String,
+    /// What it hands over; absent when that is only known once steps before it in
+    /// the block have ended.
+    pub input: Option<Value>,
+}
