@@ -12,7 +12,7 @@ use axum::routing::get;
 use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use quell::app::house::open;
-use quell::domain::event::Event;
+use quell::domain::event::{Event, RunEnd};
 use quell::domain::id::{RunId, StreamId};
 use quell::service::house::Service;
 use quell::service::runs::RunOrder;
@@ -36,10 +36,15 @@ async fn bench() {
     let dir = tempfile::tempdir_in("target").expect("there is room");
     let stub = serve_stub().await;
     println!("{:<34} {:>10.0} calls/s", "the stub alone, 64 at once", stub_ceiling(stub).await);
-    println!("{:<34} {:>10.0} syncs/s", "the disk alone, one sync at a time", disk_rate(dir.path()));
+    for group in [1, 64] {
+        let name = format!("the disk alone, {group} to a sync");
+        println!("{name:<34} {:>10.0} appends/s", disk_rate(dir.path(), group));
+    }
+    server(dir.path()).await;
     let service = house(dir.path(), stub).await;
-    println!("{:<34} {:>10.1} MiB", "RSS, idle", rss_mib());
     let ended = follow(&service);
+    let empty = disk_bytes(dir.path());
+    let mut all = 0;
     for at_once in [1, 16, 64] {
         let before = disk_bytes(dir.path());
         let runs = if at_once == 1 { RUNS / 4 } else { RUNS };
@@ -55,12 +60,15 @@ async fn bench() {
             runs as f64 / took,
             at(0.5),
             at(0.99),
-            rss_mib()
+            rss_mib("self")
         );
+        all += runs as u64;
     }
+    let bytes = disk_bytes(dir.path()).saturating_sub(empty) / all;
+    println!("{:<34} {bytes:>10} bytes a run", "on disk, over all of them");
 }
 
-type Ended = Arc<Mutex<HashMap<RunId, oneshot::Sender<()>>>>;
+type Ended = Arc<Mutex<HashMap<RunId, oneshot::Sender<RunEnd>>>>;
 
 /// Tells whoever waits for a run that it has ended.
 fn follow(service: &Arc<Service>) -> Ended {
@@ -69,10 +77,10 @@ fn follow(service: &Arc<Service>) -> Ended {
     tokio::spawn(async move {
         while let Ok(receipt) = follow.recv().await {
             for entry in receipt.entries.iter() {
-                if let (StreamId::Run(run), Event::RunEnded { .. }) = (entry.stream, &entry.event)
+                if let (StreamId::Run(run), Event::RunEnded { end }) = (entry.stream, &entry.event)
                     && let Some(waiting) = told.lock().remove(&run)
                 {
-                    let _ = waiting.send(());
+                    let _ = waiting.send(*end);
                 }
             }
         }
@@ -93,12 +101,44 @@ async fn one(service: &Arc<Service>, ended: &Ended) -> Duration {
     let (send, wait) = oneshot::channel();
     ended.lock().insert(run, send);
     // It may have ended before anybody waited.
-    let over = service.views.read().runs.get(run).is_some_and(|row| row.ended_at.is_some());
-    if !over {
-        let _ = tokio::time::timeout(Duration::from_secs(30), wait).await;
-    }
+    let over = service.views.read().runs.get(run).and_then(|row| row.end);
+    let end = match over {
+        Some(end) => end,
+        None => {
+            tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it ends").expect("it is told")
+        }
+    };
+    assert_eq!(end, RunEnd::Succeeded, "{run}");
     ended.lock().remove(&run);
     began.elapsed()
+}
+
+/// A server that was just installed: how soon it takes alerts, and what it takes of
+/// memory while nothing happens.
+async fn server(dir: &std::path::Path) {
+    use std::io::BufRead;
+    let began = Instant::now();
+    let mut server = std::process::Command::new(env!("CARGO_BIN_EXE_quell"))
+        .args(["--data".as_ref(), dir.join("idle").as_os_str(), "serve".as_ref()])
+        .args(["--listen", "127.0.0.1:0"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let out = std::io::BufReader::new(server.stdout.take().expect("it is piped"));
+    let told = out.lines().map_while(Result::ok).find_map(|line| {
+        let at = line.find("http://")?;
+        line[at..].split_whitespace().next().map(str::to_owned)
+    });
+    let url = format!("{}/readyz", told.expect("it says where").trim_end_matches('/'));
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    while !client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    println!("{:<34} {:>10.1} ms", "`quell serve` is ready after", began.elapsed().as_secs_f64() * 1000.0);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    println!("{:<34} {:>10.1} MiB", "`quell serve` idle, RSS", rss_mib(&server.id().to_string()));
+    let _ = server.kill();
+    let _ = server.wait();
 }
 
 async fn house(dir: &std::path::Path, stub: SocketAddr) -> Arc<Service> {
@@ -111,9 +151,7 @@ async fn house(dir: &std::path::Path, stub: SocketAddr) -> Arc<Service> {
         "data: data\nplaybooks: playbooks\nconnector_specs: specs\nconnectors:\n  stub: {{ use: stub, url: \"http://{stub}\" }}\n"
     );
     let settings = Settings::read("quell.yaml", text.as_bytes(), dir).expect("the settings are right");
-    let began = Instant::now();
     let house = open(&settings, settings.listen).await.expect("it opens");
-    println!("{:<34} {:>10.1} ms", "ready after", began.elapsed().as_secs_f64() * 1000.0);
     let service = Arc::clone(&house.service);
     std::mem::forget(house);
     service
@@ -151,19 +189,22 @@ async fn stub_ceiling(stub: SocketAddr) -> f64 {
     f64::from(calls) / began.elapsed().as_secs_f64()
 }
 
-fn disk_rate(dir: &std::path::Path) -> f64 {
+/// Appends a second that the disk makes durable when so many share one sync, each
+/// as large as what a step writes.
+fn disk_rate(dir: &std::path::Path, group: usize) -> f64 {
     use std::io::{Seek, Write};
     let mut file = std::fs::File::create(dir.join("sync")).expect("it is made");
-    file.write_all(&[0; 4096]).expect("it is written");
+    let bytes = vec![1; 700 * group];
+    file.write_all(&bytes).expect("it is written");
     file.sync_all().expect("it is synced");
     let began = Instant::now();
     let syncs = 1000;
     for _ in 0..syncs {
         file.rewind().expect("it rewinds");
-        file.write_all(&[1; 700]).expect("it is written");
+        file.write_all(&bytes).expect("it is written");
         file.sync_data().expect("it is synced");
     }
-    f64::from(syncs) / began.elapsed().as_secs_f64()
+    (syncs * group) as f64 / began.elapsed().as_secs_f64()
 }
 
 fn disk_bytes(dir: &std::path::Path) -> u64 {
@@ -178,8 +219,8 @@ fn disk_bytes(dir: &std::path::Path) -> u64 {
         .sum()
 }
 
-fn rss_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+fn rss_mib(process: &str) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }

@@ -227,6 +227,7 @@ impl House {
             until: now().after(Duration::from_secs(1800)),
             if_silent: IfSilent::Escalate,
             escalated,
+            covers: Vec::new(),
             given: Vec::new(),
             closed: false,
         }
