@@ -655,6 +655,7 @@ fn mails_and_pages_are_written_with_what_the_steps_hand_over() {
         ("messages/watch", "watchlist"),
         ("messages/block-destination", "Please have dropbox[.]com blocked"),
         ("messages/hr-brief", "is not settled"),
+        ("messages/owner-notice", "nothing was changed there"),
     ] {
         let text = templates
             .text(templates.source(name).unwrap(), &context)

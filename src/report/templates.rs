@@ -40,6 +40,7 @@ pub const TEMPLATES: &[(&str, &str)] = shipped![
     "messages/watch",
     "messages/block-destination",
     "messages/hr-brief",
+    "messages/owner-notice",
     "pages/question.html",
     "pages/notice.html",
     "pages/style.html",
