@@ -14,6 +14,22 @@ use crate::domain::run::{
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
 
+/// The rules by which [`commands`] asks, as a number. Raise it whenever a state that
+/// an older version left may ask for something else or at another time: what is
+/// kept of where runs rest then counts no more, and they are replayed.
+pub const RULES: u32 = 1;
+
+/// Whether a run that asks for this only waits, and until when.
+pub fn rests(commands: &[Command]) -> Option<Option<Timestamp>> {
+    commands.iter().try_fold(None, |wake, command| {
+        match command {
+            Command::WakeAt(at) => Some(Some(*at)),
+            Command::Perform(_) | Command::Follow(_) | Command::CancelChild(_) => None::<Option<Timestamp>>,
+        }
+        .map(|found| found.or(wake))
+    })
+}
+
 /// What the run asks for now: the attempts whose intents are durable, and the
 /// earliest time at which it wants to be woken.
 pub fn commands(state: &RunState) -> Vec<Command> {

@@ -88,6 +88,9 @@ pub struct RunRow {
     pub waiting_on: Vec<Waiting>,
     /// The step that was touched last.
     pub last_step: Option<StepKey>,
+    /// The number of its last entry.
+    #[serde(skip)]
+    pub seq: u64,
     #[serde(skip)]
     ending: bool,
     #[serde(skip)]
@@ -282,6 +285,7 @@ impl Projection for Runs {
                 end: None,
                 waiting_on: Vec::new(),
                 last_step: None,
+                seq: entry.seq,
                 ending: false,
                 in_flight: 0,
                 uncertain: Vec::new(),
@@ -294,6 +298,7 @@ impl Projection for Runs {
         let Some(row) = self.rows.get_mut(&id) else {
             return;
         };
+        row.seq = entry.seq;
         row.change(&entry.event, entry.at);
         if let Some(step) = step_of(&entry.event) {
             row.last_step = Some(step.clone());

@@ -1,12 +1,14 @@
 //! Reads unfinished runs again after a stop. Recovery is not a mode: it is
 //! replay, the signal that an attempt was lost, and the ordinary path.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
 use crate::domain::id::RunId;
+use crate::domain::owed::RULES;
 use crate::domain::signal::Signal;
 use crate::scheduler::run::{Scheduler, SchedulerError};
 use crate::store::error::StoreError;
@@ -16,15 +18,25 @@ use crate::store::error::StoreError;
 const LOOK_FOR_SPACE: Duration = Duration::from_secs(1);
 
 impl Scheduler {
-    /// Takes up the runs that have not ended or still hold something. Gives
-    /// those that could not be taken up, with the reason; the others go on. While
-    /// the disk is full they are parked and taken up when there is space.
+    /// Takes up the runs that have not ended or still hold something, each with the
+    /// number of its last entry. A run that rested when it was last written to is
+    /// not read: it is a line in the timer. Gives those that could not be taken up,
+    /// with the reason; the others go on. While the disk is full they are parked and
+    /// taken up when there is space.
     pub async fn recover(
         self: &Arc<Self>,
-        runs: impl IntoIterator<Item = RunId>,
+        runs: impl IntoIterator<Item = (RunId, u64)>,
     ) -> Vec<(RunId, SchedulerError)> {
         let mut failed = Vec::new();
-        for run in runs {
+        let rests = self.journal.rests().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "where runs rest could not be read; all are replayed");
+            HashMap::new()
+        });
+        for (run, seq) in runs {
+            if let Some(rest) = rests.get(&run).filter(|rest| rest.seq == seq && rest.rules == RULES) {
+                self.timer.set(run, rest.wake);
+                continue;
+            }
             if self.is_full() {
                 self.park(run);
                 continue;

@@ -10,18 +10,17 @@ use crate::domain::decide::turn::take;
 use crate::domain::event::{Event, RunStarted};
 use crate::domain::evolve::{Corrupt, evolve};
 use crate::domain::id::{RunId, StreamId};
-use crate::domain::owed::commands;
+use crate::domain::owed::{RULES, commands, rests};
 use crate::domain::plan::Plan;
 use crate::domain::run::RunState;
 use crate::domain::signal::{Refusal, Signal};
-use crate::domain::time::Timestamp;
 use crate::domain::value::Digest;
 use crate::scheduler::plans::{Plans, stored_alert};
 use crate::scheduler::slot::{Slot, Slots};
 use crate::scheduler::timer::Timer;
 use crate::step::world::World;
 use crate::store::error::StoreError;
-use crate::store::journal::{Append, Batch, Journal, Receipt};
+use crate::store::journal::{Append, Batch, Journal, Receipt, Rest};
 
 /// Attempts carried out at the same time in this process. Each holds a socket
 /// and some tens of kilobytes; peers have limits of their own beside this.
@@ -128,6 +127,7 @@ impl Scheduler {
             let mut state = RunState::new(start.plan, start.alert);
             let events = take(&mut state, &Signal::Start(Box::new(start.started)), now)?;
             batch.appends.push(Append { stream: StreamId::Run(run), after: 0, at: now, events });
+            batch.rests.extend(rest(run, &state, false));
             begun.push((run, state));
         }
         let receipt = self.journal.append(batch).await?;
@@ -187,6 +187,7 @@ impl Scheduler {
     ) -> Result<Option<Receipt>, SchedulerError> {
         if slot.state.is_none() {
             slot.state = Some(self.load(run, slot).await?);
+            slot.was_read = true;
         }
         let Some(state) = &mut slot.state else {
             return Ok(None);
@@ -197,19 +198,9 @@ impl Scheduler {
         if events.is_empty() {
             return Ok(None);
         }
-        self.append(run, after, now, events, blobs).await.map(Some)
-    }
-
-    async fn append(
-        &self,
-        run: RunId,
-        after: u64,
-        at: Timestamp,
-        events: Vec<Event>,
-        blobs: Vec<(Digest, Vec<u8>)>,
-    ) -> Result<Receipt, SchedulerError> {
-        let appends = vec![Append { stream: StreamId::Run(run), after, at, events }];
-        Ok(self.journal.append(Batch { appends, blobs, keys: Vec::new() }).await?)
+        let rests = rest(run, state, slot.was_read).into_iter().collect();
+        let appends = vec![Append { stream: StreamId::Run(run), after, at: now, events }];
+        Ok(Some(self.journal.append(Batch { appends, blobs, rests, ..Batch::default() }).await?))
     }
 
     /// Reads a run from the journal. Attempts in flight that no worker of this
@@ -229,7 +220,8 @@ impl Scheduler {
             let (after, now) = (state.seq, (self.world.now)());
             let events = take(&mut state, &signal, now)?;
             if !events.is_empty() {
-                self.append(run, after, now, events, Vec::new()).await?;
+                let appends = vec![Append { stream: StreamId::Run(run), after, at: now, events }];
+                self.journal.append(Batch { appends, ..Batch::default() }).await?;
             }
         }
         Ok(state)
@@ -290,5 +282,18 @@ impl Scheduler {
     /// How many runs are in memory and how many wait for a time.
     pub fn load_now(&self) -> (usize, usize) {
         (self.slots.len(), self.timer.len())
+    }
+}
+
+/// Where a run rests after a turn, to be kept with it; none of a run that is over.
+/// Of a run that goes on nothing is kept: what was before counts no more.
+fn rest(run: RunId, state: &RunState, was_read: bool) -> Option<(RunId, Option<Rest>)> {
+    let owed = commands(state);
+    match rests(&owed) {
+        Some(wake) if !owed.is_empty() || state.ended.is_none() => {
+            Some((run, Some(Rest { seq: state.seq, wake, rules: RULES })))
+        }
+        Some(_) => was_read.then_some((run, None)),
+        None => None,
     }
 }

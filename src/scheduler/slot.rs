@@ -21,6 +21,9 @@ pub struct Slot {
     /// The attempts that workers of this process hold. Any other attempt in
     /// flight was lost with the process that held it.
     pub held: HashSet<Held>,
+    /// Whether the state was read from the journal: then it may be noted where the
+    /// run rests.
+    pub was_read: bool,
     /// Runs of other playbooks that were seen to, to begin or to cancel them.
     pub followed: HashSet<(RunId, bool)>,
 }
@@ -42,6 +45,7 @@ impl Slots {
     /// the state again.
     pub fn release(&self, run: RunId, slot: &mut Slot) {
         slot.state = None;
+        slot.was_read = false;
         slot.followed.clear();
         let mut slots = self.slots.lock();
         // Two holders: the map and the caller. More means that somebody waits.

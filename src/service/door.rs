@@ -124,6 +124,7 @@ impl Service {
             appends: vec![Append { stream: StreamId::Alert(alert.id), after: 0, at: now, events }],
             blobs: vec![(stored.digest, stored.bytes.clone())],
             keys: vec![key.clone()],
+            ..Batch::default()
         };
         batch.blobs.extend(plans);
         let opened = !runs.is_empty();
@@ -251,6 +252,7 @@ impl Service {
             ],
             blobs: std::iter::once((stored.digest, stored.bytes.clone())).chain(prepared.blobs()).collect(),
             keys,
+            ..Batch::default()
         };
         let start = Start { started, plan: Arc::clone(&prepared.plan), alert: Some(Arc::clone(alert)) };
         Ok(self.scheduler.start(vec![start], batch).await?)

@@ -152,11 +152,13 @@ impl Service {
         let _ = tokio::time::timeout(CATCH_UP, seen.wait_for(|position| *position >= head)).await;
     }
 
-    /// The runs that have not ended, or still hold something.
-    pub fn unfinished(&self) -> Vec<RunId> {
+    /// The runs that have not ended, or still hold something, each with the number
+    /// of its last entry.
+    pub fn unfinished(&self) -> Vec<(RunId, u64)> {
         let views = self.views.read();
-        let mut runs: Vec<RunId> = views.runs.live().map(|row| row.id).collect();
-        runs.extend(views.containments.holding().map(|row| row.run));
+        let live = views.runs.live();
+        let holding = views.containments.holding().filter_map(|row| views.runs.get(row.run));
+        let mut runs: Vec<(RunId, u64)> = live.chain(holding).map(|row| (row.id, row.seq)).collect();
         runs.sort_unstable();
         runs.dedup();
         runs

@@ -44,7 +44,7 @@ impl Service {
             let after = self.journal.read(stream, 0).await?.last().map_or(0, |entry| entry.seq);
             let events = vec![Event::IncidentChanged { change: change.clone() }];
             let append = Append { stream, after, at: self.now(), events };
-            let batch = Batch { appends: vec![append], blobs: Vec::new(), keys: Vec::new() };
+            let batch = Batch { appends: vec![append], ..Batch::default() };
             match self.scheduler.start(Vec::new(), batch).await {
                 Ok(receipt) => {
                     self.shown(Some(&receipt)).await;

@@ -123,6 +123,7 @@ impl Service {
             appends: vec![open_without_alert(started.incident, &prepared.plan.playbook.title, self.now())],
             blobs: prepared.blobs(),
             keys,
+            ..Batch::default()
         };
         let start = Start { started, plan: Arc::clone(&prepared.plan), alert: None };
         match self.scheduler.start(vec![start], batch).await {

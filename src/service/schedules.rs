@@ -314,6 +314,7 @@ impl Service {
             ],
             blobs: schedule.prepared.blobs(),
             keys: vec![format!("schedule/{}/{moment}", schedule.id)],
+            ..Batch::default()
         };
         let start = Start { started, plan: Arc::clone(&schedule.prepared.plan), alert: None };
         self.scheduler.start(vec![start], batch).await.map_err(|error| match error {

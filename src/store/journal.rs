@@ -7,6 +7,7 @@
 //!               ├──▶ read(stream)    ├──▶ scan(all)    └──▶ follow (live)
 //! ```
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::broadcast;
 
 use crate::domain::event::{Entry, Event};
-use crate::domain::id::StreamId;
+use crate::domain::id::{RunId, StreamId};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Digest;
 use crate::store::error::StoreError;
@@ -37,6 +38,19 @@ pub struct Append {
     pub events: Vec<Event>,
 }
 
+/// Where a run rests: it asks for nothing until a time, or until a person speaks.
+/// Kept beside the record that led there so that a start need not replay the run;
+/// no fact, and worth nothing once the run has entries beyond `seq`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rest {
+    /// The number of the run's last entry when this was so.
+    pub seq: u64,
+    /// When it wants to be woken.
+    pub wake: Option<Timestamp>,
+    /// By which rules that was worked out (`domain::owed::RULES`).
+    pub rules: u32,
+}
+
 /// What is appended together: all of it, or nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
@@ -49,6 +63,8 @@ pub struct Batch {
     /// batch is refused as [`StoreError::Taken`]. Each leads to the stream of
     /// the first append.
     pub keys: Vec<String>,
+    /// Runs that rest from here on, and (none) runs that are over and rest no more.
+    pub rests: Vec<(RunId, Option<Rest>)>,
 }
 
 /// What became durable with one batch.
@@ -185,6 +201,12 @@ pub trait Journal: Stored {
     /// # Errors
     /// [`StoreError::Damaged`], [`StoreError::Io`].
     fn key(&self, key: &str) -> BoxFuture<'_, Result<Option<StreamId>, StoreError>>;
+
+    /// Where runs rest, as far as it is known; see [`Rest`].
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    fn rests(&self) -> BoxFuture<'_, Result<HashMap<RunId, Rest>, StoreError>>;
 
     /// Where the journal ends.
     fn head(&self) -> Head;

@@ -9,13 +9,13 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::domain::event::Entry;
-use crate::domain::id::StreamId;
+use crate::domain::id::{RunId, StreamId};
 use crate::domain::value::Digest;
 use crate::store::admit;
 use crate::store::codec;
 use crate::store::error::StoreError;
 use crate::store::journal::{
-    Batch, FOLLOW_BUFFER_BATCHES, Head, Journal, Part, Parts, Place, Receipt, Stored,
+    Batch, FOLLOW_BUFFER_BATCHES, Head, Journal, Part, Parts, Place, Receipt, Rest, Stored,
 };
 
 /// A journal in memory.
@@ -34,6 +34,7 @@ struct Inner {
     blobs: HashMap<Digest, Arc<[u8]>>,
     /// Where each key leads, and the record it came with.
     keys: HashMap<String, (u64, StreamId)>,
+    rests: HashMap<RunId, Rest>,
 }
 
 impl MemoryJournal {
@@ -46,6 +47,7 @@ impl MemoryJournal {
             streams: HashMap::new(),
             blobs: HashMap::new(),
             keys: HashMap::new(),
+            rests: HashMap::new(),
         };
         Self { inner: Mutex::new(inner), live: broadcast::Sender::new(FOLLOW_BUFFER_BATCHES) }
     }
@@ -76,6 +78,12 @@ impl MemoryJournal {
         }
         for entry in entries.iter() {
             inner.streams.entry(entry.stream).or_default().push(entry.clone());
+        }
+        for (run, rest) in batch.rests {
+            match rest {
+                Some(rest) => inner.rests.insert(run, rest),
+                None => inner.rests.remove(&run),
+            };
         }
         inner.records.push(entries.clone());
         let (record, head) = codec::seal(inner.head, &packed);
@@ -155,6 +163,10 @@ impl Journal for MemoryJournal {
     fn key(&self, key: &str) -> BoxFuture<'_, Result<Option<StreamId>, StoreError>> {
         let stream = self.inner.lock().keys.get(key).map(|(_, stream)| *stream);
         Box::pin(async move { Ok(stream) })
+    }
+
+    fn rests(&self) -> BoxFuture<'_, Result<HashMap<RunId, Rest>, StoreError>> {
+        Box::pin(async move { Ok(self.inner.lock().rests.clone()) })
     }
 
     fn head(&self) -> Head {

@@ -2,7 +2,7 @@
 //! is killed around the appends that a test chooses.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -32,7 +32,7 @@ use quell::step::kind::Surroundings;
 use quell::step::link::LinkKey;
 use quell::step::world::{Records, World};
 use quell::store::error::StoreError;
-use quell::store::journal::{Batch, Head, Journal, Parts, Place, Receipt, Stored};
+use quell::store::journal::{Batch, Head, Journal, Parts, Place, Receipt, Rest, Stored};
 use quell::store::memory::MemoryJournal;
 
 thread_local! {
@@ -123,6 +123,10 @@ impl Journal for Mortal {
         self.kept.key(key)
     }
 
+    fn rests(&self) -> BoxFuture<'_, Result<HashMap<RunId, Rest>, StoreError>> {
+        self.kept.rests()
+    }
+
     fn head(&self) -> Head {
         self.kept.head()
     }
@@ -203,7 +207,7 @@ impl House {
 
     /// Wakes the runs that wait for a time, and rules on what is due.
     pub async fn look(&self) -> Result<LookAgain, ServiceError> {
-        for run in self.service.unfinished() {
+        for (run, _) in self.service.unfinished() {
             let _ = self.service.scheduler.signal(run, Signal::Wake).await;
         }
         self.service.rule_on_schedules().await

@@ -20,6 +20,7 @@ async fn fill(journal: &SledJournal) {
         appends: vec![append(alert(1), 0, &["received"])],
         blobs: vec![blob(vec![1; 100]), blob(vec![2; 100_000])],
         keys: vec!["delivery-1".to_owned()],
+        ..Batch::default()
     };
     journal.append(record).await.expect("fits");
 }

@@ -22,6 +22,7 @@ fn lines() -> Vec<u8> {
             appends: vec![append(alert(1), 0, &["received"])],
             blobs: vec![blob(vec![1; 100])],
             keys: vec!["delivery-1".to_owned()],
+            ..Batch::default()
         };
         journal.append(record).await.expect("fits");
         let mut out = Vec::new();

@@ -2,15 +2,18 @@
 //! does beyond: it refuses what is damaged (`disk`), and loses nothing that it
 //! acknowledged (`process`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use quell::domain::event::Entry;
+use quell::domain::id::StreamId;
+use quell::domain::time::Timestamp;
 use quell::domain::value::digest;
 use quell::store::admit::{MAX_BLOB_BYTES, MAX_KEY_BYTES};
 use quell::store::codec::MAX_RECORD_BYTES;
 use quell::store::error::StoreError;
 use quell::store::export::{Exporter, Form, export};
-use quell::store::journal::{Batch, FOLLOW_BUFFER_BATCHES, Journal};
+use quell::store::journal::{Batch, FOLLOW_BUFFER_BATCHES, Journal, Rest};
 use quell::store::memory::MemoryJournal;
 use quell::store::sled::restore::restore;
 use tokio::sync::broadcast::error::RecvError;
@@ -53,6 +56,7 @@ journal_suite!(
     a_scan_gives_whole_records_in_order_and_goes_on_where_it_stopped,
     followers_see_every_batch_in_order_and_hear_when_they_are_too_slow,
     blobs_small_and_large_come_back,
+    where_a_run_rests_is_kept_with_the_record_that_led_there,
     a_blob_with_another_digest_is_refused,
     the_head_covers_every_record,
     many_writers_each_see_their_own_entries_in_order,
@@ -95,6 +99,7 @@ async fn a_batch_over_two_streams_is_all_or_nothing(journal: Arc<dyn Journal>) {
         appends: vec![append(run(1), 0, &["a"]), append(run(2), 0, &["stale"])],
         blobs: vec![(name, bytes)],
         keys: vec!["delivery-1".to_owned()],
+        ..Batch::default()
     };
     assert!(matches!(journal.append(both).await, Err(StoreError::Conflict { .. })));
     assert_eq!(journal.read(run(1), 0).await, Ok(Vec::new()));
@@ -204,6 +209,24 @@ async fn blobs_small_and_large_come_back(journal: Arc<dyn Journal>) {
     assert_eq!(journal.blob(digest(b"never written")).await, Ok(None));
 }
 
+async fn where_a_run_rests_is_kept_with_the_record_that_led_there(journal: Arc<dyn Journal>) {
+    let id = |n| match run(n) {
+        StreamId::Run(id) => id,
+        _ => unreachable!("it is a run"),
+    };
+    let rest = |seq, wake: Option<i64>| Rest { seq, wake: wake.map(Timestamp::from_millis), rules: 1 };
+    let resting = |n, after, rest| Batch { rests: vec![(id(n), rest)], ..one(run(n), after, "waits") };
+    journal.append(resting(1, 0, Some(rest(1, Some(5))))).await.expect("new");
+    journal.append(resting(2, 0, Some(rest(1, None)))).await.expect("new");
+    journal.append(resting(3, 0, Some(rest(1, Some(9))))).await.expect("new");
+    // A later one replaces it; a batch that is refused changes nothing; what is over rests no more.
+    journal.append(resting(1, 1, Some(rest(2, Some(7))))).await.expect("goes on");
+    assert!(journal.append(resting(2, 7, None)).await.is_err());
+    journal.append(resting(3, 1, None)).await.expect("goes on");
+    let expected = HashMap::from([(id(1), rest(2, Some(7))), (id(2), rest(1, None))]);
+    assert_eq!(journal.rests().await, Ok(expected));
+}
+
 async fn a_blob_with_another_digest_is_refused(journal: Arc<dyn Journal>) {
     let wrong = Batch { blobs: vec![(digest(b"a"), b"b".to_vec())], ..Batch::default() };
     assert!(matches!(journal.append(wrong).await, Err(StoreError::Malformed { .. })));
@@ -285,6 +308,7 @@ async fn an_export_holds_all_of_it_and_is_imported_with_the_same_head(journal: A
         appends: vec![append(alert(1), 0, &[&"long ".repeat(40_000)])],
         blobs: vec![blob(vec![1; 100]), blob(vec![2; 100_000]), blob(Vec::new())],
         keys: vec!["delivery-1".to_owned(), "Zürich \" \n".to_owned()],
+        ..Batch::default()
     };
     journal.append(record).await.expect("fits");
     let head = journal.head();

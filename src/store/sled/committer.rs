@@ -179,6 +179,12 @@ impl Committer {
             group.batch.insert(keys::unique(key), keys::unique_value(head.position, keyed));
             group.keys.insert(key.clone(), keyed);
         }
+        for (run, rest) in &job.rests {
+            match rest {
+                Some(rest) => group.batch.insert(&keys::rest(*run), keys::rest_value(*rest)),
+                None => group.batch.remove(&keys::rest(*run)),
+            }
+        }
         group.last.extend(moved);
         group.head = head;
         group.writes = true;

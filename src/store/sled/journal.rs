@@ -1,5 +1,6 @@
 //! The journal on a disk: what callers hold.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -9,10 +10,12 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::domain::event::Entry;
-use crate::domain::id::StreamId;
+use crate::domain::id::{RunId, StreamId};
 use crate::domain::value::Digest;
 use crate::store::error::StoreError;
-use crate::store::journal::{Batch, FOLLOW_BUFFER_BATCHES, Head, Journal, Parts, Place, Receipt, Stored};
+use crate::store::journal::{
+    Batch, FOLLOW_BUFFER_BATCHES, Head, Journal, Parts, Place, Receipt, Rest, Stored,
+};
 use crate::store::sled::ballast::Space;
 use crate::store::sled::committer::Committer;
 use crate::store::sled::disk::{Disk, MAX_INLINE_BYTES, guarded};
@@ -221,6 +224,10 @@ impl Journal for SledJournal {
         let head = self.shared.head().position;
         let key = key.to_owned();
         self.blocking("reading a key", move |disk| disk.key(&key, head))
+    }
+
+    fn rests(&self) -> BoxFuture<'_, Result<HashMap<RunId, Rest>, StoreError>> {
+        self.blocking("reading where runs rest", move |disk| disk.rests())
     }
 
     fn head(&self) -> Head {

@@ -7,12 +7,15 @@
 //! s sort ulid position           → last number of the stream in that record
 //! b sha256                       → blob
 //! k key                          → position, stream (sort ulid)
+//! w ulid                         → where a run rests: rules (4), last number (8), time in ms (8) or nothing
 //! ```
 
 use ulid::Ulid;
 
 use crate::domain::id::{AlertId, IncidentId, RunId, ScheduleId, StreamId};
+use crate::domain::time::Timestamp;
 use crate::domain::value::Digest;
+use crate::store::journal::Rest;
 
 /// Holds the version of this layout.
 pub const FORMAT: &[u8] = b"f";
@@ -23,6 +26,7 @@ const RECORD: u8 = b'r';
 const STREAM: u8 = b's';
 const BLOB: u8 = b'b';
 const UNIQUE: u8 = b'k';
+const REST: u8 = b'w';
 
 /// Bytes of a stream in a key: its sort and its ULID.
 const STREAM_BYTES: usize = 17;
@@ -137,6 +141,38 @@ pub fn from_unique_value(bytes: &[u8]) -> Option<(u64, StreamId)> {
     Some((u64::from_be_bytes(*position), stream_from(stream)?))
 }
 
+/// What the keys of all runs that rest begin with.
+pub fn rests() -> [u8; 1] {
+    [REST]
+}
+
+/// The key of where a run rests.
+pub fn rest(run: RunId) -> [u8; 17] {
+    let mut key = [REST; 17];
+    key[1..].copy_from_slice(&run.ulid().to_bytes());
+    key
+}
+
+/// Where a run rests, as it is kept.
+pub fn rest_value(rest: Rest) -> Vec<u8> {
+    let mut bytes = rest.rules.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&rest.seq.to_be_bytes());
+    bytes.extend(rest.wake.iter().flat_map(|wake| wake.millis().to_be_bytes()));
+    bytes
+}
+
+/// The run and where it rests; nothing when these bytes are no such thing.
+pub fn from_rest(key: &[u8], bytes: &[u8]) -> Option<(RunId, Rest)> {
+    let run = RunId::new(Ulid::from_bytes(key.strip_prefix(&[REST])?.try_into().ok()?));
+    let (rules, bytes) = bytes.split_first_chunk()?;
+    let (seq, wake) = bytes.split_first_chunk()?;
+    let wake = match wake {
+        [] => None,
+        millis => Some(Timestamp::from_millis(i64::from_be_bytes(millis.try_into().ok()?))),
+    };
+    Some((run, Rest { seq: u64::from_be_bytes(*seq), wake, rules: u32::from_be_bytes(*rules) }))
+}
+
 fn stream_from(bytes: &[u8]) -> Option<StreamId> {
     let (&sort, ulid) = bytes.split_first()?;
     let ulid = Ulid::from_bytes(ulid.try_into().ok()?);
@@ -184,6 +220,12 @@ mod tests {
             assert_eq!(from_unique_value(&unique_value(7, sort)), Some((7, sort)));
             assert_ne!(stream(sort), stream(run), "each sort has keys of its own");
         }
+        let id = RunId::new(Ulid::from_parts(1, 2));
+        for wake in [None, Some(Timestamp::from_millis(-5)), Some(Timestamp::from_millis(1 << 41))] {
+            let kept = Rest { seq: 7, wake, rules: 3 };
+            assert_eq!(from_rest(&rest(id), &rest_value(kept)), Some((id, kept)));
+        }
+        assert_eq!(from_rest(&rest(id), b"short"), None);
         assert!(stream_at(run, 3).starts_with(&stream(run)));
         assert_eq!(short(0), Vec::<u8>::new());
         assert_eq!(from_short(&[1; 9]), None);

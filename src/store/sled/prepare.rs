@@ -8,11 +8,12 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::domain::event::Entry;
+use crate::domain::id::RunId;
 use crate::domain::value::{Digest, digest};
 use crate::store::admit::{self, Claim};
 use crate::store::codec;
 use crate::store::error::StoreError;
-use crate::store::journal::{Batch, Receipt};
+use crate::store::journal::{Batch, Receipt, Rest};
 use crate::store::sled::contents::Contents;
 use crate::store::sled::disk::MAX_INLINE_BYTES;
 
@@ -26,6 +27,7 @@ pub struct Job {
     pub entries: Arc<[Entry]>,
     pub packed: Vec<u8>,
     pub keys: Vec<String>,
+    pub rests: Vec<(RunId, Option<Rest>)>,
     /// Blobs that go into sled.
     pub blobs: Vec<(Digest, Vec<u8>)>,
     pub reply: oneshot::Sender<Result<Receipt, StoreError>>,
@@ -62,6 +64,7 @@ pub struct Draft {
     entries: Arc<[Entry]>,
     packed: Vec<u8>,
     keys: Vec<String>,
+    rests: Vec<(RunId, Option<Rest>)>,
     blobs: Vec<(Digest, Vec<u8>)>,
     /// What must become a file first.
     large: Vec<(Digest, Vec<u8>)>,
@@ -81,7 +84,7 @@ impl Draft {
             let body = digest(&packed);
             large.push((body, std::mem::replace(&mut packed, codec::beside(body))));
         }
-        Ok(Self { claims, entries, packed, keys: batch.keys, blobs, large })
+        Ok(Self { claims, entries, packed, keys: batch.keys, rests: batch.rests, blobs, large })
     }
 
     /// Whether files must be written, which blocks.
@@ -100,8 +103,8 @@ impl Draft {
 
     /// The job, once there are no files left to write.
     pub fn job(self, reply: oneshot::Sender<Result<Receipt, StoreError>>) -> Job {
-        let Self { claims, entries, packed, keys, blobs, large } = self;
+        let Self { claims, entries, packed, keys, rests, blobs, large } = self;
         assert!(large.is_empty(), "files are written before a record names them");
-        Job { claims, entries, packed, keys, blobs, reply }
+        Job { claims, entries, packed, keys, rests, blobs, reply }
     }
 }

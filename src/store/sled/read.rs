@@ -3,13 +3,15 @@
 //! sled shows a batch before it is durable, so every read stops at the head it
 //! is given.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::event::Entry;
-use crate::domain::id::StreamId;
+use crate::domain::id::{RunId, StreamId};
 use crate::domain::value::{Digest, digest};
 use crate::store::codec::{self, CodecError, Sealed};
 use crate::store::error::StoreError;
+use crate::store::journal::Rest;
 use crate::store::sled::disk::{Disk, sled_error};
 use crate::store::sled::keys;
 
@@ -34,6 +36,16 @@ pub fn newer(why: String) -> StoreError {
 }
 
 impl Disk {
+    /// Where runs rest. What cannot be read is left out: it only saves work.
+    pub fn rests(&self) -> Result<HashMap<RunId, Rest>, StoreError> {
+        let mut rests = HashMap::new();
+        for part in self.db.scan_prefix(keys::rests()) {
+            let (key, value) = part.map_err(|error| sled_error(READING, &error))?;
+            rests.extend(keys::from_rest(&key, &value));
+        }
+        Ok(rests)
+    }
+
     /// The entries of a record.
     pub fn entries(&self, position: u64, record: &[u8]) -> Result<Vec<Entry>, StoreError> {
         let sealed = codec::unseal(record).map_err(|error| codec_error(position, error))?;

@@ -1,0 +1,217 @@
+//! What runs cost that only wait: memory, and how soon a server with so many is
+//! ready again. Half of them wait for a time, half for two people's yes.
+//! `cargo bench --bench waiting`, or with numbers of runs behind `--`.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{self, StreamExt};
+use quell::app::house::open;
+use quell::projection::runs::RunStatus;
+use quell::service::house::Service;
+use quell::service::runs::RunOrder;
+use quell::settings::Settings;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+/// How many wait, when nobody says.
+const LEVELS: &[usize] = &[0, 1_000, 100_000];
+
+/// Started at the same time while the store is filled.
+const AT_ONCE: usize = 64;
+
+/// How long the last runs may take until they wait.
+const SETTLES_WITHIN: Duration = Duration::from_secs(120);
+
+const PLAYBOOKS: &[(&str, &str)] = &[
+    (
+        "playbooks/pause.yaml",
+        "playbook: pause\nversion: 1\ntitle: Waits for a time\nposture: overt\nsteps:\n  - { id: name, set: { name: ledger } }\n  - { id: pause, wait: 20d }\n  - { id: done, finish: { disposition: benign } }\n",
+    ),
+    (
+        "playbooks/asks.yaml",
+        "playbook: asks\nversion: 1\ntitle: Waits for people\nposture: overt\nsteps:\n  - { id: name, set: { name: ledger } }\n  - id: decide\n    approval: { by: [\"group:ir-leads\", \"group:hr\"], within: 20d }\n    steps:\n      - { id: note, set: { done: true } }\n  - { id: done, finish: { disposition: benign } }\n",
+    ),
+];
+
+fn main() {
+    let asked: Vec<usize> = std::env::args().filter_map(|word| word.parse().ok()).collect();
+    let levels = if asked.is_empty() { LEVELS.to_vec() } else { asked };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    std::fs::create_dir_all("target").expect("it is made");
+    for runs in levels {
+        let dir = tempfile::tempdir_in("target").expect("there is room");
+        let smtp = runtime.block_on(async {
+            let smtp = serve_mail().await;
+            if runs > 0 {
+                fill(dir.path(), smtp, runs).await;
+            } else {
+                write_house(dir.path(), smtp);
+            }
+            smtp
+        });
+        let _ = smtp;
+        runtime.block_on(restarted(dir.path(), runs));
+    }
+}
+
+/// The settings and playbooks of the house that is measured.
+fn write_house(dir: &Path, smtp: SocketAddr) -> String {
+    let settings = format!(
+        "data: data\nplaybooks: playbooks\nmail: {{ connector: mail, from: quell@example.com }}\npeople: {{ groups: {{ ir-leads: [ana@example.com], hr: [lee@example.com] }} }}\nconnectors:\n  mail: {{ use: smtp, url: \"smtp://{smtp}\" }}\n"
+    );
+    for (name, text) in PLAYBOOKS.iter().chain(&[("quell.yaml", settings.as_str())]) {
+        let path = dir.join(name);
+        std::fs::create_dir_all(path.parent().expect("it has one")).expect("it is made");
+        std::fs::write(path, text).expect("it is written");
+    }
+    settings
+}
+
+/// Starts so many runs and waits until all of them wait.
+async fn fill(dir: &Path, smtp: SocketAddr, runs: usize) {
+    let text = write_house(dir, smtp);
+    let settings = Settings::read("quell.yaml", text.as_bytes(), dir).expect("the settings are right");
+    let house = open(&settings, settings.listen).await.expect("it opens");
+    let service = Arc::clone(&house.service);
+    let began = Instant::now();
+    stream::iter(0..runs)
+        .map(|number| start(&service, number))
+        .buffer_unordered(AT_ONCE)
+        .for_each(|()| async {})
+        .await;
+    loop {
+        let running = service.views.read().runs.live().filter(|row| row.status != RunStatus::Waiting).count();
+        if running == 0 {
+            break;
+        }
+        assert!(
+            began.elapsed() < SETTLES_WITHIN + Duration::from_millis(runs as u64),
+            "{running} do not wait"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!(
+        "{runs:>7} wait: filled in {:.1} s, RSS of the process that filled it {:.0} MiB",
+        began.elapsed().as_secs_f64(),
+        rss_mib("self")
+    );
+    house.stop();
+}
+
+async fn start(service: &Arc<Service>, number: usize) {
+    let playbook = if number.is_multiple_of(2) { "pause" } else { "asks" };
+    let order = RunOrder {
+        playbook: playbook.to_owned(),
+        alert: None,
+        inputs: serde_json::Map::new(),
+        by: "bench".to_owned(),
+        idempotency_key: None,
+    };
+    service.start_run(order).await.expect("it starts");
+}
+
+/// Starts a server on what was left, and says how soon it is ready and what it takes.
+async fn restarted(dir: &Path, runs: usize) {
+    // The process that filled the store holds it until its last task is gone.
+    let began = Instant::now();
+    let (mut server, url) = loop {
+        match serve(dir) {
+            Some(started) => break started,
+            None => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+        assert!(began.elapsed() < SETTLES_WITHIN, "the store is not let go");
+    };
+    let began = Instant::now();
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    while !client.get(format!("{url}/readyz")).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let ready = began.elapsed().as_secs_f64();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    println!(
+        "{runs:>7} wait: ready again after {ready:.2} s (counted from the first word of the server), RSS {:.0} MiB, {} bytes a run on disk",
+        rss_mib(&server.id().to_string()),
+        disk_bytes(&dir.join("data")) / (runs.max(1) as u64)
+    );
+    let _ = server.kill();
+    let _ = server.wait();
+}
+
+fn serve(dir: &Path) -> Option<(Child, String)> {
+    use std::io::BufRead;
+    let mut server = Command::new(env!("CARGO_BIN_EXE_quell"))
+        .current_dir(dir)
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let out = std::io::BufReader::new(server.stdout.take().expect("it is piped"));
+    let told = out.lines().map_while(Result::ok).find_map(|line| {
+        let at = line.find("http://")?;
+        line[at..].split([' ', ';']).next().map(str::to_owned)
+    });
+    match told {
+        Some(url) => Some((server, url)),
+        None => {
+            let _ = server.wait();
+            None
+        }
+    }
+}
+
+/// A mail server that takes everything and keeps nothing.
+async fn serve_mail() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("it has one");
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (read, mut write) = socket.into_split();
+                let mut lines = BufReader::new(read).lines();
+                let mut in_data = false;
+                let _ = write.write_all(b"220 ready\r\n").await;
+                while let Ok(Some(line)) = lines.next_line().await {
+                    let answer: &[u8] = match (in_data, line.as_str()) {
+                        (true, ".") => {
+                            in_data = false;
+                            b"250 taken\r\n"
+                        }
+                        (true, _) => continue,
+                        (false, line) if line.eq_ignore_ascii_case("data") => {
+                            in_data = true;
+                            b"354 go on\r\n"
+                        }
+                        (false, line) if line.eq_ignore_ascii_case("quit") => b"221 bye\r\n",
+                        (false, _) => b"250 yes\r\n",
+                    };
+                    if write.write_all(answer).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+fn disk_bytes(dir: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(meta) if meta.is_dir() => disk_bytes(&entry.path()),
+            Ok(meta) => meta.blocks() * 512,
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+fn rss_mib(process: &str) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
