@@ -22,6 +22,9 @@ const LEVELS: &[usize] = &[0, 1_000, 100_000];
 /// Started at the same time while the store is filled.
 const AT_ONCE: usize = 64;
 
+/// The first word of the process that fills a store.
+const FILL: &str = "fill";
+
 /// How long the last runs may take until they wait.
 const SETTLES_WITHIN: Duration = Duration::from_secs(120);
 
@@ -37,22 +40,23 @@ const PLAYBOOKS: &[(&str, &str)] = &[
 ];
 
 fn main() {
-    let asked: Vec<usize> = std::env::args().filter_map(|word| word.parse().ok()).collect();
-    let levels = if asked.is_empty() { LEVELS.to_vec() } else { asked };
+    let words: Vec<String> = std::env::args().collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    if let [_, fill_word, dir, runs] = &words[..]
+        && fill_word == FILL
+    {
+        return runtime.block_on(fill(Path::new(dir), runs.parse().expect("a number")));
+    }
+    let asked: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
+    let levels = if asked.is_empty() { LEVELS.to_vec() } else { asked };
     std::fs::create_dir_all("target").expect("it is made");
     for runs in levels {
         let dir = tempfile::tempdir_in("target").expect("there is room");
-        let smtp = runtime.block_on(async {
-            let smtp = serve_mail().await;
-            if runs > 0 {
-                fill(dir.path(), smtp, runs).await;
-            } else {
-                write_house(dir.path(), smtp);
-            }
-            smtp
-        });
-        let _ = smtp;
+        // In a process of its own, so that its memory and its lock are gone afterwards.
+        let filled = Command::new(std::env::current_exe().expect("it has a path"))
+            .args([FILL.as_ref(), dir.path().as_os_str(), runs.to_string().as_ref()])
+            .status();
+        assert!(filled.is_ok_and(|status| status.success()), "the store was not filled");
         runtime.block_on(restarted(dir.path(), runs));
     }
 }
@@ -71,8 +75,8 @@ fn write_house(dir: &Path, smtp: SocketAddr) -> String {
 }
 
 /// Starts so many runs and waits until all of them wait.
-async fn fill(dir: &Path, smtp: SocketAddr, runs: usize) {
-    let text = write_house(dir, smtp);
+async fn fill(dir: &Path, runs: usize) {
+    let text = write_house(dir, serve_mail().await);
     let settings = Settings::read("quell.yaml", text.as_bytes(), dir).expect("the settings are right");
     let house = open(&settings, settings.listen).await.expect("it opens");
     let service = Arc::clone(&house.service);
@@ -115,16 +119,8 @@ async fn start(service: &Arc<Service>, number: usize) {
 
 /// Starts a server on what was left, and says how soon it is ready and what it takes.
 async fn restarted(dir: &Path, runs: usize) {
-    // The process that filled the store holds it until its last task is gone.
     let began = Instant::now();
-    let (mut server, url) = loop {
-        match serve(dir) {
-            Some(started) => break started,
-            None => tokio::time::sleep(Duration::from_millis(100)).await,
-        }
-        assert!(began.elapsed() < SETTLES_WITHIN, "the store is not let go");
-    };
-    let began = Instant::now();
+    let (mut server, url) = serve(dir);
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     while !client.get(format!("{url}/readyz")).send().await.is_ok_and(|answer| answer.status().is_success()) {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -132,7 +128,7 @@ async fn restarted(dir: &Path, runs: usize) {
     let ready = began.elapsed().as_secs_f64();
     tokio::time::sleep(Duration::from_secs(2)).await;
     println!(
-        "{runs:>7} wait: ready again after {ready:.2} s (counted from the first word of the server), RSS {:.0} MiB, {} bytes a run on disk",
+        "{runs:>7} wait: ready again after {ready:.2} s, RSS {:.0} MiB, {} bytes a run on disk",
         rss_mib(&server.id().to_string()),
         disk_bytes(&dir.join("data")) / (runs.max(1) as u64)
     );
@@ -140,13 +136,12 @@ async fn restarted(dir: &Path, runs: usize) {
     let _ = server.wait();
 }
 
-fn serve(dir: &Path) -> Option<(Child, String)> {
+fn serve(dir: &Path) -> (Child, String) {
     use std::io::BufRead;
     let mut server = Command::new(env!("CARGO_BIN_EXE_quell"))
         .current_dir(dir)
         .args(["serve", "--listen", "127.0.0.1:0"])
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
         .spawn()
         .expect("it starts");
     let out = std::io::BufReader::new(server.stdout.take().expect("it is piped"));
@@ -154,13 +149,7 @@ fn serve(dir: &Path) -> Option<(Child, String)> {
         let at = line.find("http://")?;
         line[at..].split([' ', ';']).next().map(str::to_owned)
     });
-    match told {
-        Some(url) => Some((server, url)),
-        None => {
-            let _ = server.wait();
-            None
-        }
-    }
+    (server, told.expect("it says where it listens"))
 }
 
 /// A mail server that takes everything and keeps nothing.
