@@ -58,7 +58,11 @@ pub async fn extend(
     screen: &Screen,
 ) -> Result<Exit, CliError> {
     let id = id_text(containment)?;
-    let hold = parse_duration(hold).map_err(|error| CliError::new(Exit::Wrong, "bad-duration", error))?;
+    let hold = parse_duration(hold).map_err(|why| {
+        let message =
+            format!("`--for {}` {why}; write a number and a unit: 90s, 30m, 24h, 7d", hold.escape_debug());
+        CliError::new(Exit::Wrong, "bad-duration", message)
+    })?;
     let done =
         client.post(&format!("/containments/{id}/extend"), &json!({ "seconds": hold.as_secs() })).await?;
     if screen.json() {

@@ -43,6 +43,7 @@ pub const TEMPLATES: &[(&str, &str)] = shipped![
     "messages/owner-notice",
     "pages/question.html",
     "pages/notice.html",
+    "pages/home.html",
     "pages/style.html",
 ];
 
@@ -159,6 +160,25 @@ impl Templates {
         text::render_text(text, context, MESSAGE_BYTES_MAX)
     }
 
+    /// What to say to whoever asks for a template that there is not: those of
+    /// the same folder, and where one may be added.
+    fn instead_of(&self, name: &str) -> String {
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+        let is_kin = |known: &&str| {
+            known.rsplit_once('/').map_or("", |(folder, _)| folder) == folder
+                && known.rsplit_once('.').map_or("", |(_, ending)| ending) == ending
+                // What other templates are made of is none to ask for.
+                && !known.contains("/style.")
+        };
+        let kin: Vec<&str> = self.names().filter(is_kin).collect();
+        let listed = if kin.is_empty() { String::new() } else { format!("there are: {}; ", kin.join(", ")) };
+        format!(
+            "{listed}your own go into the `templates` directory of the settings, as {}.hbs",
+            name.escape_debug()
+        )
+    }
+
     fn named(
         &self,
         engine: &Handlebars<'static>,
@@ -167,7 +187,7 @@ impl Templates {
         bytes_max: usize,
     ) -> Result<String, ReportError> {
         if !engine.has_template(name) {
-            return Err(ReportError::Unknown(name.to_owned()));
+            return Err(ReportError::Unknown { name: name.to_owned(), help: self.instead_of(name) });
         }
         text::write(engine, name, context, bytes_max)
     }
@@ -185,6 +205,14 @@ mod tests {
     fn shipped_templates_are_sound_and_a_house_may_put_its_own_in_their_place() {
         let templates = load(&[("messages/run-failed", "ours")]).unwrap_or_else(|wrong| panic!("{wrong:?}"));
         assert_eq!(templates.plain("messages/run-failed", &Value::Null), Ok("ours".to_owned()));
+    }
+
+    #[test]
+    fn who_asks_for_a_report_that_there_is_not_is_told_which_there_are() {
+        let templates = load(&[]).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        let told = templates.markdown("reports/tecnical.md", &Value::Null).err().map(|it| it.to_string());
+        let words = "there is no template `reports/tecnical.md`; there are: reports/executive.md, reports/technical.md; your own go into the `templates` directory of the settings, as reports/tecnical.md.hbs";
+        assert_eq!(told.as_deref(), Some(words));
     }
 
     #[test]

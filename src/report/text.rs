@@ -13,8 +13,13 @@ use crate::report::lint::{self, Problem};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReportError {
     /// There is no template of this name.
-    #[error("there is no template `{0}`; `quell check` lists those that there are")]
-    Unknown(String),
+    #[error("there is no template `{}`; {help}", .name.escape_debug())]
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+        /// Which it may have been, and where templates live.
+        help: String,
+    },
     /// The template itself is wrong.
     #[error("{0}")]
     Wrong(Problem),

@@ -42,7 +42,7 @@ impl Service {
         })?;
         let dossier = self.dossier(run).await?;
         render(&self.world.templates, template, &dossier, audience, format, self.now()).map_err(|error| {
-            let sort = if matches!(error, ReportError::Unknown(_)) { Sort::Wrong } else { Sort::Own };
+            let sort = if matches!(error, ReportError::Unknown { .. }) { Sort::Wrong } else { Sort::Own };
             ServiceError::new(sort, "report", error.to_string())
         })
     }

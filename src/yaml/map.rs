@@ -45,7 +45,12 @@ impl<'a> MapReader<'a> {
 
     /// Marks keys as known that the caller reads in another way.
     pub fn also_known(&self, keys: &[&'a str]) {
-        self.known.borrow_mut().extend(keys);
+        let mut known = self.known.borrow_mut();
+        for key in keys {
+            if !known.contains(key) {
+                known.push(key);
+            }
+        }
     }
 
     /// All entries in the order of the file, for maps whose keys the author

@@ -211,9 +211,8 @@ impl Builder<'_> {
 
     fn begin(&mut self, content: Content, style: StructureStyle, place: Place) -> bool {
         if self.open.len() == YAML_DEPTH_MAX {
-            let message = format!("lists and maps are nested deeper than {YAML_DEPTH_MAX}");
             let place = self.widen(place);
-            self.mistake(codes::YAML_TOO_DEEP, place, message, "flatten the file");
+            self.mistake(codes::YAML_TOO_DEEP, place, syntax::too_deep(), syntax::FLATTEN);
             return false;
         }
         self.open.push(Open { place, in_brackets: style == StructureStyle::Flow, content });

@@ -3,6 +3,7 @@
 use crate::yaml::codes;
 use crate::yaml::diagnostic::Diagnostic;
 use crate::yaml::node::Place;
+use crate::yaml::reader::YAML_DEPTH_MAX;
 use granit_parser::ErrorKind;
 use std::sync::Arc;
 
@@ -14,6 +15,13 @@ const QUOTE_FLOW: &str =
     "separate entries with commas; put text that contains `,`, `[`, `]`, `{`, `}` or `: ` in quotes";
 const ESCAPES: &str =
     "in double quotes a backslash starts an escape: write `\\\\` for a backslash, or use single quotes";
+
+pub(super) const FLATTEN: &str = "flatten the file";
+
+/// What is said of lists and maps past [`YAML_DEPTH_MAX`].
+pub(super) fn too_deep() -> String {
+    format!("lists and maps are nested deeper than {YAML_DEPTH_MAX}")
+}
 
 /// The mistake that ends reading, at the place the parser gave.
 pub(super) fn diagnose(kind: &ErrorKind, file: &Arc<str>, place: Place) -> Diagnostic {
@@ -39,7 +47,7 @@ fn words(kind: &ErrorKind) -> (&'static str, String, Option<&'static str>) {
         | K::TabAtBlockScalarStart
         | K::TabInPlainScalar => (codes::YAML_TAB, "a tab cannot be used here", SPACES),
         K::RecursionLimitExceeded => {
-            (codes::YAML_TOO_DEEP, "lists and maps are nested too deep", "flatten the file")
+            return (codes::YAML_TOO_DEEP, too_deep(), Some(FLATTEN));
         }
         K::DirectiveDisallowed => (
             codes::YAML_DIRECTIVE,
