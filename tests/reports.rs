@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use quell::domain::command::Phase;
 use quell::domain::event::{Event, RunEnd};
 use quell::domain::id::StreamId;
 use quell::domain::incident::IncidentChange;
@@ -422,6 +423,33 @@ fn what_a_person_puts_on_record_is_in_the_reports_with_who_and_why() {
         assert!(text.contains(right), "{right} not in\n{text}");
     }
     assert!(!text.contains("s3cr3t"), "a secret is in the report");
+}
+
+#[test]
+fn a_try_that_failed_is_said_to_come_again_only_when_it_did_and_a_mail_is_no_answer() {
+    let mut story = Story::new();
+    let (key, phase) = (StepKey::root("person"), Phase::Act);
+    story.begin().at(1).start("person");
+    story.fail("person", FailureClass::Transient, "answered 503");
+    story.say(Event::AttemptDue { key, phase, at: minute(2) });
+    story.at(2).fail("person", FailureClass::Transient, "answered 503 again");
+    story.end("person", StepEnd::Failed, Some("people.example.com answered 503"));
+    story.start("owner").attempt(
+        "owner",
+        phase,
+        "smtp.send",
+        "MAIL priya@example.com",
+        "250 kept as m-000001",
+    );
+    let dossier = story.dossier();
+    let line = |word: &str| {
+        let mut items = dossier.timeline.iter().filter(|item| item.text.contains(word));
+        items.next().map(|item| item.text.clone()).unwrap_or_default()
+    };
+    assert!(line(": answered 503").contains("failed, to be tried again: answered 503"), "{}", line("503"));
+    assert!(line("503 again").contains("failed: answered 503 again"), "{}", line("503 again"));
+    let sent = line("m-000001");
+    assert!(sent.contains("the message as it was sent") && !sent.contains("the answer"), "{sent}");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::parts::{alert_part, change_incident, cut, empty, shown, step_title};
 use super::{
-    Cite, Dossier, EvidencePart, Item, LINES_MAX, MAIL, Moment, Noted, QuestionEnd, Settled, Sources,
-    StepPart, UncertainPart, words,
+    Cite, Dossier, EvidencePart, Item, LINES_MAX, Moment, Noted, QuestionEnd, Settled, Sources, StepPart,
+    UncertainPart, words,
 };
 use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event};
@@ -251,10 +251,7 @@ impl<'a> Fold<'a> {
             return;
         }
         let title = step_title(self.sources.plan, key);
-        let what = match (phase, exchange.request.starts_with(MAIL)) {
-            (Phase::Act, true) => format!("{title}: the message as it was sent"),
-            _ => words::proves(&title, phase, failure.is_none()),
-        };
+        let what = words::proves(&title, phase, failure.is_none(), Some(exchange));
         self.dossier.evidence.push(EvidencePart {
             cite: moment.cite,
             what,

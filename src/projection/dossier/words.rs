@@ -1,7 +1,7 @@
 //! Entries in plain words.
 
 use super::parts::step_title;
-use super::{Dossier, Sources};
+use super::{Dossier, MAIL, Sources};
 use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event, Fate, RunEnd};
 use crate::domain::incident::IncidentChange;
@@ -25,9 +25,12 @@ pub(super) fn exchange(evidence: &Evidence) -> String {
     format!("{} → {}", evidence.request, evidence.response)
 }
 
-/// What an exchange proves.
-pub(super) fn proves(title: &str, phase: Phase, succeeded: bool) -> String {
+/// What an exchange proves; without one, what the phase would have given.
+pub(super) fn proves(title: &str, phase: Phase, succeeded: bool, exchange: Option<&Evidence>) -> String {
+    let is_mail = exchange.is_some_and(|exchange| exchange.request.starts_with(MAIL));
     let what = match phase {
+        // Nobody has answered yet: the server that took the mail is no person.
+        Phase::Act if is_mail => return format!("{title}: the message as it was sent"),
         Phase::Capture => "the state before",
         Phase::Announce => "the message to the approvers",
         Phase::Act => "the answer",
@@ -49,7 +52,7 @@ const PLAYBOOK: &str = "playbook";
 
 /// The entry in plain words; nothing for those that only carry bookkeeping.
 pub(super) fn tell(sources: &Sources<'_>, dossier: &Dossier, entry: &Entry) -> Option<Told> {
-    let told = of_case(entry).or_else(|| of_step(sources, &entry.event));
+    let told = of_case(entry).or_else(|| of_step(sources, entry));
     let told = told.or_else(|| of_uncertain(sources, &entry.event));
     let told = told.or_else(|| people::of_question(sources, dossier, &entry.event));
     let told = told.or_else(|| people::of_approval(sources, dossier, &entry.event));
@@ -136,9 +139,9 @@ fn changed(change: &IncidentChange) -> Option<String> {
     (!parts.is_empty()).then(|| format!("Incident: {}", parts.join("; ")))
 }
 
-fn of_step(sources: &Sources<'_>, event: &Event) -> Option<Told> {
+fn of_step(sources: &Sources<'_>, entry: &Entry) -> Option<Told> {
     let title = |key: &StepKey| step_title(sources.plan, key);
-    match event {
+    match &entry.event {
         Event::StepStarted { key, .. } => detail("step_started", key, format!("{}: started", title(key))),
         Event::StepExpanded { key, items } => {
             detail("step_expanded", key, format!("{}: {} items", title(key), items.len()))
@@ -161,7 +164,8 @@ fn of_step(sources: &Sources<'_>, event: &Event) -> Option<Told> {
             Some(Told { detail: *end == StepEnd::Skipped && !key.at.is_empty(), ..told })
         }
         Event::AttemptEnded { key, phase, attempt, outcome } => {
-            attempt_ended(&title(key), key, *phase, *attempt, outcome)
+            let again = matches!(outcome, Outcome::Failed { .. }) && comes_again(sources, entry, key, *phase);
+            attempt_ended(&title(key), key, (*phase, *attempt), outcome, again)
         }
         Event::AttemptLost { key, phase, .. } => {
             let text = format!("{}: the outcome of {phase} was never heard", title(key));
@@ -190,17 +194,49 @@ fn of_uncertain(sources: &Sources<'_>, event: &Event) -> Option<Told> {
     }
 }
 
-fn attempt_ended(title: &str, key: &StepKey, phase: Phase, attempt: u32, outcome: &Outcome) -> Option<Told> {
-    let what = proves(title, phase, true);
+/// Whether the run went on to try this part of the step once more: of its next
+/// entries the first about the step says so.
+fn comes_again(sources: &Sources<'_>, failed: &Entry, key: &StepKey, phase: Phase) -> bool {
+    let next = sources.run.partition_point(|entry| entry.seq <= failed.seq);
+    let later = sources.run.get(next..).unwrap_or_default().iter();
+    let about = later.map_while(|entry| match &entry.event {
+        // Lifting begins again by looking.
+        Event::AttemptDue { key: of, phase: due, .. }
+            if of == key && (*due == phase || *due == Phase::UndoCheck) =>
+        {
+            Some(Some(true))
+        }
+        Event::StepEnded { key: of, .. }
+        | Event::StepUncertain { key: of, .. }
+        | Event::AttemptStarted { key: of, .. }
+            if of == key =>
+        {
+            Some(Some(false))
+        }
+        Event::RunEnded { .. } => None,
+        _ => Some(None),
+    });
+    about.flatten().next().unwrap_or(false)
+}
+
+fn attempt_ended(
+    title: &str,
+    key: &StepKey,
+    (phase, attempt): (Phase, u32),
+    outcome: &Outcome,
+    again: bool,
+) -> Option<Told> {
     match outcome {
         Outcome::Succeeded { evidence, .. } => {
+            let what = proves(title, phase, true, evidence.as_ref());
             let answer = evidence.as_ref().map(|it| format!(" → {}", it.response)).unwrap_or_default();
             detail("attempt_ended", key, format!("{what}{answer}"))
         }
-        Outcome::Failed { failure, .. } => {
+        Outcome::Failed { failure, evidence } => {
+            let what = proves(title, phase, true, evidence.as_ref());
             let how = match failure.class {
-                FailureClass::Transient => "failed, to be tried again",
-                FailureClass::Permanent => "failed",
+                FailureClass::Transient if again => "failed, to be tried again",
+                FailureClass::Transient | FailureClass::Permanent => "failed",
                 FailureClass::Unknown => "nobody can say whether it happened",
             };
             let text = format!("{what}, attempt {attempt}: {how}: {}", failure.message);
