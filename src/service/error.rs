@@ -59,7 +59,12 @@ impl ServiceError {
 
 impl From<Refusal> for ServiceError {
     fn from(refusal: Refusal) -> Self {
-        let sort = if refusal.code.ends_with("-unknown") { Sort::Absent } else { Sort::Refused };
+        let sort = match refusal.code {
+            // What was asked is there; the answer to it is what is wrong.
+            "choice-unknown" | "field-wrong" => Sort::Wrong,
+            code if code.ends_with("-unknown") => Sort::Absent,
+            _ => Sort::Refused,
+        };
         Self::new(sort, refusal.code, refusal.message)
     }
 }

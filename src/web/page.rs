@@ -66,6 +66,10 @@ pub async fn answer(
             StatusCode::BAD_REQUEST,
         );
     };
+    if question.open && !question.choices.iter().any(|(known, _)| known == choice) {
+        let message = "What was sent is none of the answers. Please choose one of those below.";
+        return question_page(&web, &question, Some(message), StatusCode::BAD_REQUEST);
+    }
     let fields = match fields_of(&question, &form) {
         Ok(fields) => fields,
         Err(message) => {
@@ -77,6 +81,9 @@ pub async fn answer(
             Ok(question) => question_page(&web, &question, None, StatusCode::OK),
             Err(error) => error_page(&web, &error),
         },
+        Err(error) if error.sort == Sort::Wrong => {
+            question_page(&web, &question, Some(&error.message), StatusCode::BAD_REQUEST)
+        }
         Err(error) if error.sort == Sort::Refused => {
             question_page(&web, &question, Some(&error.message), StatusCode::CONFLICT)
         }
@@ -161,6 +168,12 @@ fn error_page(web: &Web, error: &ServiceError) -> Response {
     };
     let context = json!({ "title": "This page cannot be shown", "text": error.message });
     page(web, "pages/notice.html", &context, status)
+}
+
+/// `GET /`: what answers here, and where its doors are. Of the house itself it
+/// tells nothing: whoever reads it is not signed in.
+pub async fn home(State(web): State<Web>) -> Response {
+    page(&web, "pages/home.html", &json!({}), StatusCode::OK)
 }
 
 /// `GET /approvals/{id}`: where an approval mail leads. It tells how to decide

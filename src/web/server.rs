@@ -68,6 +68,7 @@ pub fn routes(web: Web) -> Router {
         .method_not_allowed_fallback(no_such_call);
     Router::new()
         .nest("/api/v1", api)
+        .route("/", get(page::home))
         .route("/q/{token}", get(page::question).post(page::answer))
         .route("/approvals/{id}", get(page::approval))
         .route("/healthz", get(|| async { "ok\n" }))

@@ -73,6 +73,21 @@ async fn every_refusal_is_a_problem_document_in_plain_words() {
 }
 
 #[tokio::test]
+async fn the_servers_own_address_says_what_it_is_and_nothing_of_the_house() {
+    let server = Server::start().await;
+    let answer = reqwest::get(&server.base).await.expect("it answers");
+    assert_eq!(answer.status(), 200);
+    assert!(answer.headers()["content-type"].to_str().is_ok_and(|kind| kind.starts_with("text/html")));
+    let html = answer.text().await.expect("it is whole");
+    for told in ["Quell", "/api/v1", "/api/v1/openapi.json", "quell --help"] {
+        assert!(html.contains(told), "{told}: {html}");
+    }
+    for kept in ["quick", "yearly", "departing", "open", "signed"] {
+        assert!(!html.replace("openapi", "").contains(kept), "{kept}: {html}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_description_says_is_what_the_server_takes() {
     let server = Server::start().await;
     let http = reqwest::Client::new();
@@ -212,6 +227,8 @@ async fn only_the_button_answers_and_a_used_link_tells_nothing_more() {
         (&[form], "choice=expected&decide=no", 400, "with the button below"),
         (&[JSON], "{}", 415, "Nothing was answered"),
         (&[form], "decide=yes", 400, "choose one of the answers"),
+        (&[form], "decide=yes&choice=maybe", 400, "none of the answers. Please choose"),
+        (&[form], "decide=yes&choice=maybe", 400, "Send this answer"),
     ] {
         let answer = server.call("POST", &page, headers, body).await;
         assert_eq!(answer.status, status, "{body}: {}", answer.body);
