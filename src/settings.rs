@@ -119,16 +119,28 @@ impl Settings {
     /// # Errors
     /// When a named file is missing, or a file holds mistakes.
     pub fn load(named: Option<&Path>) -> Result<Settings, SettingsError> {
+        match Settings::load_to_check(named)? {
+            (settings, mistakes) if mistakes.is_empty() => Ok(settings),
+            (_, mistakes) => Err(SettingsError::Mistakes(mistakes)),
+        }
+    }
+
+    /// As [`Settings::load`], with every mistake in the file beside what could be
+    /// read of it: the other files are checked all the same.
+    ///
+    /// # Errors
+    /// When a named file cannot be read.
+    pub fn load_to_check(named: Option<&Path>) -> Result<(Settings, Vec<Diagnostic>), SettingsError> {
         let path = match named {
             Some(path) => path,
             None if Path::new(DEFAULT_FILE).exists() => Path::new(DEFAULT_FILE),
-            None => return Ok(Settings::default()),
+            None => return Ok((Settings::default(), Vec::new())),
         };
         let shown = path.display().to_string();
         let bytes =
             std::fs::read(path).map_err(|error| SettingsError::File { path: shown.clone(), error })?;
         let base = path.parent().unwrap_or_else(|| Path::new(""));
-        Settings::read(&shown, &bytes, base).map_err(SettingsError::Mistakes)
+        Ok(Settings::read_all(&shown, &bytes, base))
     }
 
     /// Reads settings from a file's bytes; relative paths start at `base`.
@@ -136,13 +148,25 @@ impl Settings {
     /// # Errors
     /// Every mistake in the file.
     pub fn read(file: &str, bytes: &[u8], base: &Path) -> Result<Settings, Vec<Diagnostic>> {
-        let node = read_bytes(file, bytes)?;
-        let reader = Reader::new(file);
+        match Settings::read_all(file, bytes, base) {
+            (settings, mistakes) if mistakes.is_empty() => Ok(settings),
+            (_, mistakes) => Err(mistakes),
+        }
+    }
+
+    /// What can be read of a file, and every mistake in it.
+    pub fn read_all(file: &str, bytes: &[u8], base: &Path) -> (Settings, Vec<Diagnostic>) {
         let mut settings = Settings { file: Some(file.into()), ..Settings::default() };
+        let node = match read_bytes(file, bytes) {
+            Ok(node) => node,
+            Err(mistakes) => return (settings, mistakes),
+        };
+        let reader = Reader::new(file);
         if let Some(map) = reader.root("the settings", &node).map() {
             settings.fill(map, base);
         }
-        if reader.has_errors() { Err(reader.into_diagnostics()) } else { Ok(settings) }
+        let mistakes = if reader.has_errors() { reader.into_diagnostics() } else { Vec::new() };
+        (settings, mistakes)
     }
 
     fn fill(&mut self, map: MapReader<'_>, base: &Path) {

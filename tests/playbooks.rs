@@ -36,6 +36,7 @@ fn around() -> Surroundings {
     let groups = ["hr", "ir-leads", "legal", "managers"];
     Surroundings {
         connectors: connectors.collect(),
+        configured: None,
         templates: templates.collect(),
         groups: Some(groups.map(str::to_owned).to_vec()),
         playbooks: BTreeMap::new(),

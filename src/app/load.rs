@@ -1,6 +1,6 @@
 //! Settings → everything that authors wrote, every mistake at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::guard::settings::{read_guard, read_people};
 use crate::guard::verdict::Guard;
 use crate::intake::shipped::SHIPPED as SOURCES;
 use crate::intake::source::SourceSpec;
-use crate::playbook::library::{Library, SHIPPED as PLAYBOOKS, files_in};
+use crate::playbook::library::{Library, SHIPPED as PLAYBOOKS, built_in, files_in};
 use crate::report::templates::{TEMPLATES, Templates};
 use crate::service::house::Source;
 use crate::settings::Settings;
 use crate::step::kind::Surroundings;
 use crate::yaml::diagnostic::{Diagnostic, Severity};
-use crate::yaml::node::Place;
+use crate::yaml::node::{Node, Place};
 
 use crate::app::sources::read_sources;
 
@@ -45,7 +45,7 @@ pub struct Loaded {
 /// # Errors
 /// Every mistake in every file, and every secret that is not there.
 pub fn load(settings: &Settings) -> Result<Loaded, Vec<Diagnostic>> {
-    let (loaded, found) = read(settings);
+    let (loaded, found) = load_all(settings);
     let mistakes = secrets_required(found);
     loaded.filter(|_| mistakes.is_empty()).ok_or(mistakes)
 }
@@ -56,15 +56,16 @@ pub fn load(settings: &Settings) -> Result<Loaded, Vec<Diagnostic>> {
 /// # Errors
 /// Every mistake in every file, and the warnings.
 pub fn load_to_check(settings: &Settings) -> Result<(Loaded, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let (loaded, found) = read(settings);
+    let (loaded, found) = load_all(settings);
     match loaded {
         Some(loaded) if found.iter().all(|told| told.severity == Severity::Warning) => Ok((loaded, found)),
         _ => Err(found),
     }
 }
 
-/// Everything that can be had, and all that was found wrong.
-fn read(settings: &Settings) -> (Option<Loaded>, Vec<Diagnostic>) {
+/// Everything that can be had, and all that was found wrong or is worth a look.
+/// Nothing when the templates cannot be read.
+pub fn load_all(settings: &Settings) -> (Option<Loaded>, Vec<Diagnostic>) {
     let mut mistakes = Vec::new();
     let file = settings.file.as_deref().unwrap_or("the settings");
     let specs = connector_specs(settings, &mut mistakes);
@@ -73,10 +74,13 @@ fn read(settings: &Settings) -> (Option<Loaded>, Vec<Diagnostic>) {
         Some(section) => beside(&mut mistakes, check_instances(file, section, &specs)),
         None => BTreeMap::new(),
     };
+    let before = mistakes.len();
     let people = settings
         .people
         .as_ref()
         .map_or_else(People::default, |section| gather(&mut mistakes, read_people(file, section)));
+    // Groups that could not be read are not known: nothing is told that only follows from it.
+    let groups = (settings.people.is_some() && mistakes.len() == before).then(|| people.names());
     let guard = settings
         .guardrails
         .as_ref()
@@ -88,9 +92,10 @@ fn read(settings: &Settings) -> (Option<Loaded>, Vec<Diagnostic>) {
     };
     let (texts, templates) = load_templates(settings, &mut mistakes);
     let mut around = Surroundings {
-        connectors: named_connectors(&instances, specs),
+        connectors: named_connectors(settings.connectors.as_ref(), specs),
+        configured: settings.connectors.as_ref().map(names_in),
         templates: texts,
-        groups: settings.people.is_some().then(|| people.names()),
+        groups,
         playbooks: BTreeMap::new(),
     };
     let files = playbook_files(settings, &mut mistakes);
@@ -114,17 +119,25 @@ fn gather<T: Default>(mistakes: &mut Vec<Diagnostic>, result: Result<T, Vec<Diag
     })
 }
 
-/// What playbooks name: configured connectors, and beside them the shipped ones
-/// under their own names, so that a playbook can be checked before it is set up.
+/// What playbooks name: configured connectors, also those with a mistake of their
+/// own, and beside them the shipped ones under their own names, so that a playbook
+/// can be checked before it is set up.
 fn named_connectors(
-    instances: &BTreeMap<String, Instance>,
+    section: Option<&Node>,
     specs: BTreeMap<String, Arc<ConnectorSpec>>,
 ) -> BTreeMap<String, Arc<ConnectorSpec>> {
-    let mut named = specs;
-    for (name, instance) in instances {
-        named.insert(name.clone(), Arc::clone(&instance.spec));
+    let mut named = specs.clone();
+    for (key, node) in section.and_then(Node::as_map).unwrap_or_default() {
+        if let Some(spec) = node.get("use").and_then(Node::as_str).and_then(|used| specs.get(used)) {
+            named.insert(key.name.clone(), Arc::clone(spec));
+        }
     }
     named
+}
+
+/// The names that a section of the settings gives.
+fn names_in(section: &Node) -> BTreeSet<String> {
+    section.as_map().unwrap_or_default().iter().map(|(key, _)| key.name.clone()).collect()
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Vec<Diagnostic> {
@@ -196,7 +209,7 @@ fn read_all<T>(
 fn playbook_files(settings: &Settings, mistakes: &mut Vec<Diagnostic>) -> Vec<(String, String)> {
     match &settings.playbooks {
         Some(dir) => yaml_files(Some(dir), mistakes),
-        None => PLAYBOOKS.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect(),
+        None => PLAYBOOKS.iter().map(|(file, text)| (built_in(file), (*text).to_owned())).collect(),
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::app::load::load_to_check;
+use crate::app::load::load_all;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::hint::hint;
 use crate::cli::screen::Screen;
 use crate::connector::spec::ConnectorSpec;
 use crate::intake::source::SourceSpec;
@@ -15,26 +16,36 @@ use crate::playbook::library::{Library, files_in, is_playbook, is_test, prepare,
 use crate::settings::Settings;
 use crate::step::kind::Surroundings;
 use crate::yaml::diagnostic::{Diagnostic, Severity};
+use crate::yaml::node::Place;
 use crate::yaml::reader::read;
 use crate::yaml::render::to_json;
 
-/// Checks files, directories, or what the settings name.
+/// Checks files, directories, or what the settings name. `found` is what is wrong
+/// in the settings themselves.
 ///
 /// # Errors
 /// Every mistake found.
-pub fn check(paths: &[PathBuf], settings: &Settings, screen: &Screen) -> Result<Exit, CliError> {
-    let (mut around, mut mistakes, mut checked) = surroundings(settings);
+pub fn check(
+    paths: &[PathBuf],
+    settings: &Settings,
+    found: Vec<Diagnostic>,
+    screen: &Screen,
+) -> Result<Exit, CliError> {
+    let mut house = House::read(settings, found);
     let told = of_the_house(settings);
     let mut playbooks = Vec::new();
     for path in paths {
         let texts = files_of(path)?;
+        if path.is_dir() && texts.files.is_empty() && texts.mistakes.is_empty() {
+            house.nothing_in(path);
+        }
         // The house's own playbooks were checked with it.
         let is_told = |file: &str| std::fs::canonicalize(file).is_ok_and(|path| told.contains(&path));
-        mistakes.extend(texts.mistakes.into_iter().filter(|mistake| !is_told(&mistake.file)));
+        house.mistakes.extend(texts.mistakes.into_iter().filter(|mistake| !is_told(&mistake.file)));
         for (file, text) in texts.files.into_iter().filter(|(file, _)| !is_told(file)) {
-            checked.push(file.clone());
-            match check_file(&file, &text, &around, settings) {
-                Some(found) => mistakes.extend(found),
+            house.checked.push(file.clone());
+            match check_file(&file, &text, &house) {
+                Some(found) => house.mistakes.extend(found),
                 None => playbooks.push((file, text)),
             }
         }
@@ -42,9 +53,11 @@ pub fn check(paths: &[PathBuf], settings: &Settings, screen: &Screen) -> Result<
     for (file, _) in &playbooks {
         let dir = Path::new(file).parent().filter(|dir| !dir.as_os_str().is_empty());
         let beside = files_in(dir.unwrap_or_else(|| Path::new("."))).unwrap_or_default();
-        around.playbooks.extend(beside.files.iter().filter_map(|(file, text)| signature(file, text)));
+        let known = beside.files.iter().filter_map(|(file, text)| signature(file, text));
+        house.around.playbooks.extend(known);
     }
-    let (library, found) = Library::load(playbooks, &around);
+    let (library, found) = Library::load(playbooks, &house.around);
+    let House { mut mistakes, checked, .. } = house;
     mistakes.extend(found);
     mistakes.extend(library.playbooks.values().flat_map(|prepared| prepared.warnings.clone()));
     if mistakes.iter().any(|told| told.severity == Severity::Error) {
@@ -80,26 +93,69 @@ fn of_the_house(settings: &Settings) -> BTreeSet<PathBuf> {
     paths.filter(|path| is_playbook(path)).filter_map(|path| std::fs::canonicalize(path).ok()).collect()
 }
 
-/// What playbooks may name by these settings, the mistakes in them, and what was checked.
-fn surroundings(settings: &Settings) -> (Surroundings, Vec<Diagnostic>, Vec<String>) {
-    match load_to_check(settings) {
-        Ok((loaded, warnings)) => {
-            let mut checked: Vec<String> = settings.file.iter().map(|file| file.to_string()).collect();
-            checked.extend(loaded.library.playbooks.values().map(|prepared| prepared.file.clone()));
-            (loaded.around, warnings, checked)
-        }
-        Err(mistakes) => {
-            let around = load_to_check(&Settings::default()).map(|(loaded, _)| loaded.around);
-            let empty = || Surroundings {
+/// What stands around the files that are checked.
+struct House {
+    /// What playbooks may name by the settings.
+    around: Surroundings,
+    /// The house's playbooks.
+    library: Library,
+    /// What was found wrong, or is worth a look.
+    mistakes: Vec<Diagnostic>,
+    /// What was checked.
+    checked: Vec<String>,
+}
+
+impl House {
+    /// Reads what the settings name. What a mistake keeps from being read is left
+    /// out, and the rest is checked all the same.
+    fn read(settings: &Settings, mut mistakes: Vec<Diagnostic>) -> House {
+        let (loaded, found) = load_all(settings);
+        mistakes.extend(found);
+        let Some(loaded) = loaded.or_else(|| load_all(&Settings::default()).0) else {
+            let around = Surroundings {
                 connectors: Default::default(),
+                configured: None,
                 templates: Default::default(),
                 groups: None,
                 playbooks: Default::default(),
             };
-            (around.unwrap_or_else(|_| empty()), mistakes, Vec::new())
+            return House { around, library: Library::default(), mistakes, checked: Vec::new() };
+        };
+        let playbooks = &loaded.library.playbooks;
+        mistakes.extend(playbooks.values().flat_map(|prepared| prepared.warnings.clone()));
+        let mut checked: Vec<String> = settings.file.iter().map(|file| file.to_string()).collect();
+        checked.extend(playbooks.values().map(|prepared| prepared.file.clone()));
+        let mut house = House { around: loaded.around, library: loaded.library, mistakes, checked };
+        if let Some(dir) = &settings.playbooks
+            && files_in(dir).is_ok_and(|texts| texts.files.is_empty() && texts.mistakes.is_empty())
+        {
+            house.nothing_in(dir);
+        }
+        house
+    }
+
+    /// A directory without playbooks is checked in no time, and that says nothing.
+    fn nothing_in(&mut self, dir: &Path) {
+        let shown = dir.display().to_string();
+        let same = |told: &Diagnostic| {
+            let known = std::fs::canonicalize(&*told.file).ok();
+            told.code == NO_PLAYBOOK && known.is_some() && known == std::fs::canonicalize(dir).ok()
+        };
+        if !self.mistakes.iter().any(same) {
+            let file: Arc<str> = Arc::from(shown.as_str());
+            let message = format!("no playbook in {shown}");
+            let warning = Diagnostic::warning(NO_PLAYBOOK, &file, Place::default(), message);
+            let help = format!(
+                "a playbook is a file there whose name ends in .yaml; {} writes a first one",
+                hint("init DIR")
+            );
+            self.mistakes.push(warning.help(help));
         }
     }
 }
+
+/// A directory that holds no playbook.
+const NO_PLAYBOOK: &str = "no-playbook";
 
 /// Keys that only settings have.
 const SETTINGS: &[&str] = &[
@@ -121,7 +177,7 @@ const SETTINGS: &[&str] = &[
 
 /// Checks one file, whatever it is by its first keys; nothing for a playbook,
 /// which is checked together with the others.
-fn check_file(file: &str, text: &str, around: &Surroundings, settings: &Settings) -> Option<Vec<Diagnostic>> {
+fn check_file(file: &str, text: &str, house: &House) -> Option<Vec<Diagnostic>> {
     let node = match read(file, text) {
         Ok(node) => node,
         // With what authors of playbooks are told beside it.
@@ -129,7 +185,7 @@ fn check_file(file: &str, text: &str, around: &Surroundings, settings: &Settings
     };
     let has = |key: &str| node.get(key).is_some();
     if is_test(Path::new(file)) {
-        return Some(check_test(file, text, around, settings));
+        return Some(check_test(file, text, house));
     }
     if has("connector") && has("operations") {
         return Some(ConnectorSpec::read(file, text).err().unwrap_or_default());
@@ -142,22 +198,20 @@ fn check_file(file: &str, text: &str, around: &Surroundings, settings: &Settings
         return None;
     }
     let base = Path::new(file).parent().unwrap_or_else(|| Path::new(""));
-    Some(match Settings::read(file, text.as_bytes(), base) {
-        Ok(settings) => load_to_check(&settings).map_or_else(|found| found, |(_, warnings)| warnings),
-        Err(mistakes) => mistakes,
-    })
+    let (settings, mut found) = Settings::read_all(file, text.as_bytes(), base);
+    found.extend(load_all(&settings).1);
+    Some(found)
 }
 
 /// Checks a test file against its playbook: one of the house's, or the file
 /// beside it.
-fn check_test(file: &str, text: &str, around: &Surroundings, settings: &Settings) -> Vec<Diagnostic> {
-    let loaded = load_to_check(settings).or_else(|_| load_to_check(&Settings::default())).ok();
-    let known = |name: &str| Some(Arc::clone(&loaded.as_ref()?.0.library.playbooks.get(name)?.plan));
+fn check_test(file: &str, text: &str, house: &House) -> Vec<Diagnostic> {
+    let known = |name: &str| Some(Arc::clone(&house.library.playbooks.get(name)?.plan));
     let stem = file.strip_suffix(".test.yaml").or_else(|| file.strip_suffix(".test.yml")).unwrap_or(file);
     let beside = ["yaml", "yml"].into_iter().find_map(|ending| {
         let path = format!("{stem}.{ending}");
         let text = text_of(Path::new(&path)).ok()?;
-        prepare(&path, &text, around).ok()
+        prepare(&path, &text, &house.around).ok()
     });
     let plan_of = |name: &str| match &beside {
         Some(beside) if beside.plan.playbook.name == name => Some(Arc::clone(&beside.plan)),

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use serde_json::Value;
 
 use crate::cli::exit::{CliError, Exit, PLAYBOOK_UNKNOWN};
+use crate::cli::hint::hint;
 use crate::domain::event::Entry;
 use crate::settings::Settings;
 
@@ -199,8 +200,9 @@ impl Client {
             Exit::Own,
             "server-unreachable",
             format!(
-                "the server at {} cannot be reached: {why}; start it with `quell serve`, or name another with QUELL_SERVER",
-                self.base
+                "the server at {} cannot be reached: {why}; start it with `{}`, or name another with QUELL_SERVER",
+                self.base,
+                hint("serve")
             ),
         )
     }

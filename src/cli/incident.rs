@@ -6,6 +6,7 @@ use crate::cli::args::IncidentArgs;
 use crate::cli::client::Client;
 use crate::cli::decide::id_text;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::hint::hint;
 use crate::cli::screen::Screen;
 use crate::cli::show::show;
 
@@ -41,7 +42,7 @@ pub async fn incident(args: &IncidentArgs, client: &Client, screen: &Screen) -> 
     if screen.json() {
         screen.document(&row)
     } else {
-        screen.line(&format!("{id} is changed; see it with `quell incident {id}`"))
+        screen.line(&format!("{id} is changed; see it with `{}`", hint(&format!("incident {id}"))))
     }
     Ok(Exit::Done)
 }

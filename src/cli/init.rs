@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::hint::{hint_elsewhere, word};
 use crate::cli::screen::Screen;
 
 const SETTINGS: &str = include_str!("init/quell.yaml");
@@ -33,8 +34,20 @@ pub fn init(dir: &Path, screen: &Screen) -> Result<Exit, CliError> {
         std::fs::write(dir.join(name), text).map_err(failed)?;
         screen.line(&format!("wrote {}", dir.join(name).display()));
     }
-    screen.line("next: quell check, quell test, quell run first --alert alert.json --wait, quell serve");
+    next(dir, screen);
     Ok(Exit::Done)
+}
+
+/// What to do with them, each line to be copied.
+fn next(dir: &Path, screen: &Screen) {
+    screen.line("next:");
+    let is_here = std::fs::canonicalize(dir).ok() == std::fs::canonicalize(".").ok();
+    if !is_here {
+        screen.line(&format!("  cd {}", word(&dir.display().to_string())));
+    }
+    for words in ["check", "test", "run first --alert alert.json --wait", "serve"] {
+        screen.line(&format!("  {}", hint_elsewhere(words)));
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::app::house::{House, REPORTS_DIR, open};
 use crate::app::keys::{private_dir, write_secret};
 use crate::cli::args::LabArgs;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::hint::hint;
 use crate::cli::run::follow_here;
 use crate::cli::screen::{Screen, Style};
 use crate::cli::serve::{listener, tell_address, told_to_stop};
@@ -22,7 +23,7 @@ use crate::settings::Settings;
 use crate::web::server::serve as serve_web;
 
 /// Where the lab keeps everything when nothing is said.
-const LAB_DATA: &str = "data/lab";
+pub const LAB_DATA: &str = "data/lab";
 
 /// The seed of the lab's people and systems: everybody's lab is the same.
 const SEED: u64 = 7;
@@ -150,7 +151,7 @@ async fn latest_run(house: &House) -> Result<RunId, CliError> {
             return Err(CliError::new(
                 Exit::Failed,
                 "no-run",
-                "the alert came in and no playbook wanted it; see `quell alerts`",
+                format!("the alert came in and no playbook wanted it; see `{}`", hint("alerts")),
             ));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -211,8 +212,7 @@ fn epilogue(lab: &Lab, data: &Path, address: SocketAddr, stays: bool, screen: &S
         screen.line(mails.trim_start());
     }
     if stays {
-        let hint = format!("(try: quell --data {} containments)", data.display());
-        screen.line(&format!("The server: http://{address}  {hint}"));
+        screen.line(&format!("The server: http://{address}  (try: {})", hint("containments")));
     }
 }
 

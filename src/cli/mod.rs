@@ -5,6 +5,7 @@
 //!   exit.rs      exit codes and how errors are shown
 //!   client.rs    speaks to a running server
 //!   screen.rs    text or JSON, colour or not
+//!   hint.rs      commands as a person may copy them
 //!   progress.rs  a run as it goes, one line a step
 //!   start.rs     words → command → exit code
 //! ```
@@ -14,6 +15,7 @@ pub mod check;
 pub mod client;
 pub mod decide;
 pub mod exit;
+pub mod hint;
 pub mod incident;
 pub mod init;
 pub mod lab;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::cli::hint::hint;
 use crate::cli::screen::{Screen, Style, visible};
 use crate::domain::approval::Verdict;
 use crate::domain::command::Phase;
@@ -109,7 +110,7 @@ impl Progress {
                 Style::Red,
                 "?",
                 key.to_string(),
-                format!("uncertain: {what}; settle it with `quell settle`"),
+                format!("uncertain: {what}; settle it with `{}`", hint("settle RUN STEP happened|did-not")),
             ),
             Event::StepEnded { key, end, output, why } => {
                 return self.step_ended(key, *end, output.as_ref(), why.as_deref());
@@ -143,9 +144,10 @@ impl Progress {
                 "…",
                 key.to_string(),
                 format!(
-                    "needs a yes from each of {} by {}: quell approve {approval}",
+                    "needs a yes from each of {} by {}: {}",
                     by.join(", "),
-                    until.to_minute()
+                    until.to_minute(),
+                    hint(&format!("approve {approval}"))
                 ),
             ),
             Event::ApprovalGiven { by, approve, note, .. } => {

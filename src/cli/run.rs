@@ -10,6 +10,7 @@ use crate::cli::args::{PlanArgs, RunArgs};
 use crate::cli::client::Client;
 use crate::cli::decide::pairs;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::hint::hint;
 use crate::cli::progress::Progress;
 use crate::cli::screen::Screen;
 use crate::domain::event::{Event, RunEnd};
@@ -80,7 +81,7 @@ async fn run_there(
         if screen.json() {
             screen.document(&started)
         } else {
-            screen.line(&format!("{run} is under way; follow it with `quell show {run}`"))
+            screen.line(&format!("{run} is under way; follow it with `{}`", hint(&format!("show {run}"))))
         }
         return Ok(Exit::Done);
     }
@@ -155,7 +156,7 @@ pub fn playbook_name(text: &str) -> Result<&str, CliError> {
     Err(CliError::new(
         Exit::Wrong,
         "playbook-unknown",
-        format!("`{}` is no name of a playbook; list them with `quell check`", text.escape_debug()),
+        format!("`{}` is no name of a playbook; list them with `{}`", text.escape_debug(), hint("check")),
     ))
 }
 

@@ -4,11 +4,13 @@
 //! visible: a title must not move the cursor or fake a line.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::cli::args::{Color, Format};
 use crate::cli::exit::CliError;
+use crate::playbook::library::built_in_text;
 use crate::yaml::diagnostic::Diagnostic;
 use crate::yaml::render::{render, to_json};
 
@@ -88,7 +90,6 @@ impl Screen {
             return;
         }
         let color = self.color && std::io::stderr().is_terminal();
-        let text_of = |file: &str| std::fs::read_to_string(file).ok();
         let _ = writeln!(std::io::stderr().lock(), "{}", render(warnings, &text_of, color));
     }
 
@@ -104,7 +105,6 @@ impl Screen {
         }
         let color = self.color && std::io::stderr().is_terminal();
         if !error.diagnostics.is_empty() {
-            let text_of = |file: &str| crate::playbook::file::text_of(std::path::Path::new(file)).ok();
             let _ = writeln!(out, "{}", render(&error.diagnostics, &text_of, color));
         }
         let label = if color { "\x1b[1;31merror\x1b[0m" } else { "error" };
@@ -132,6 +132,12 @@ impl Screen {
             self.line(&aligned(row));
         }
     }
+}
+
+/// The text of a file by the name that mistakes carry.
+fn text_of(file: &str) -> Option<String> {
+    let built_in = built_in_text(file).map(str::to_owned);
+    built_in.or_else(|| crate::playbook::file::text_of(Path::new(file)).ok())
 }
 
 /// The text with control characters (but not line ends within paragraphs of

@@ -12,6 +12,7 @@ use crate::app::house::{House, OpenError, open};
 use crate::app::keys::write_secret;
 use crate::cli::client::ADDRESS_FILE;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::hint::hint;
 use crate::cli::screen::Screen;
 use crate::service::house::Service;
 use crate::settings::Settings;
@@ -80,8 +81,9 @@ pub async fn serve(settings: &Settings, screen: &Screen) -> Result<Exit, CliErro
     ));
     let playbooks = house.service.library.read().playbooks.len();
     screen.line(&format!(
-        "{playbooks} playbook(s), {} source(s); stop with Ctrl-C",
-        house.service.sources.len()
+        "{playbooks} playbook(s), {} source(s); ask it with `{}`, stop with Ctrl-C",
+        house.service.sources.len(),
+        hint("runs")
     ));
     until_stopped(&house, listener).await
 }

@@ -8,8 +8,11 @@ use crate::cli::client::Client;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::list::{ALERTS, APPROVALS, CONTAINMENTS, INCIDENTS, QUESTIONS, RUNS, SCHEDULES, list};
 use crate::cli::screen::Screen;
-use crate::cli::{check, decide, incident, init, lab, plan, report, run, serve, show, store, test, undo};
-use crate::settings::{Settings, SettingsError};
+use crate::cli::{
+    check, decide, hint, incident, init, lab, plan, report, run, serve, show, store, test, undo,
+};
+use crate::settings::Settings;
+use crate::yaml::diagnostic::Diagnostic;
 
 /// The stack of each worker thread. Expressions are bounded to fit the usual
 /// 2 MiB; the rest is room for the frames around them.
@@ -25,6 +28,7 @@ pub fn main() -> Exit {
         }
     };
     let screen = Screen::new(cli.format, cli.color);
+    hint::remember(&cli);
     log_to_stderr();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -51,18 +55,20 @@ fn log_to_stderr() {
     let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
-fn settings(cli: &Cli) -> Result<Settings, CliError> {
-    let mut settings = Settings::load(cli.config.as_deref()).map_err(|error| match error {
-        SettingsError::Mistakes(mistakes) => CliError::mistakes(mistakes),
-        SettingsError::File { .. } => CliError::new(Exit::Wrong, "settings", error),
-    })?;
+fn settings(cli: &Cli) -> Result<(Settings, Vec<Diagnostic>), CliError> {
+    let (mut settings, mistakes) = Settings::load_to_check(cli.config.as_deref())
+        .map_err(|error| CliError::new(Exit::Wrong, "settings", error))?;
+    // Who checks is told of everything at once.
+    if !mistakes.is_empty() && !matches!(cli.command, Command::Check { .. }) {
+        return Err(CliError::mistakes(mistakes));
+    }
     if let Some(data) = &cli.data {
         settings.data.clone_from(data);
     }
     if let Command::Serve(args) = &cli.command {
         settings.listen = args.listen.unwrap_or(settings.listen);
     }
-    Ok(settings)
+    Ok((settings, mistakes))
 }
 
 async fn command(cli: &Cli, screen: &Screen) -> Result<Exit, CliError> {
@@ -90,10 +96,10 @@ async fn command(cli: &Cli, screen: &Screen) -> Result<Exit, CliError> {
         }
         _ => {}
     }
-    let settings = settings(cli)?;
+    let (settings, found) = settings(cli)?;
     match &cli.command {
         Command::Serve(_) => return serve::serve(&settings, screen).await,
-        Command::Check { paths } => return check::check(paths, &settings, screen),
+        Command::Check { paths } => return check::check(paths, &settings, found, screen),
         Command::Test { paths, coverage } => {
             return test::test(paths, *coverage, &settings, screen);
         }

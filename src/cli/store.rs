@@ -12,6 +12,7 @@ use crate::app::vault::{self, Exported, Wholeness};
 use crate::cli::args::StoreCommand;
 use crate::cli::client::Client;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::hint::{hint, word};
 use crate::cli::screen::Screen;
 use crate::settings::Settings;
 
@@ -122,11 +123,11 @@ async fn backup(dest: &Path, settings: &Settings, screen: &Screen) -> Result<Exi
         }));
     } else {
         screen.line(&format!(
-            "{} records and {} contents are in {}; check it with `quell store verify {}`",
+            "{} records and {} contents are in {}; check it with `{}`",
             counts.records,
             counts.contents,
             dest.display(),
-            dest.display()
+            hint(&format!("store verify {}", word(&dest.display().to_string())))
         ));
     }
     Ok(Exit::Done)

@@ -1,5 +1,6 @@
 //! The whole file: every mistake in one pass.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::domain::playbook::{Playbook, Section};
@@ -7,6 +8,7 @@ use crate::playbook::header::read_header;
 use crate::playbook::names::check_names;
 use crate::playbook::reading::Reading;
 use crate::step::kind::{Called, Surroundings};
+use crate::step::using::CONNECTOR_NOT_CONFIGURED;
 use crate::yaml::codes::YAML_SYNTAX;
 use crate::yaml::diagnostic::{Diagnostic, Severity};
 use crate::yaml::node::NodeValue;
@@ -89,6 +91,9 @@ pub fn check(file: &str, text: &str, around: &Surroundings) -> Result<Checked, V
     let mut diagnostics = reader.into_diagnostics();
     diagnostics.sort_by_key(|mistake| (mistake.place.start, mistake.code));
     diagnostics.dedup();
+    // Many steps use one connector, and one line in the settings is missing.
+    let mut told = BTreeSet::new();
+    diagnostics.retain(|it| it.code != CONNECTOR_NOT_CONFIGURED || told.insert(it.message.clone()));
     shorten(&mut diagnostics, left_out, &file);
     match checked {
         Some((playbook, texts, used, calls)) if !failed => {

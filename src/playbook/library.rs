@@ -23,6 +23,20 @@ pub const SHIPPED: &[(&str, &str)] = &[(
     include_str!("../../playbooks/departing-employee-exfiltration.yaml"),
 )];
 
+/// What stands behind the name of a file that is in this program and on no disk.
+const BUILT_IN: &str = " (built in)";
+
+/// What a shipped playbook's file is called in messages.
+pub fn built_in(file: &str) -> String {
+    format!("{file}{BUILT_IN}")
+}
+
+/// The text of a shipped playbook by what its file is called in messages.
+pub fn built_in_text(file: &str) -> Option<&'static str> {
+    let name = file.strip_suffix(BUILT_IN)?;
+    SHIPPED.iter().find(|(shipped, _)| *shipped == name).map(|(_, text)| *text)
+}
+
 /// Their tests.
 pub const SHIPPED_TESTS: &[(&str, &str)] = &[(
     "playbooks/departing-employee-exfiltration.test.yaml",

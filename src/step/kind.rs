@@ -2,7 +2,7 @@
 //!
 //! Adding one costs a file beside this one and a line in [`KINDS`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -86,6 +86,8 @@ pub async fn carry_out(kind: &dyn StepKind, call: &Call<'_>, world: &World) -> D
 pub struct Surroundings {
     /// Connectors by the name that playbooks use.
     pub connectors: BTreeMap<String, Arc<ConnectorSpec>>,
+    /// Those of them that are configured; none = not known here.
+    pub configured: Option<BTreeSet<String>>,
     /// Templates by name, with their text.
     pub templates: BTreeMap<String, String>,
     /// Groups; none = not known here, any name is taken.

@@ -13,6 +13,9 @@ use crate::yaml::map::MapReader;
 use crate::yaml::node::{Node, NodeValue};
 use crate::yaml::shape::Field;
 
+/// A connector that a playbook names and the settings do not configure.
+pub const CONNECTOR_NOT_CONFIGURED: &str = "connector-not-configured";
+
 /// An operation that a step uses.
 pub struct Using {
     /// `connector.operation`.
@@ -70,6 +73,16 @@ pub fn using<'a>(value: Field<'a>, step: &MapReader<'a>, check: &mut Check<'_>) 
         );
         return None;
     };
+    if check.around.configured.as_ref().is_some_and(|configured| !configured.contains(connector)) {
+        value.warning(
+            CONNECTOR_NOT_CONFIGURED,
+            format!("no connector `{connector}` is configured here: what needs it will fail"),
+            format!(
+                "add it under `connectors:` in the settings, such as `{connector}: {{ use: {}, url: … }}`",
+                spec.name
+            ),
+        );
+    }
     check_inputs(value, with, name, found);
     let input = match with {
         Some(field) => check.template(field)?,

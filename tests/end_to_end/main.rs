@@ -1,6 +1,7 @@
 //! The real binary, as its users meet it: the lab's whole story, the server's
 //! door, the words and exit codes of the command line.
 
+mod checking;
 mod doors;
 mod house;
 
@@ -24,7 +25,7 @@ fn the_lab_plays_its_story_to_the_end() {
     let reports = lab.reports();
     // Two summaries in two formats as they were sent, and again as the run ended.
     assert_eq!(reports.len(), 8, "{reports:?}");
-    assert!(!out.text.contains("try: quell"), "nothing answers once the lab is over:\n{}", out.text);
+    assert!(!out.text.contains("(try: "), "nothing answers once the lab is over:\n{}", out.text);
     let early = "before the run ended";
     // SHA-256 of nothing: the checksum of something that was not kept.
     let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -153,14 +154,15 @@ async fn nothing_is_shown_or_done_without_a_token() {
 fn mistakes_on_the_command_line_say_what_to_do_and_exit_as_promised() {
     let empty = tempfile::tempdir().expect("there is room");
     let data = empty.path().to_string_lossy().into_owned();
-    let cases: [(&[&str], i32, &str); 12] = [
+    let cases: [(&[&str], i32, &str); 13] = [
         (&["frobnicate"], 2, "unrecognized"),
         (&["--config", "/nowhere.yaml", "check"], 2, "cannot be read"),
         (&["run", "no-such-playbook"], 2, "there are: departing-employee-exfiltration"),
         (&["run", "departing-employee-exfiltration", "--alert", "/nowhere.json"], 2, "cannot be read"),
-        (&["runs"], 4, "quell serve"),
+        (&["runs"], 4, " serve`, or name another"),
         (&["show", "../etc"], 2, "no id"),
         (&["check", "/nowhere"], 2, "cannot be read"),
+        (&["extend", "ctn_1", "--for", "banana"], 2, "`--for banana` has `banana` where a number should be"),
         (&["version"], 0, "quell "),
         (&["--format", "json", "version"], 0, "\"version\":"),
         (&["--format", "html", "runs"], 2, "of `quell report` alone"),

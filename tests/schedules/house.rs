@@ -188,6 +188,7 @@ impl House {
         });
         let around = Surroundings {
             connectors: BTreeMap::new(),
+            configured: None,
             templates: BTreeMap::new(),
             groups: None,
             playbooks: BTreeMap::new(),
