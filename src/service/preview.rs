@@ -26,8 +26,15 @@ use crate::service::runs::needs_alert;
 use crate::step::kind::{carry_out, kind};
 use crate::step::world::Call;
 
+use self::words::{change_words, value_words};
+
+mod words;
+
 /// Branches that are followed: past it a person reads no plan.
 const BRANCHES_MAX: usize = 16;
+
+/// Branches past those that are counted one by one; each is followed to its end.
+const LEFT_OUT_COUNTED_MAX: usize = 128;
 
 /// Turns of one branch.
 const TURNS_MAX: usize = 5000;
@@ -41,6 +48,10 @@ pub struct Preview {
     pub branches: Vec<Branch>,
     /// Whether there were more branches than are followed.
     pub more: bool,
+    /// How many branches were left out.
+    pub left_out: usize,
+    /// Whether those are all; false when there may be more than were counted.
+    pub counted: bool,
 }
 
 /// What would follow from some answers.
@@ -52,6 +63,10 @@ pub struct Branch {
     pub lines: Vec<String>,
     /// How the run would end.
     pub end: Option<String>,
+    /// The same in one word: `succeeded`, `failed` or `cancelled`.
+    pub outcome: Option<RunEnd>,
+    /// What would be contained: target and operation.
+    pub contained: Vec<String>,
 }
 
 /// What was answered live, so that branches do not read twice.
@@ -72,25 +87,32 @@ impl Service {
         needs_alert(&prepared.plan.playbook, alert.as_ref())?;
         let alert = alert.map(Arc::new);
         let mut reads = Reads::new();
-        let (mut open, mut branches, mut more) = (vec![Vec::<(String, String)>::new()], Vec::new(), false);
+        let (mut open, mut branches, mut left_out) = (vec![Vec::<(String, String)>::new()], Vec::new(), 0);
+        let mut counted = true;
         while let Some(answers) = open.pop() {
-            if branches.len() >= BRANCHES_MAX {
-                more = true;
+            let shown = branches.len() < BRANCHES_MAX;
+            if left_out >= LEFT_OUT_COUNTED_MAX {
+                left_out += open.len() + 1;
+                counted = false;
                 break;
             }
             let mut walk = Walk::begin(self, &prepared, alert.clone(), inputs.clone(), answers)?;
-            match walk.follow(&mut reads).await? {
-                Some((step, choices)) => {
+            match walk.follow(&mut reads).await {
+                Ok(Some((step, choices))) => {
                     for choice in choices.into_iter().rev() {
                         let mut answers = walk.answers.clone();
                         answers.push((step.clone(), choice));
                         open.push(answers);
                     }
                 }
-                None => branches.push(walk.branch()),
+                Ok(None) if shown => branches.push(walk.branch()),
+                Err(error) if shown => return Err(error),
+                // One that nobody is shown is counted, however it would end.
+                Ok(None) | Err(_) => left_out += 1,
             }
+            tokio::task::yield_now().await;
         }
-        Ok(Preview { playbook: name.to_owned(), branches, more })
+        Ok(Preview { playbook: name.to_owned(), branches, more: left_out > 0, left_out, counted })
     }
 }
 
@@ -99,6 +121,7 @@ struct Walk<'a> {
     state: RunState,
     answers: Vec<(String, String)>,
     lines: Vec<String>,
+    contained: Vec<String>,
     flying: Vec<Perform>,
     started: RunStarted,
     alert: Option<Arc<Alert>>,
@@ -133,6 +156,7 @@ impl<'a> Walk<'a> {
             state,
             answers,
             lines: Vec::new(),
+            contained: Vec::new(),
             flying: Vec::new(),
             started: started.clone(),
             alert,
@@ -142,11 +166,14 @@ impl<'a> Walk<'a> {
     }
 
     fn branch(self) -> Branch {
+        let outcome = self.state.ending.as_ref().map(|(end, _)| *end);
         let end = self.state.ending.map(|(end, why)| format!("{end:?}: {why}"));
         Branch {
             answers: self.answers.iter().map(|(step, choice)| format!("{step}: {choice}")).collect(),
             lines: self.lines,
             end,
+            outcome,
+            contained: self.contained,
         }
     }
 
@@ -299,8 +326,10 @@ impl<'a> Walk<'a> {
                     None => "and there is no way back".to_owned(),
                 };
                 if *changed {
-                    format!("{key}: would {operation} {target} (now {before}), {until}")
+                    self.contained.push(format!("{target} ({operation})"));
+                    format!("{key}: would {operation} {target} (now {}), {until}", value_words(&before))
                 } else {
+                    self.contained.push(format!("{target} ({operation}; is so already)"));
                     format!("{key}: nothing to do, {target} already is so")
                 }
             }
@@ -311,7 +340,7 @@ impl<'a> Walk<'a> {
                 }
             }
             Event::IncidentChanged { change } => {
-                format!("the incident would change: {}", serde_json::to_string(change).unwrap_or_default())
+                format!("the incident would change: {}", change_words(change))
             }
             _ => return,
         };
