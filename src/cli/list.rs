@@ -29,6 +29,15 @@ pub const ALERTS: Listing = Listing {
         ("TITLE", "/title"),
     ],
 };
+/// All that a run waits for, in one cell.
+const WAITS: &str = "/waiting_on";
+
+/// Until when the first of them lasts.
+const WAITS_UNTIL: &str = "/waiting_on until";
+
+/// Columns that a cell with people in it may take.
+const PEOPLE_CHARS_MAX: usize = 44;
+
 /// `quell runs`.
 pub const RUNS: Listing = Listing {
     path: "/runs",
@@ -39,8 +48,8 @@ pub const RUNS: Listing = Listing {
         ("STATUS", "/status"),
         ("PLAYBOOK", "/playbook"),
         ("STARTED", "/started_at"),
-        ("WAITS ON", "/waiting_on/0/step"),
-        ("UNTIL", "/waiting_on/0/until"),
+        ("WAITS ON", WAITS),
+        ("UNTIL", WAITS_UNTIL),
         ("INCIDENT", "/incident"),
     ],
 };
@@ -151,13 +160,50 @@ pub async fn list(
     let headings: Vec<&str> = listing.columns.iter().map(|(heading, _)| *heading).collect();
     let rows: Vec<Vec<String>> = items
         .iter()
-        .map(|item| listing.columns.iter().map(|(_, pointer)| cell(item.pointer(pointer))).collect())
+        .map(|item| listing.columns.iter().map(|(_, pointer)| shown(item, pointer)).collect())
         .collect();
     screen.table(&headings, &rows);
     if let Some(next) = page.get("next").and_then(Value::as_str) {
         screen.line(&format!("more: add --after {next}"));
     }
     Ok(Exit::Done)
+}
+
+/// What a column shows of an item.
+fn shown(item: &Value, pointer: &str) -> String {
+    let waits = item.get("waiting_on").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    match pointer {
+        WAITS => people(waits),
+        WAITS_UNTIL => {
+            let until = waits.iter().filter_map(|wait| wait.get("until")?.as_str()).min();
+            until.map_or_else(|| cell(None), str::to_owned)
+        }
+        _ => cell(item.pointer(pointer)),
+    }
+}
+
+/// The people that a run waits for: `3 people: lee@example.com, noor@example.…`;
+/// where it waits for nobody, the step that waits.
+fn people(waits: &[Value]) -> String {
+    let mut who: Vec<String> = Vec::new();
+    for name in waits.iter().filter_map(|wait| wait.get("who")?.as_array()).flatten() {
+        let name = cell(Some(name));
+        if !who.contains(&name) {
+            who.push(name);
+        }
+    }
+    let text = match who.len() {
+        0 => cell(waits.first().and_then(|wait| wait.get("step"))),
+        1 => who.remove(0),
+        count => {
+            let what = if who.iter().any(|name| name.starts_with("group:")) { "asked" } else { "people" };
+            format!("{count} {what}: {}", who.join(", "))
+        }
+    };
+    if text.chars().count() <= PEOPLE_CHARS_MAX {
+        return text;
+    }
+    text.chars().take(PEOPLE_CHARS_MAX - 1).chain(['…']).collect()
 }
 
 /// A value in a cell.
@@ -167,5 +213,27 @@ pub fn cell(value: Option<&Value>) -> String {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(items)) => items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join(", "),
         Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_run_shows_all_the_people_it_waits_for_as_far_as_they_fit() {
+        let wait = |who: &[&str], until: &str| json!({ "step": "a", "who": who, "until": until });
+        let item = |waits: &[Value]| json!({ "waiting_on": waits });
+        let (lee, noor) = ("lee.park@example.com", "noor.haddad@example.com");
+        let one = item(&[wait(&[lee], "2026-11-27"), wait(&[lee], "2026-11-26")]);
+        assert_eq!((shown(&one, WAITS), shown(&one, WAITS_UNTIL)), (lee.to_owned(), "2026-11-26".to_owned()));
+        let two = shown(&item(&[wait(&[lee], ""), wait(&[noor], "")]), WAITS);
+        assert_eq!(two, "2 people: lee.park@example.com, noor.haddad…");
+        let group = shown(&item(&[wait(&["group:hr", "group:legal"], "")]), WAITS);
+        assert_eq!(group, "2 asked: group:hr, group:legal");
+        assert_eq!(shown(&item(&[wait(&[], "")]), WAITS), "a");
+        assert_eq!(shown(&item(&[]), WAITS), "–");
     }
 }

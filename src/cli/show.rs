@@ -8,6 +8,12 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::list::cell;
 use crate::cli::screen::{Screen, Style, visible};
 
+mod approval;
+mod containment;
+mod run;
+mod story;
+mod words;
+
 /// Shows one thing by its id.
 ///
 /// # Errors
@@ -37,35 +43,21 @@ pub async fn show(id: &str, client: &Client, screen: &Screen) -> Result<Exit, Cl
         screen.document(&document);
         return Ok(Exit::Done);
     }
-    if family == "runs" {
-        timeline(&document, screen);
-    } else {
-        fields(&document, screen, 0);
+    match family {
+        "runs" => run::show(&document, screen),
+        "approvals" => approval::show(&document, screen),
+        "containments" => {
+            let run = match document.get("run").and_then(Value::as_str) {
+                Some(run) => client.get(&format!("/runs/{run}")).await.ok(),
+                None => None,
+            };
+            containment::show(&document, run.as_ref(), screen);
+        }
+        "incidents" => story::incident(&document, client, screen).await?,
+        "alerts" => story::alert(&document, client, screen).await?,
+        _ => fields(&document, screen, 0),
     }
     Ok(Exit::Done)
-}
-
-fn timeline(dossier: &Value, screen: &Screen) {
-    for (name, value) in dossier.as_object().into_iter().flatten() {
-        if !value.is_array() && !value.is_object() {
-            screen.line(&format!(
-                "{}  {}",
-                screen.paint(Style::Dim, &format!("{name:<14}")),
-                visible(&cell(Some(value)))
-            ));
-        }
-    }
-    screen.line("");
-    for item in dossier.get("timeline").and_then(Value::as_array).into_iter().flatten() {
-        let at = cell(item.get("at"));
-        let seq = cell(item.get("cite"));
-        screen.line(&format!(
-            "{} {} {}",
-            screen.paint(Style::Dim, &at),
-            screen.paint(Style::Dim, &format!("{seq:<5}")),
-            visible(&cell(item.get("text")))
-        ));
-    }
 }
 
 fn fields(value: &Value, screen: &Screen, depth: usize) {

@@ -4,11 +4,26 @@ use serde::Serialize;
 
 use crate::domain::id::{ApprovalId, QuestionId};
 use crate::domain::playbook::{Body, InputSpec};
+use crate::domain::run::StepKey;
 use crate::domain::signal::{Person, Signal};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
+use crate::projection::approvals::ApprovalRow;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
+
+/// What a single step would do when it is approved.
+#[derive(Debug, Clone, Serialize)]
+pub struct Asks {
+    /// The step.
+    pub step: StepKey,
+    /// What it does.
+    pub operation: String,
+    /// What it hands over.
+    pub input: Value,
+    /// Whom or what it touches, as it was found.
+    pub target: Option<String>,
+}
 
 /// A question as the person behind a link sees it.
 #[derive(Debug, Clone, Serialize)]
@@ -56,6 +71,31 @@ impl Service {
         };
         let by = Person { address: by.to_lowercase(), groups: self.world.people.groups_of(by) };
         self.tell(run, Signal::Decide { approval, by, approve, note }).await
+    }
+
+    /// An approval, and what a yes lets its step do when it is a single one; of a
+    /// block its row says so.
+    ///
+    /// # Errors
+    /// When there is none of this id.
+    pub async fn approval(&self, id: ApprovalId) -> Result<(ApprovalRow, Option<Asks>), ServiceError> {
+        let row = self.views.read().approvals.get(id).cloned();
+        let row = row.ok_or_else(|| ServiceError::absent("approval", &id))?;
+        let state = self.scheduler.replay(row.run).await?;
+        let spec = state.plan.playbook.step(&row.step.id).map(|(_, step)| &step.body);
+        let asks = match (spec, state.steps.get(&row.step)) {
+            (Some(Body::Perform(action)), Some(step)) => Some(Asks {
+                step: row.step.clone(),
+                operation: action.operation.clone(),
+                input: step.input.value().clone(),
+                target: step
+                    .captured
+                    .as_ref()
+                    .and_then(|captured| captured.value().get("target")?.as_str().map(str::to_owned)),
+            }),
+            _ => None,
+        };
+        Ok((row, asks))
     }
 
     /// The question behind a personal link.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::domain::id::RunId;
 use crate::projection::approvals::ApprovalFilter;
 use crate::projection::questions::QuestionFilter;
-use crate::service::error::ServiceError;
+use crate::service::error::{ServiceError, Sort};
 use crate::web::access::{Caller, Role};
 use crate::web::extract::{Json, Query};
 use crate::web::problem::Problem;
@@ -45,17 +45,19 @@ pub async fn approvals(
     Ok(Json(found).into_response())
 }
 
-/// `GET /api/v1/approvals/{id}`.
+/// `GET /api/v1/approvals/{id}`: who is needed and who said what; `covers` says what
+/// a yes lets the steps of a block do, `asks` what it lets a single step do.
 pub async fn approval(
     State(web): State<Web>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
-    let id = parsed(&id)?;
-    let views = web.service.views.read();
-    let row = views.approvals.get(id).ok_or_else(|| ServiceError::absent("approval", &id))?;
-    Ok(Json(row).into_response())
+    let (row, asks) = web.service.approval(parsed(&id)?).await?;
+    let mut document =
+        serde_json::to_value(row).map_err(|error| Problem::new(Sort::Own, "approval", error.to_string()))?;
+    document["asks"] = json!(asks);
+    Ok(Json(document).into_response())
 }
 
 /// A person's reason.

@@ -107,7 +107,14 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             Answer::Page,
         )],
     ),
-    ("/runs/{id}", &[get("everything the journal says about one run", &[], Answer::Object)]),
+    (
+        "/runs/{id}",
+        &[get(
+            "everything the journal says about one run, and in `waiting_on` whom it waits for",
+            &[],
+            Answer::Object,
+        )],
+    ),
     (
         "/runs/{id}/events",
         &[get(

@@ -202,15 +202,22 @@ pub async fn list(
     Ok(Json(found).into_response())
 }
 
-/// `GET /api/v1/runs/{id}`: everything about it, each line with its entry.
+/// `GET /api/v1/runs/{id}`: everything about it, each line with its entry,
+/// and how it stands now: `status`, and in `waiting_on` whom it waits for.
 pub async fn show(
     State(web): State<Web>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
-    let dossier = web.service.dossier(parsed(&id)?).await?;
-    Ok(Json(dossier).into_response())
+    let run: RunId = parsed(&id)?;
+    let dossier = web.service.dossier(run).await?;
+    let row = web.service.views.read().runs.get(run).cloned();
+    let mut document = serde_json::to_value(dossier)
+        .map_err(|error| Problem::new(Sort::Own, "dossier", error.to_string()))?;
+    document["status"] = json!(row.as_ref().map(|row| row.status));
+    document["waiting_on"] = json!(row.map(|row| row.waiting_on).unwrap_or_default());
+    Ok(Json(document).into_response())
 }
 
 /// Why a person orders something.

@@ -37,7 +37,7 @@ impl Lab {
         Self { dir: tempfile::tempdir().expect("there is room") }
     }
 
-    fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.dir.path().join("lab")
     }
 

@@ -4,6 +4,7 @@
 mod checking;
 mod doors;
 mod house;
+mod shows;
 
 use std::time::Duration;
 

@@ -1,0 +1,122 @@
+//! Incidents and alerts: what came in, what was run on it, what people noted.
+
+use serde_json::{Value, json};
+
+use super::words::{awaited, head, items, pair, second, text, title, word};
+use crate::cli::client::Client;
+use crate::cli::exit::CliError;
+use crate::cli::screen::{Screen, Style, visible};
+
+/// Alerts of an incident that are told one by one; a storm is counted.
+const ALERTS_TOLD: usize = 20;
+
+/// Runs of an incident that are told, the newest.
+const RUNS_TOLD: usize = 100;
+
+/// A line of the timeline: when, and what.
+type Line = (String, String);
+
+/// Prints an incident.
+///
+/// # Errors
+/// When the server does not answer.
+pub(super) async fn incident(document: &Value, client: &Client, screen: &Screen) -> Result<(), CliError> {
+    head(screen, &word(document, "/status"), &text(document, "/title"));
+    pair(screen, "incident", &text(document, "/id"));
+    pair(screen, "severity", &format!("{} of 100", text(document, "/severity")));
+    pair(screen, "disposition", &word(document, "/disposition"));
+    pair(screen, "subject", &text(document, "/subject"));
+    pair(screen, "assignee", &text(document, "/assignee"));
+    pair(screen, "tags", &text(document, "/tags"));
+    let mut lines = vec![(text(document, "/opened_at"), "incident opened".to_owned())];
+    let alerts = items(document, "/alerts");
+    for id in alerts.iter().filter_map(Value::as_str).take(ALERTS_TOLD) {
+        let alert = client.get(&format!("/alerts/{id}")).await?;
+        lines.push(came(&alert));
+    }
+    if alerts.len() > ALERTS_TOLD {
+        pair(screen, "alerts", &format!("{}, of which {ALERTS_TOLD} are told", alerts.len()));
+    }
+    lines.extend(runs(&text(document, "/id"), &[], client).await?);
+    for note in items(document, "/notes") {
+        lines.push((text(note, "/at"), format!("note: {}", text(note, "/text"))));
+    }
+    timeline(lines, screen);
+    Ok(())
+}
+
+/// Prints an alert.
+///
+/// # Errors
+/// When the server does not answer.
+pub(super) async fn alert(document: &Value, client: &Client, screen: &Screen) -> Result<(), CliError> {
+    let started = document.pointer("/fate/run_started").cloned().unwrap_or_default();
+    let reasons = items(document, "/fate/no_playbook/reasons");
+    let stands = match (started.is_object(), document.pointer("/fate/no_playbook")) {
+        (true, _) => "run started",
+        (false, Some(_)) => "no playbook wanted it",
+        (false, None) => "not triaged yet",
+    };
+    head(screen, stands, &text(document, "/title"));
+    pair(screen, "alert", &text(document, "/id"));
+    pair(screen, "source", &text(document, "/source"));
+    pair(screen, "source id", &text(document, "/source_id"));
+    pair(screen, "severity", &format!("{} of 100", text(document, "/severity")));
+    pair(screen, "incident", &text(&started, "/incident"));
+    let mut lines = vec![came(document)];
+    let incident = text(&started, "/incident");
+    if !incident.is_empty() {
+        lines.extend(runs(&incident, items(&started, "/runs"), client).await?);
+    }
+    for reason in reasons {
+        lines.push((text(document, "/received_at"), text(&json!({ "reason": reason }), "/reason")));
+    }
+    timeline(lines, screen);
+    Ok(())
+}
+
+fn came(alert: &Value) -> Line {
+    let told = format!(
+        "alert {} from {}, severity {} of 100: {}",
+        text(alert, "/id"),
+        text(alert, "/source"),
+        text(alert, "/severity"),
+        text(alert, "/title")
+    );
+    (text(alert, "/received_at"), told)
+}
+
+/// The runs of an incident, or those of them that are named: how each began and
+/// stands.
+async fn runs(incident: &str, only: &[Value], client: &Client) -> Result<Vec<Line>, CliError> {
+    let page = client.get(&format!("/runs?incident={incident}&limit={RUNS_TOLD}")).await?;
+    let mut lines = Vec::new();
+    for run in items(&page, "/items") {
+        if !only.is_empty() && !run.get("id").is_some_and(|id| only.contains(id)) {
+            continue;
+        }
+        let (id, playbook, by) = (text(run, "/id"), text(run, "/playbook"), text(run, "/by"));
+        lines.push((text(run, "/started_at"), format!("run {id} of {playbook} started by {by}")));
+        let (ended, status) = (text(run, "/ended_at"), word(run, "/status"));
+        if !ended.is_empty() {
+            lines.push((ended, format!("run {id} ended: {status}")));
+            continue;
+        }
+        let waits: Vec<String> = items(run, "/waiting_on").iter().map(awaited).collect();
+        let waits = if waits.is_empty() { String::new() } else { format!(" for {}", waits.join(", ")) };
+        let since = text(run, "/waiting_on/0/since");
+        let since = if since.is_empty() { text(run, "/started_at") } else { since };
+        lines.push((since, format!("run {id} stands at: {status}{waits}")));
+    }
+    Ok(lines)
+}
+
+fn timeline(mut lines: Vec<Line>, screen: &Screen) {
+    // RFC 3339 in UTC: the order of the texts is the order in time.
+    lines.sort_by(|a, b| a.0.cmp(&b.0));
+    title(screen, "What is known:");
+    for (at, told) in lines {
+        let at = second(&json!({ "at": at }), "/at");
+        screen.line(&format!("{}  {}", screen.paint(Style::Dim, &at), visible(&told)));
+    }
+}

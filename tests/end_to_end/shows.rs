@@ -1,0 +1,139 @@
+//! What `quell show` tells of each sort of thing: the lab's story, looked at after
+//! it has ended.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::house::{Lab, Server, quell};
+
+/// A server over what a lab left behind.
+struct Afterwards {
+    lab: Lab,
+    child: Child,
+}
+
+impl Afterwards {
+    fn of(lab: Lab) -> Self {
+        let data = lab.data();
+        let child = Command::new(env!("CARGO_BIN_EXE_quell"))
+            .args(["--config", data.join("quell.yaml").to_str().expect("it is text")])
+            .args(["--data", data.to_str().expect("it is text"), "serve", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let served = Self { lab, child };
+        for _ in 0..500 {
+            if served.quell(&["runs"]).0 {
+                return served;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the server never got ready");
+    }
+
+    fn quell(&self, args: &[&str]) -> (bool, String) {
+        let data = self.lab.data();
+        let out = quell(&[&["--data", data.to_str().expect("it is text")][..], args].concat(), &data);
+        (out.status.success(), out.text)
+    }
+
+    fn shown(&self, id: &str) -> String {
+        let (good, text) = self.quell(&["show", id]);
+        assert!(good, "{text}");
+        text
+    }
+
+    /// The first id of this sort in a list.
+    fn id(&self, list: &str, prefix: &str) -> String {
+        let (_, text) = self.quell(&[list, "--all"]);
+        let id = text.split_whitespace().find(|word| word.starts_with(prefix));
+        id.unwrap_or_else(|| panic!("no {prefix} in {text}")).to_owned()
+    }
+}
+
+impl Drop for Afterwards {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Each of these in the text, in this order.
+fn in_order(text: &str, words: &[&str]) {
+    let mut rest = text;
+    for word in words {
+        let at = rest.find(word).unwrap_or_else(|| panic!("`{word}` in its place in:\n{text}"));
+        rest = &rest[at + word.len()..];
+    }
+}
+
+#[test]
+fn everything_of_the_labs_story_can_be_shown() {
+    let lab = Lab::new();
+    let out = lab.play(&["--exit", "--pace", "0"]);
+    assert!(out.status.success(), "{}", out.text);
+    let after = Afterwards::of(lab);
+    let run = after.shown(&after.id("runs", "run_"));
+    let head =
+        ["succeeded  departing-employee-exfiltration version", "incident", "started", "by trigger", "ended"];
+    in_order(&run, &head);
+    in_order(&run, &["What happened:", "the message as it was sent → 250"]);
+    assert!(!run.contains("left out") && !run.contains("Waits for:"), "{run}");
+    assert!(!run.contains("the answer → 250"), "a mail is no answer: {run}");
+
+    let approvals = after.quell(&["approvals", "--all"]).1;
+    let block = approvals.lines().find(|line| line.contains("contain")).expect("the block was approved");
+    let approval = after.shown(block.split_whitespace().next().expect("it has an id"));
+    in_order(&approval, &["approved  apr_", "needs a yes", "group:ir-leads, group:hr"]);
+    in_order(
+        &approval,
+        &["STEP", "OPERATION", "suspend", "scim.suspend_user", "end_sessions", "sessions.revoke"],
+    );
+    let said = approval.lines().filter(|line| line.contains("@example.com  yes for group:")).count();
+    assert_eq!(said, 2, "each on a line: {approval}");
+    assert!(!approval.contains("To decide:"), "{approval}");
+
+    let held = after.quell(&["containments"]).1;
+    let held = held.split_whitespace().find(|word| word.starts_with("ctn_")).expect("one holds").to_owned();
+    let containment = after.shown(&held);
+    in_order(
+        &containment,
+        &["verified  Dana Whitfield", "scim.suspend_user", "read back", "active=false", "until"],
+    );
+    assert_eq!(containment.matches("approved by").count(), 2, "{containment}");
+    let data = after.lab.data().display().to_string();
+    for command in [format!("--data {data} undo {held} "), format!("--data {data} extend {held} --for 24h")] {
+        assert!(containment.contains(&command), "`{command}` in {containment}");
+    }
+
+    let incident = after.shown(&after.id("incidents", "inc_"));
+    in_order(
+        &incident,
+        &["severity", "What is known:", "alert alt_", "run run_", "started by", "ended: succeeded"],
+    );
+    let alert = after.shown(&after.id("alerts", "alt_"));
+    in_order(
+        &alert,
+        &["run started", "incident", "inc_", "What is known:", "alert alt_", "ended: succeeded"],
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_waits_says_for_what_and_until_when() {
+    let waits =
+        "playbook: waits\nversion: 1\ntitle: Waits\nposture: overt\nsteps:\n  - id: pause\n    wait: 1h\n";
+    let server = Server::with("", &[("waits.yaml", waits)]).await;
+    let started = server.post("/playbooks/waits/runs", &serde_json::json!({}), &[]).await;
+    let run = started.body["run"].as_str().expect("it is started").to_owned();
+    let mut shown = String::new();
+    for _ in 0..500 {
+        shown = server.quell(&["show", &run]).text;
+        if shown.contains("Waits for:") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    in_order(&shown, &["waiting  waits version 1", "Waits for:", "pause", "a point in time", " UTC"]);
+    let list = server.quell(&["runs"]).text;
+    assert!(list.contains("pause"), "where it waits for nobody, the step: {list}");
+}
