@@ -137,3 +137,28 @@ async fn a_run_that_waits_says_for_what_and_until_when() {
     let list = server.quell(&["runs"]).text;
     assert!(list.contains("pause"), "where it waits for nobody, the step: {list}");
 }
+
+#[tokio::test]
+async fn a_plan_ends_with_a_table_of_its_branches_and_counts_those_it_leaves_out() {
+    let ask = |id: &str| {
+        format!(
+            "  - id: {id}\n    ask: {{ who: sam@example.com, question: \"Q\", choices: {{ good: G, bad: B, unsure: U }}, within: 1h, if_silent: unsure }}\n"
+        )
+    };
+    let change = "  - id: note\n    incident: { severity: 80, tags: [seen] }\n";
+    let asks = |ids: &[&str]| {
+        let steps: String = ids.iter().map(|id| ask(id)).collect();
+        format!("playbook: asks{}\nversion: 1\ntitle: T\nposture: overt\nsteps:\n{change}{steps}", ids.len())
+    };
+    let (one, three) = (asks(&["a"]), asks(&["a", "b", "c"]));
+    let server = Server::with("", &[("one.yaml", &one), ("three.yaml", &three)]).await;
+    let plan = server.quell(&["plan", "asks1"]).text;
+    in_order(
+        &plan,
+        &["3. If answered a: unsure:", "ENDS", "WOULD BE CONTAINED", "3  unsure  succeeded  nothing"],
+    );
+    assert!(plan.contains("the incident would change: severity 80 of 100; tagged seen"), "{plan}");
+    assert!(!plan.contains("{\"") && !plan.contains("left out"), "{plan}");
+    let plan = server.quell(&["plan", "asks3"]).text;
+    in_order(&plan, &["a     b", "c", "ENDS", "16 branches are shown; 11 more were left out."]);
+}
