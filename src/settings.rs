@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use crate::yaml::diagnostic::Diagnostic;
 use crate::yaml::map::MapReader;
-use crate::yaml::node::Node;
+use crate::yaml::node::{Node, Place};
 use crate::yaml::reader::read_bytes;
-use crate::yaml::shape::Reader;
+use crate::yaml::shape::{Field, Reader};
 
 /// The file that is read when none is named.
 pub const DEFAULT_FILE: &str = "quell.yaml";
@@ -57,6 +57,8 @@ pub struct Settings {
     pub source_specs: Option<PathBuf>,
     /// The connector that sends mail.
     pub mail: Option<String>,
+    /// Where the file says so.
+    pub mail_place: Place,
     /// Whom messages come from.
     pub mail_from: String,
     /// Tokens for the API.
@@ -84,6 +86,7 @@ impl Default for Settings {
             connector_specs: None,
             source_specs: None,
             mail: None,
+            mail_place: Place::default(),
             mail_from: "quell@localhost".to_owned(),
             tokens: Vec::new(),
             connectors: None,
@@ -207,7 +210,9 @@ impl Settings {
         self.fill_store(&map, base);
         self.fill_access(&map);
         if let Some(mail) = map.optional("mail").and_then(|field| field.map()) {
-            self.mail = mail.required("connector").and_then(|field| field.non_empty()).map(str::to_owned);
+            let connector = mail.required("connector");
+            self.mail_place = connector.map(Field::place).unwrap_or_default();
+            self.mail = connector.and_then(Field::non_empty).map(str::to_owned);
             if let Some(from) = mail.optional("from").and_then(|field| field.non_empty()) {
                 self.mail_from = from.to_owned();
             }

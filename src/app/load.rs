@@ -17,7 +17,8 @@ use crate::report::templates::{TEMPLATES, Templates};
 use crate::service::house::Source;
 use crate::settings::Settings;
 use crate::step::kind::Surroundings;
-use crate::yaml::diagnostic::{Diagnostic, Severity};
+use crate::step::using::CONNECTOR_NOT_CONFIGURED;
+use crate::yaml::diagnostic::{Diagnostic, Severity, did_you_mean};
 use crate::yaml::node::{Node, Place};
 
 use crate::app::sources::read_sources;
@@ -74,6 +75,7 @@ pub fn load_all(settings: &Settings) -> (Option<Loaded>, Vec<Diagnostic>) {
         Some(section) => beside(&mut mistakes, check_instances(file, section, &specs)),
         None => BTreeMap::new(),
     };
+    mistakes.extend(no_mail(file, settings));
     let before = mistakes.len();
     let people = settings
         .people
@@ -117,6 +119,21 @@ fn gather<T: Default>(mistakes: &mut Vec<Diagnostic>, result: Result<T, Vec<Diag
         mistakes.extend(found);
         T::default()
     })
+}
+
+/// Mail by a connector that is not configured: every question would stay unsent.
+fn no_mail(file: &str, settings: &Settings) -> Option<Diagnostic> {
+    let (mail, section) = (settings.mail.as_ref()?, settings.connectors.as_ref()?);
+    if names_in(section).contains(mail) {
+        return None;
+    }
+    let message = format!("no connector `{}` is configured here: no mail can be sent", mail.escape_debug());
+    let warning =
+        Diagnostic::warning(CONNECTOR_NOT_CONFIGURED, &Arc::from(file), settings.mail_place, message);
+    Some(warning.help(match did_you_mean(mail, names_in(section)) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => "add it under `connectors:`, such as `smtp: { use: smtp, url: … }`".to_owned(),
+    }))
 }
 
 /// What playbooks name: configured connectors, also those with a mistake of their

@@ -36,6 +36,10 @@ fn a_connector_that_is_not_configured_is_told_once_and_what_to_add() {
             assert!(out.text.contains(told), "`{told}` in {}", out.text);
         }
     }
+    // Mail goes by a connector too.
+    let dir = house(&format!("{assets}mail: {{ connector: smpt }}\n"), &[]);
+    let out = quell(&["check"], dir.path());
+    assert!(out.text.contains("no mail can be sent\n --> quell.yaml:4:20"), "{}", out.text);
     // Nothing is set up yet: a playbook can be checked before it is.
     let dir = house("playbooks: p\n", &[("looks.yaml", &looks)]);
     let out = quell(&["check"], dir.path());
