@@ -4,6 +4,8 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use quell::lab::range::{Lab as Range, LabOptions};
+
 use crate::house::{Lab, Server, quell};
 
 /// A server over what a lab left behind.
@@ -136,6 +138,47 @@ async fn a_run_that_waits_says_for_what_and_until_when() {
     in_order(&shown, &["waiting  waits version 1", "Waits for:", "pause", "a point in time", " UTC"]);
     let list = server.quell(&["runs"]).text;
     assert!(list.contains("pause"), "where it waits for nobody, the step: {list}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_asked_about_one_step_sees_what_it_would_do() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let options = LabOptions { data: dir.path().to_owned(), seed: 7, now: chrono::Utc::now(), pace: 1.0 };
+    let range = Range::start(options).await.expect("the range starts");
+    let settings = format!(
+        "mail: {{ connector: smtp, from: quell@example.com }}\nconnectors:\n  smtp: {{ use: smtp, url: \"smtp://{}\" }}\n",
+        range.smtp_addr
+    );
+    let tells = "playbook: tells\nversion: 1\ntitle: Tells\nposture: overt\nsteps:\n  - id: tell\n    notify: { to: lee.park@example.com, text: A word about the ledger }\n    approval: { by: [lee.park@example.com], within: 1h }\n";
+    let server = Server::with(&settings, &[("tells.yaml", tells)]).await;
+    let started = server.post("/playbooks/tells/runs", &serde_json::json!({}), &[]).await;
+    assert_eq!(started.status, 201, "{}", started.body);
+    let mut id = None;
+    for _ in 0..500 {
+        let list = server.quell(&["approvals"]).text;
+        id = list.split_whitespace().find(|word| word.starts_with("apr_")).map(str::to_owned);
+        if id.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let id = id.expect("an approval waits");
+    let shown = server.quell(&["show", &id]).text;
+    in_order(
+        &shown,
+        &[
+            "waits  apr_",
+            "lee.park@example.com",
+            "silence is a no",
+            "STEP",
+            "tell",
+            "A word about the ledger",
+        ],
+    );
+    in_order(&shown, &["nobody yet", "To decide:", &format!(" approve {id}"), &format!(" reject {id}")]);
+    let runs = server.quell(&["runs"]).text;
+    assert!(runs.contains("lee.park@example.com"), "the people, and not the step: {runs}");
+    range.stop().await;
 }
 
 #[tokio::test]
