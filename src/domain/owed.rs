@@ -36,7 +36,12 @@ pub fn commands(state: &RunState) -> Vec<Command> {
     let mut commands = Vec::new();
     let mut wake: Option<Timestamp> = None;
     let mut wake_at = |at: Timestamp| wake = Some(wake.map_or(at, |earlier| earlier.min(at)));
-    state.owed_since.into_iter().chain(state.deadline()).for_each(&mut wake_at);
+    // A run that is set aside does nothing at its times: asking to be woken
+    // would be asking for ever. What it holds is lifted all the same.
+    let goes_on = state.quarantined.is_none();
+    if goes_on {
+        state.owed_since.into_iter().chain(state.deadline()).for_each(&mut wake_at);
+    }
     for key in &state.active {
         let (Some(step), Some((_, spec))) = (state.steps.get(key), state.plan.playbook.step(&key.id)) else {
             continue;
@@ -51,7 +56,9 @@ pub fn commands(state: &RunState) -> Vec<Command> {
             }
             _ => {}
         }
-        waits(state, step, spec).into_iter().flatten().for_each(&mut wake_at);
+        if goes_on {
+            waits(state, step, spec).into_iter().flatten().for_each(&mut wake_at);
+        }
     }
     for held in state.containments.values() {
         for (phase, stage) in [(Phase::Recheck, &held.recheck), (Phase::Warn, &held.warn)] {

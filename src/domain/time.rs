@@ -15,6 +15,10 @@ impl Timestamp {
     /// The earliest point a `Timestamp` is used for: 1970-01-01T00:00:00Z.
     pub const EPOCH: Timestamp = Timestamp(0);
 
+    /// The first and the last point that can be written: RFC 3339 has four
+    /// digits for the year.
+    const WRITABLE: [i64; 2] = [-62_167_219_200_000, 253_402_300_799_999];
+
     /// From milliseconds since 1970-01-01T00:00:00Z.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
@@ -36,16 +40,16 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// This point moved later by `by`; saturates at the end of time.
+    /// This point moved later by `by`; saturates at the end of the year 9999.
     pub fn after(self, by: Duration) -> Timestamp {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_add(millis))
+        Self(self.0.saturating_add(millis).min(Self::WRITABLE[1]))
     }
 
-    /// This point moved earlier by `by`; saturates at the beginning of time.
+    /// This point moved earlier by `by`; saturates at the beginning of the year 0.
     pub fn before(self, by: Duration) -> Timestamp {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_sub(millis))
+        Self(self.0.saturating_sub(millis).max(Self::WRITABLE[0]))
     }
 
     /// For people: `2026-11-23 09:34 UTC`.
@@ -122,6 +126,18 @@ mod tests {
     fn a_time_reads_back_as_it_was_written() {
         let time = Timestamp::from_millis(1_795_427_682_123);
         assert_eq!(time.to_string().parse::<Timestamp>(), Ok(time));
+    }
+
+    #[test]
+    fn a_time_that_is_moved_too_far_stops_where_it_can_still_be_written() {
+        let now = Timestamp::from_millis(1_795_427_682_123);
+        for (moved, text) in [
+            (now.after(Duration::MAX), "9999-12-31T23:59:59.999Z"),
+            (now.before(Duration::MAX), "0000-01-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(moved.to_string(), text);
+            assert_eq!(text.parse(), Ok(moved));
+        }
     }
 
     #[test]

@@ -5,8 +5,14 @@
 //! `QUELL_SEEDS=20000` runs more; `QUELL_SEED=17` runs one and prints its trace.
 
 mod chance;
+mod deeds;
+mod failures;
+mod found;
+mod life;
 mod playbooks;
+mod properties;
 mod range;
+mod sketches;
 
 use quell::domain::value::digest;
 

@@ -12,11 +12,10 @@ use quell::domain::decide::turn::{decide, take};
 use quell::domain::event::{Entry, Event, RunEnd, RunStarted};
 use quell::domain::evolve::evolve;
 use quell::domain::id::{IncidentId, RunId, StreamId};
-use quell::domain::nesting::{container_of, section_of};
 use quell::domain::outcome::{Failure, FailureClass, Outcome};
 use quell::domain::owed::commands;
 use quell::domain::plan::{Callee, Plan};
-use quell::domain::playbook::{Body, Effect, OnError, Section};
+use quell::domain::playbook::{Body, Effect};
 use quell::domain::run::{Hold, RunState, Stage, StepEnd, StepKey};
 use quell::domain::signal::{Person, Signal};
 use quell::domain::time::Timestamp;
@@ -25,6 +24,7 @@ use serde_json::{Value, json};
 use ulid::Ulid;
 
 use crate::chance::Chance;
+use crate::failures::Failures;
 use crate::playbooks::playbook;
 
 /// Turns after which a run that has not come to rest counts as stuck.
@@ -53,8 +53,7 @@ pub struct Range {
     state: RunState,
     flying: Vec<(Timestamp, Perform)>,
     peer: Peer,
-    /// What has failed each section, block and loop.
-    failed: BTreeMap<(Section, Option<StepKey>), StepKey>,
+    failed: Failures,
     pub failures: usize,
     pub called: usize,
     pub released: usize,
@@ -90,7 +89,7 @@ impl Range {
             journal: Vec::new(),
             flying: Vec::new(),
             peer: Peer::default(),
-            failed: BTreeMap::new(),
+            failed: Failures::default(),
             failures: 0,
             called: 0,
             released: 0,
@@ -441,7 +440,8 @@ impl Range {
 
     /// What must hold whenever this is recorded.
     fn promise(&mut self, event: &Event) -> Result<(), String> {
-        self.nothing_after_a_failure(event)?;
+        self.failed.hear(&self.plan.playbook, &self.state, event)?;
+        self.failures = self.failed.count;
         match event {
             Event::AttemptStarted { key, phase: Phase::Act, attempt: 1 } => {
                 let needs = self.plan.playbook.step(&key.id).is_some_and(|(_, spec)| spec.approval.is_some());
@@ -456,43 +456,6 @@ impl Range {
             Event::QuestionReminded { .. } => self.reminded += 1,
             Event::ContainmentLifted { .. } => self.lifted += 1,
             _ => {}
-        }
-        Ok(())
-    }
-
-    /// Once a step has failed what it stands in, nothing in there begins.
-    fn nothing_after_a_failure(&mut self, event: &Event) -> Result<(), String> {
-        let playbook = &self.plan.playbook;
-        let begins = match event {
-            Event::StepStarted { key, .. } | Event::StepExpanded { key, .. } => Some(key),
-            Event::AttemptStarted { key, phase: Phase::Act | Phase::Capture, attempt: 1 } => Some(key),
-            Event::StepEnded { key, end: StepEnd::Succeeded, .. } if !self.state.steps.contains_key(key) => {
-                Some(key)
-            }
-            _ => None,
-        };
-        if let Some(key) = begins {
-            let (ix, _) = playbook.step(&key.id).ok_or("no such step")?;
-            let mut around = vec![(section_of(playbook, ix), None)];
-            let chain = std::iter::successors(container_of(playbook, key), |key| container_of(playbook, key));
-            around.extend(chain.map(|key| (section_of(playbook, ix), Some(key))));
-            if let Some(failed) = around.iter().find_map(|place| self.failed.get(place)) {
-                return Err(format!("{key} begins after {failed} had failed what it stands in"));
-            }
-        }
-        if let Event::StepEnded { key, end: StepEnd::Failed, .. } = event {
-            let (ix, spec) = playbook.step(&key.id).ok_or("no such step")?;
-            if spec.on_error == OnError::Fail {
-                let place = (section_of(playbook, ix), container_of(playbook, key));
-                self.failures += 1;
-                self.failed.entry(place).or_insert_with(|| key.clone());
-            }
-        }
-        if let Event::RunEnding { end, .. } = event
-            && *end != RunEnd::Failed
-            && let Some(key) = self.failed.get(&(Section::Main, None))
-        {
-            return Err(format!("{key} failed the run, and it ends as {end:?}"));
         }
         Ok(())
     }

@@ -211,11 +211,14 @@ impl Turn<'_> {
         for key in ready {
             let (_, spec) = self.spec(&plan, &key)?;
             let Body::Perform(action) = &spec.body else { continue };
-            let there = |phase: &&Phase| !phase.undoes() && !phase.watches();
+            // What tells people ran beside a wait that is over.
+            let there = |phase: &&Phase| !phase.undoes() && !phase.watches() && !phase.tells();
             match self.step(&key)?.lost.keys().find(there).copied() {
                 Some(phase) => {
                     self.unknown(&key, action, phase, "its server stopped while this was under way")?;
                 }
+                // What it stands in may have failed while the run was set aside.
+                None if self.is_cut_off(&key) => {}
                 None => self.next_move(&key)?,
             }
         }

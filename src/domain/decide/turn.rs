@@ -106,7 +106,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Ends a step. An approval that it still waits for is withdrawn with it.
+    /// Ends a step. An approval that it still waits for is withdrawn with it. An
+    /// output that is nothing is recorded as none: the journal knows one of the two.
     pub(super) fn end_step(
         &mut self,
         key: &StepKey,
@@ -121,6 +122,7 @@ impl Turn<'_> {
                 self.record(Event::ApprovalClosed { approval, verdict: Verdict::Withdrawn })?;
             }
         }
+        let output = output.filter(|output| !output.is_null());
         self.record(Event::StepEnded { key: key.clone(), end, output, why })
     }
 

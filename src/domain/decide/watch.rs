@@ -2,6 +2,7 @@
 //! is it about to be lifted?
 
 use crate::domain::command::Phase;
+use crate::domain::decide::attempt::RETRY_AFTER_MAX;
 use crate::domain::decide::turn::Turn;
 use crate::domain::event::Event;
 use crate::domain::id::ContainmentId;
@@ -48,7 +49,9 @@ impl Turn<'_> {
         }
         let tried = self.step(key)?.attempts.get(&phase).copied().unwrap_or(1);
         let wait = match outcome {
-            Outcome::Failed { failure, .. } => failure.retry_after.unwrap_or(RECHECK_AGAIN),
+            Outcome::Failed { failure, .. } => {
+                failure.retry_after.unwrap_or(RECHECK_AGAIN).min(RETRY_AFTER_MAX)
+            }
             Outcome::Succeeded { .. } => RECHECK_AGAIN,
         };
         let later = Event::AttemptDue { key: key.clone(), phase, at: self.now.after(wait) };
