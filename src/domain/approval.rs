@@ -25,7 +25,8 @@ pub struct Covered {
     pub step: String,
     /// What it does.
     pub operation: String,
-    /// What it hands over; absent when that is only known once steps before it in
-    /// the block have ended.
+    /// What it hands over, as far as it was known when people were asked: of a map
+    /// the entries that were. Absent when nothing of it is known before steps in
+    /// the block have ended. What was known must be the same when it begins.
     pub input: Option<Value>,
 }

@@ -302,11 +302,18 @@ fn covered_words(call: &Call<'_>, covered: &Covered) -> Value {
         (true, None) => "holds until somebody lifts it".to_owned(),
         (false, _) => "cannot be undone".to_owned(),
     });
+    let handed = step.and_then(|step| match &step.body {
+        Body::Perform(action) => action.input.source().as_object(),
+        Body::Call(call) => call.with.source().as_object(),
+        _ => None,
+    });
     let input = covered.input.as_ref().and_then(Value::as_object).map(|input| {
-        let fields = input.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| {
+        let known = input.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             format!("{name}={value}")
         });
+        let later = handed.into_iter().flatten().filter(|(name, _)| !input.contains_key(*name));
+        let fields = known.chain(later.map(|(name, _)| format!("{name}: known only then")));
         let line = one_line(&fields.collect::<Vec<_>>().join(", "));
         defang::text(&truncate_text(&line, COVERED_BYTES_MAX))
     });

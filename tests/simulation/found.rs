@@ -170,3 +170,49 @@ fn a_peer_that_asks_for_an_endless_wait_is_looked_at_again_within_the_hour() {
     assert!(due.is_some_and(|due| due.since(life.now) <= Duration::from_secs(3600)), "{due:?}");
     assert_eq!(unpack(&pack(&life.journal).expect("it packs")).expect("it unpacks"), life.journal);
 }
+
+#[test]
+fn a_lift_that_is_asked_for_again_is_tried_as_often_as_the_first() {
+    let mut life = Life::of(vec![CONTAIN.into()]);
+    (0..3).for_each(|_| life.answer("s0", &Answer::Fine));
+    let lift = Signal::Undo { containments: Vec::new(), by: "ana@example.com".to_owned(), why: None };
+    life.tell(&lift);
+    (0..3).for_each(|_| life.lose("s0"));
+    assert_eq!(hold(&life), Hold::Stuck);
+    life.tell(&lift);
+    life.lose("s0");
+    assert_eq!(hold(&life), Hold::Lifting, "the server may stop once more");
+    (0..3).for_each(|_| life.answer("s0", &Answer::Fine));
+    assert_eq!(hold(&life), Hold::Lifted);
+}
+
+#[test]
+fn a_later_look_at_what_is_contained_is_tried_as_often_as_the_first() {
+    let mut life = Life::of(vec![CONTAIN.into()]);
+    (0..3).for_each(|_| life.answer("s0", &Answer::Fine));
+    let drifted = |life: &Life| life.state.containments.values().next().unwrap().drifted.is_some();
+    life.wait();
+    (0..3).for_each(|_| life.lose("s0"));
+    assert!(drifted(&life), "nobody can say whether it holds");
+    life.wait();
+    life.lose("s0");
+    life.answer("s0", &Answer::Fine);
+    assert!(!drifted(&life), "it was looked at, and it holds");
+}
+
+#[test]
+fn a_containment_that_holds_until_a_person_lifts_it_is_not_given_an_end_by_extending_it() {
+    let contain = Does::Contain { effect: Effect::Idempotent, verifies: true, hold: None, undo: true };
+    let mut life = Life::of(vec![contain.into()]);
+    (0..3).for_each(|_| life.answer("s0", &Answer::Fine));
+    let containment = *life.state.containments.keys().next().unwrap();
+    let hold = Duration::from_secs(3600);
+    let extend = Signal::Extend { containment, hold, by: "ana@example.com".to_owned() };
+    let refused = quell::domain::decide::turn::decide(&life.state, &extend, life.now).unwrap_err();
+    assert_eq!(refused.code, "no-end");
+    assert!(refused.message.contains("`quell undo"), "{refused}");
+}
+
+fn hold(life: &Life) -> Hold {
+    life.state.containments.values().next().expect("something is contained").hold
+}

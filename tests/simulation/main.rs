@@ -4,8 +4,10 @@
 //!
 //! `QUELL_SEEDS=20000` runs more; `QUELL_SEED=17` runs one and prints its trace.
 
+mod approvals;
 mod chance;
 mod deeds;
+mod entries;
 mod failures;
 mod found;
 mod life;

@@ -18,6 +18,7 @@ use quell::domain::signal::Signal;
 use quell::store::codec::{pack, unpack};
 
 use crate::deeds::{happenings, wake_time};
+use crate::entries::others;
 use crate::failures::Failures;
 use crate::life::{Life, Turn};
 use crate::sketches::sketches;
@@ -128,6 +129,25 @@ proptest! {
     }
 
     #[test]
+    fn extending_a_containment_never_shortens_it(sketch in sketches(), happenings in happenings()) {
+        Life::new(&sketch).live(&happenings, &mut |life: &Life, turn: &Turn<'_>| {
+            let (Signal::Extend { containment, .. }, Ok(_)) = (turn.signal, turn.heard) else {
+                return Ok(());
+            };
+            let (before, after) = (&turn.before.containments[containment], &life.state.containments[containment]);
+            prop_assert!(before.until.is_some() && after.until >= before.until, "{before:?} {after:?}");
+            Ok::<(), TestCaseError>(())
+        })?;
+    }
+
+    #[test]
+    fn what_is_recorded_of_alerts_incidents_and_schedules_comes_back_byte_for_byte(
+        entries in proptest::collection::vec(others(), 0..20),
+    ) {
+        stored(&entries)?;
+    }
+
+    #[test]
     fn what_a_run_records_comes_back_from_the_store_byte_for_byte(
         sketch in sketches(), happenings in happenings(),
     ) {
@@ -227,6 +247,18 @@ fn approved(life: &Life, perform: &Perform) -> TestCaseResult {
                 perform.phase,
                 perform.key
             );
+            as_seen(life, perform, &block)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is handed over is what people saw of it when they said yes to the block.
+fn as_seen(life: &Life, perform: &Perform, block: &StepKey) -> TestCaseResult {
+    let asked = &life.state.approvals[&life.state.steps[block].approval.expect("it is given")];
+    for seen in asked.covers.iter().filter(|covered| *covered.step == *perform.key.id) {
+        for (name, value) in seen.input.iter().filter_map(|input| input.as_object()).flatten() {
+            prop_assert_eq!(perform.input.get(name), Some(value), "`{}` of {}", name, perform.key);
         }
     }
     Ok(())

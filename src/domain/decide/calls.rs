@@ -32,6 +32,10 @@ impl Turn<'_> {
             Ok(_) => Map::new(),
             Err(error) => return self.fail_step(key, format!("its inputs could not be computed: {error}")),
         };
+        let input = Value::Object(given.clone());
+        if let Some(why) = self.not_as_approved(key, &input) {
+            return self.fail_step(key, why);
+        }
         let inputs = match checked(&callee.inputs, &given) {
             Ok(inputs) => inputs,
             Err(WrongInput::Unknown(name)) => {
@@ -51,7 +55,7 @@ impl Turn<'_> {
             inputs,
         };
         if !self.state.steps.contains_key(key) {
-            self.record(Event::StepStarted { key: key.clone(), input: Value::Object(given) })?;
+            self.record(Event::StepStarted { key: key.clone(), input })?;
         }
         self.record(Event::StepCalled { key: key.clone(), child })
     }

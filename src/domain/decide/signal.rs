@@ -73,7 +73,8 @@ impl Turn<'_> {
             .ok_or_else(|| Refusal::new("containment-unknown", format!("this run made no containment {id}")))
     }
 
-    /// The new end is counted from the old one, so that extending never shortens.
+    /// The new end is counted from the old one, so that extending never shortens;
+    /// what has no end is not given one.
     fn extend(&mut self, id: ContainmentId, hold: Duration, by: &str) -> Result<(), Refusal> {
         let held = &self.state.containments[&id];
         if !self.can_undo(&held.key) {
@@ -82,7 +83,13 @@ impl Turn<'_> {
                 format!("{id} (step `{}`) declares no way back, so it has no end to move", held.key),
             ));
         }
-        let until = held.until.map_or(self.now, |until| until.max(self.now)).after(hold);
+        let Some(until) = held.until else {
+            return Err(Refusal::new(
+                "no-end",
+                format!("{id} has no end to move: it stays until somebody lifts it; `quell undo {id}` does"),
+            ));
+        };
+        let until = until.max(self.now).after(hold);
         let latest = self.now.after(EXTENDED_MAX);
         if until > latest {
             let wrong = format!(

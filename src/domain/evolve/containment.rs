@@ -48,6 +48,7 @@ pub(super) fn apply_containment(state: &mut RunState, event: &Event, at: Timesta
             for phase in [Phase::UndoCheck, Phase::Undo, Phase::UndoVerify] {
                 step.attempts.remove(&phase);
                 step.phase_since.remove(&phase);
+                step.lost.remove(&phase);
             }
         }
         Event::ContainmentLifted { containment } => {
@@ -94,7 +95,9 @@ pub(super) fn held(state: &mut RunState, id: ContainmentId) -> Result<&mut Conta
 /// The next look at a containment counts its tries from one.
 fn look_anew(state: &mut RunState, containment: ContainmentId) -> Result<(), String> {
     let key = held(state, containment)?.key.clone();
-    known(state, &key)?.attempts.remove(&Phase::Recheck);
+    let step = known(state, &key)?;
+    step.attempts.remove(&Phase::Recheck);
+    step.lost.remove(&Phase::Recheck);
     Ok(())
 }
 

@@ -1,0 +1,111 @@
+//! Entries of the streams that are no run's, as proptest draws them.
+
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::select;
+use quell::domain::event::{Entry, Event, Fate};
+use quell::domain::firing::SkipReason;
+use quell::domain::id::{AlertId, IncidentId, RunId, ScheduleId, StreamId};
+use quell::domain::incident::{Disposition, IncidentChange, Status};
+use quell::domain::time::Timestamp;
+use quell::domain::value::Digest;
+use ulid::Ulid;
+
+/// The last millisecond that can be written, at the end of the year 9999.
+const LAST_MILLIS: i64 = 253_402_300_799_999;
+
+fn ulids() -> impl Strategy<Value = Ulid> {
+    any::<u128>().prop_map(Ulid)
+}
+
+fn times() -> impl Strategy<Value = Timestamp> {
+    (-1_000_000_000i64..=LAST_MILLIS).prop_map(Timestamp::from_millis)
+}
+
+fn texts() -> impl Strategy<Value = String> {
+    prop_oneof![".{0,20}", any::<String>()]
+}
+
+fn changes() -> impl Strategy<Value = IncidentChange> {
+    let status = select(vec![Status::Open, Status::Investigating, Status::Contained, Status::Closed]);
+    let disposition = select(vec![Disposition::Benign, Disposition::FalsePositive, Disposition::Escalated]);
+    (
+        (of(any::<u8>()), of(status), of(disposition)),
+        (of(texts()), of(texts()), vec(texts(), 0..3), of(texts()), of(texts())),
+    )
+        .prop_map(|((severity, status, disposition), (assignee, note, tags, by, why))| IncidentChange {
+            severity,
+            status,
+            disposition,
+            assignee,
+            note,
+            tags,
+            by,
+            why,
+        })
+}
+
+fn alerts() -> impl Strategy<Value = Event> {
+    let fate = prop_oneof![
+        (vec(ulids().prop_map(RunId::new), 0..3), ulids().prop_map(IncidentId::new))
+            .prop_map(|(runs, incident)| Fate::RunStarted { runs, incident }),
+        vec(texts(), 0..3).prop_map(|reasons| Fate::NoPlaybook { reasons }),
+    ];
+    prop_oneof![
+        (texts(), of(texts()), texts(), any::<u8>(), any::<[u8; 32]>()).prop_map(
+            |(source, source_id, title, severity, digest)| Event::AlertReceived {
+                source,
+                source_id,
+                title,
+                severity,
+                digest: Digest(digest),
+            }
+        ),
+        fate.prop_map(|fate| Event::AlertTriaged { fate }),
+        (texts(), any::<u8>(), of(ulids().prop_map(AlertId::new)), of(texts())).prop_map(
+            |(title, severity, alert, subject)| Event::IncidentOpened { title, severity, alert, subject }
+        ),
+        changes().prop_map(|change| Event::IncidentChanged { change }),
+    ]
+}
+
+fn schedules() -> impl Strategy<Value = Event> {
+    let why = prop_oneof![
+        select(vec![
+            SkipReason::Missed,
+            SkipReason::Merged,
+            SkipReason::TooMany,
+            SkipReason::Overlap,
+            SkipReason::QueueFull,
+            SkipReason::Repeated,
+        ]),
+        texts().prop_map(SkipReason::CannotStart),
+    ];
+    prop_oneof![
+        (texts(), texts(), texts(), times()).prop_map(|(playbook, cron, timezone, from)| {
+            Event::ScheduleArmed { playbook, cron, timezone, from }
+        }),
+        (times(), ulids()).prop_map(|(due, run)| Event::ScheduleFired { due, run: RunId::new(run) }),
+        times().prop_map(|due| Event::ScheduleQueued { due }),
+        (times(), times(), any::<u32>(), why).prop_map(|(first, last, count, why)| Event::ScheduleSkipped {
+            first,
+            last,
+            count,
+            why
+        }),
+        Just(Event::ScheduleDisarmed),
+    ]
+}
+
+/// Entries of alerts, incidents and schedules, in no particular order.
+pub fn others() -> impl Strategy<Value = Entry> {
+    let streams = (ulids(), 0u8..3).prop_map(|(id, which)| match which {
+        0 => StreamId::Alert(AlertId::new(id)),
+        1 => StreamId::Incident(IncidentId::new(id)),
+        _ => StreamId::Schedule(ScheduleId::new(id)),
+    });
+    // Numbers of entries start at 1 and leave room for the next.
+    (streams, 1..u64::MAX / 2, times(), prop_oneof![alerts(), schedules()])
+        .prop_map(|(stream, seq, at, event)| Entry { stream, seq, at, event })
+}
