@@ -164,8 +164,7 @@ fn a_step_in_a_block_in_the_block_is_held_to_the_approval_too() {
 fn an_approval_binds_what_it_shows() {
     let digest = |user: &str| {
         let life = Life::of(vec![approved(vec![contain(json!({ "user": user }))])]);
-        let asked = life.state.approvals.values().next().expect("it was asked for").binds;
-        asked
+        life.state.approvals.values().next().expect("it was asked for").binds
     };
     assert_eq!(digest("dana"), digest("dana"));
     assert_ne!(digest("dana"), digest("lee"));
