@@ -17,7 +17,7 @@ use crate::domain::value::Value;
 /// The rules by which [`commands`] asks, as a number. Raise it whenever a state that
 /// an older version left may ask for something else or at another time: what is
 /// kept of where runs rest then counts no more, and they are replayed.
-pub const RULES: u32 = 1;
+pub const RULES: u32 = 2;
 
 /// Whether a run that asks for this only waits, and until when.
 pub fn rests(commands: &[Command]) -> Option<Option<Timestamp>> {
