@@ -89,7 +89,15 @@ fn everything_of_the_labs_story_can_be_shown() {
     in_order(&approval, &["approved  apr_", "needs a yes", "group:ir-leads, group:hr"]);
     in_order(
         &approval,
-        &["STEP", "OPERATION", "suspend", "scim.suspend_user", "end_sessions", "sessions.revoke"],
+        &[
+            "STEP",
+            "OPERATION",
+            "AS FAR AS KNOWN",
+            "suspend",
+            "scim.suspend_user",
+            "end_sessions",
+            "sessions.revoke",
+        ],
     );
     let said = approval.lines().filter(|line| line.contains("@example.com  yes for group:")).count();
     assert_eq!(said, 2, "each on a line: {approval}");

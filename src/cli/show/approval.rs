@@ -63,9 +63,13 @@ fn covers(document: &Value, screen: &Screen) {
             vec![text(step, "/step"), text(step, "/operation"), given, text(step, "/target")]
         })
         .collect();
+    // Of a block the input is what was known when people were asked; the rest comes.
     let known = rows.iter().any(|row| !row[3].is_empty());
-    let headings: &[&str] =
-        if known { &["STEP", "OPERATION", "INPUT", "TARGET"] } else { &["STEP", "OPERATION", "INPUT"] };
+    let headings: &[&str] = match (known, document.get("asks").is_some_and(Value::is_object)) {
+        (true, _) => &["STEP", "OPERATION", "INPUT", "TARGET"],
+        (false, true) => &["STEP", "OPERATION", "INPUT"],
+        (false, false) => &["STEP", "OPERATION", "INPUT, AS FAR AS KNOWN"],
+    };
     let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row[..headings.len()].to_vec()).collect();
     screen.table(headings, &rows);
 }
