@@ -7,8 +7,9 @@ use quell::domain::command::Phase;
 use quell::domain::event::{Event, RunEnd};
 use quell::domain::id::StreamId;
 use quell::domain::incident::IncidentChange;
-use quell::domain::outcome::FailureClass;
+use quell::domain::outcome::{Evidence, FailureClass, Outcome};
 use quell::domain::run::{StepEnd, StepKey};
+use quell::domain::value::digest;
 use quell::projection::fold::Projection;
 use quell::projection::runs::{RunFilter, RunStatus};
 use quell::projection::views::Views;
@@ -378,6 +379,66 @@ fn stuck() -> Story {
     story
 }
 
+fn drifted() -> Story {
+    let mut story = whole();
+    let containment = story.containment("suspend");
+    story.at(57).say(Event::ContainmentVerified { containment });
+    let key = StepKey::root("suspend");
+    let output = json!({ "holds": false, "read": { "status": "ACTIVE", "session_token": "s3cr3t" } });
+    let evidence = Evidence {
+        source: "okta.get_user".to_owned(),
+        request: "GET https://example.okta.com/api/v1/users/00u1".to_owned(),
+        response: "200".to_owned(),
+        sha256: digest(b"active"),
+        bytes: 6,
+        at: minute(102),
+    };
+    let outcome = Outcome::Succeeded { output, evidence: Some(evidence) };
+    story.at(102).say(Event::AttemptStarted { key: key.clone(), phase: Phase::Recheck, attempt: 1 });
+    story.say(Event::AttemptEnded { key, phase: Phase::Recheck, attempt: 1, outcome });
+    let what = "it no longer holds, and this run did not lift it".to_owned();
+    story.say(Event::ContainmentDrifted { containment, what });
+    story
+}
+
+fn set_aside() -> Story {
+    let mut story = with_silence();
+    let why = "`act` of step `suspend` was lost with its server 3 times in a row".to_owned();
+    story.at(50).say(Event::RunQuarantined { why });
+    story
+}
+
+#[test]
+fn a_suspension_that_somebody_else_lifted_is_nowhere_said_to_be_in_force() {
+    let story = drifted();
+    keep("drifted", &story);
+    for (template, format) in ALL {
+        let text = report(&story, template, format);
+        assert!(!text.contains("s3cr3t"), "a secret is in the report");
+        for wrong in ["“Suspend the account” is in force", "in force, confirmed by reading back</p>"] {
+            assert!(!text.contains(wrong), "{wrong} in\n{text}");
+        }
+    }
+    let text = report(&story, "technical", Format::Markdown);
+    for right in [
+        "looked at again, it still holds",
+        "looked at again, it no longer holds",
+        "- The later look showed: `session_token=\"(left out)\", status=\"ACTIVE\"`",
+        "was in force; a later look did not show it any more",
+    ] {
+        assert!(text.contains(right), "{right} not in\n{text}");
+    }
+    let mut story = set_aside();
+    let by = "ana.ortiz@example.com".to_owned();
+    story.at(55).say(Event::RunReleased { by, why: Some("the host has memory again".to_owned()) });
+    let text = report(&story, "technical", Format::Markdown);
+    assert!(
+        text.contains("it goes on from where it stood: the host has memory again | ana.ortiz@example.com"),
+        "{text}"
+    );
+    assert!(!text.contains("The run is set aside"), "{text}");
+}
+
 #[test]
 fn once_the_suspension_is_lifted_nothing_is_said_to_hold() {
     let mut story = whole();
@@ -492,7 +553,7 @@ fn empty() -> Story {
 #[test]
 fn what_is_missing_is_said_honestly() {
     type Case = (&'static str, fn() -> Story, &'static [&'static str], &'static [&'static str]);
-    let cases: [Case; 6] = [
+    let cases: [Case; 8] = [
         ("no-alert", without_alert, &["no alert is on record", "not yet on record"], &["There is no alert"]),
         (
             "silence",
@@ -522,6 +583,18 @@ fn what_is_missing_is_said_honestly() {
             stuck,
             &["A person must look", "could not be lifted"],
             &["somebody deactivated the account since"],
+        ),
+        (
+            "drifted",
+            drifted,
+            &["A person must look", "a later look did not show it any more", "Contain again, or accept"],
+            &["not in force any more", "it no longer holds, and this run did not lift it"],
+        ),
+        (
+            "set-aside",
+            set_aside,
+            &["is set aside since", "Release or end the response"],
+            &["Run set aside until a person releases it", "The run is set aside"],
         ),
         (
             "empty",

@@ -97,8 +97,10 @@ pub enum Command {
     Approvals(ListArgs),
     /// List questions that wait (with --all, also closed ones).
     Questions(ListArgs),
-    /// List what is contained (with --all, also what was lifted).
+    /// List what is contained, by whom, why and until when (with --all, also what was lifted).
     Containments(ListArgs),
+    /// List all that needs a person, the most urgent first, with what to do next.
+    Attention(AttentionArgs),
     /// List schedules, with what each last did and its next firings.
     Schedules(ListArgs),
     /// Say yes to a step that waits for approval.
@@ -109,6 +111,14 @@ pub enum Command {
     Answer(AnswerArgs),
     /// Say what happened to an uncertain step.
     Settle(SettleArgs),
+    /// Let a run go on that was set aside, from where it stood.
+    Release {
+        /// The run.
+        run: String,
+        /// Why it is safe now.
+        #[arg(long)]
+        note: Option<String>,
+    },
     /// End a run.
     Cancel {
         /// The run.
@@ -210,6 +220,20 @@ pub struct ListArgs {
     pub limit: usize,
     /// Begin after this id.
     #[arg(long, value_name = "ID")]
+    pub after: Option<String>,
+}
+
+/// `quell attention`.
+#[derive(Debug, Args)]
+pub struct AttentionArgs {
+    /// Only of this run.
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
+    /// Begin after this place, which the page before names.
+    #[arg(long, value_name = "PLACE")]
     pub after: Option<String>,
 }
 

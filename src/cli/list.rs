@@ -102,11 +102,14 @@ pub const CONTAINMENTS: Listing = Listing {
     empty: "nothing is contained",
     columns: &[
         ("CONTAINMENT", "/id"),
-        ("STATE", "/hold"),
+        ("STATE", "/state"),
         ("TARGET", "/target"),
         ("OPERATION", "/operation"),
         ("UNTIL", "/until"),
+        ("LOOKED AT", "/looked_at"),
+        ("BY", "/by"),
         ("RUN", "/run"),
+        ("WHY", "/reason"),
     ],
 };
 

@@ -11,6 +11,7 @@
 //! ```
 
 pub mod args;
+pub mod attention;
 pub mod check;
 pub mod client;
 pub mod decide;

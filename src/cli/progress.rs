@@ -27,6 +27,8 @@ pub struct Progress {
     /// `connector.operation` by step.
     operations: BTreeMap<String, String>,
     held: BTreeMap<ContainmentId, StepKey>,
+    /// Those that were seen to hold.
+    seen: BTreeSet<ContainmentId>,
     /// Containing steps whose operation has no way back: done, and over.
     irreversible: BTreeSet<StepKey>,
     /// What a step's last outcome gave, until the step ends.
@@ -50,6 +52,7 @@ impl Progress {
             began: None,
             operations,
             held: BTreeMap::new(),
+            seen: BTreeSet::new(),
             irreversible: BTreeSet::new(),
             outputs: BTreeMap::new(),
             end: None,
@@ -106,6 +109,16 @@ impl Progress {
                 key.to_string(),
                 format!("the server stopped during `{phase}`; taking it up again"),
             ),
+            Event::RunQuarantined { why } => (
+                Style::Red,
+                "■",
+                "run".to_owned(),
+                format!("set aside: {why}; `quell release` lets it go on, `quell cancel` ends it"),
+            ),
+            Event::RunReleased { by, why } => {
+                let why = why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+                (Style::Green, "▶", "run".to_owned(), format!("released by {by}{why}; it goes on"))
+            }
             Event::StepUncertain { key, what } => (
                 Style::Red,
                 "?",
@@ -117,6 +130,9 @@ impl Progress {
             }
             Event::StepSlept { key, until } => {
                 (Style::Dim, "…", key.to_string(), format!("waits until {}", until.to_minute()))
+            }
+            Event::AttemptDue { key, at, phase: Phase::Recheck } => {
+                (Style::Dim, "↻", key.to_string(), format!("looks once more at {at}"))
             }
             Event::AttemptDue { key, at, phase } if *phase != Phase::Verify => {
                 (Style::Dim, "↻", key.to_string(), format!("tries again at {at}"))
@@ -194,6 +210,29 @@ impl Progress {
                 };
                 (Style::Yellow, "→", key.to_string(), text)
             }
+            // The first look ends the step, and is told with it.
+            Event::ContainmentVerified { containment } if self.seen.insert(*containment) => return None,
+            Event::ContainmentVerified { containment } => {
+                (Style::Dim, "✓", self.holder(*containment), "looked at again: it still holds".to_owned())
+            }
+            Event::ContainmentDrifted { containment, what } => {
+                (Style::Red, "✗", self.holder(*containment), format!("looked at again: {what}"))
+            }
+            Event::ContainmentExpiring { containment, until } => (
+                Style::Yellow,
+                "!",
+                self.holder(*containment),
+                format!(
+                    "lifts by itself at {}; people are told; `quell extend {containment} --for 24h` keeps it",
+                    until.to_minute()
+                ),
+            ),
+            Event::ContainmentExtended { containment, until, by } => (
+                Style::Yellow,
+                "→",
+                self.holder(*containment),
+                format!("extended by {by}, until {}", until.to_minute()),
+            ),
             Event::UndoRequested { containment, by, .. } => (
                 Style::Yellow,
                 "↩",

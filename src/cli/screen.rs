@@ -113,6 +113,14 @@ impl Screen {
 
     /// Prints rows under headings, columns as wide as they need to be.
     pub fn table(&self, headings: &[&str], rows: &[Vec<String>]) {
+        let lines = self.aligned(headings, rows);
+        for (place, line) in lines.iter().enumerate() {
+            self.line(&self.paint(if place == 0 { Style::Dim } else { Style::Plain }, line));
+        }
+    }
+
+    /// Headings and rows as lines, columns as wide as they need to be.
+    pub fn aligned(&self, headings: &[&str], rows: &[Vec<String>]) -> Vec<String> {
         let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
         let rows: Vec<Vec<String>> =
             rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
@@ -127,10 +135,7 @@ impl Screen {
             padded.join("  ").trim_end().to_owned()
         };
         let headings: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
-        self.line(&self.paint(Style::Dim, &aligned(&headings)));
-        for row in &rows {
-            self.line(&aligned(row));
-        }
+        std::iter::once(&headings).chain(&rows).map(|cells| aligned(cells)).collect()
     }
 }
 

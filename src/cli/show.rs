@@ -10,6 +10,7 @@ use crate::cli::screen::{Screen, Style, visible};
 
 mod approval;
 mod containment;
+mod needs;
 mod run;
 mod story;
 mod words;
@@ -44,7 +45,10 @@ pub async fn show(id: &str, client: &Client, screen: &Screen) -> Result<Exit, Cl
         return Ok(Exit::Done);
     }
     match family {
-        "runs" => run::show(&document, screen),
+        "runs" => {
+            run::show(&document, screen);
+            needs::show(id, client, screen).await?;
+        }
         "approvals" => approval::show(&document, screen),
         "containments" => {
             let run = match document.get("run").and_then(Value::as_str) {

@@ -9,7 +9,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::list::{ALERTS, APPROVALS, CONTAINMENTS, INCIDENTS, QUESTIONS, RUNS, SCHEDULES, list};
 use crate::cli::screen::Screen;
 use crate::cli::{
-    check, decide, hint, incident, init, lab, plan, report, run, serve, show, store, test, undo,
+    attention, check, decide, hint, incident, init, lab, plan, report, run, serve, show, store, test, undo,
 };
 use crate::settings::Settings;
 use crate::yaml::diagnostic::Diagnostic;
@@ -118,11 +118,13 @@ async fn command(cli: &Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Approvals(args) => list(&APPROVALS, args, &client, screen).await,
         Command::Questions(args) => list(&QUESTIONS, args, &client, screen).await,
         Command::Containments(args) => list(&CONTAINMENTS, args, &client, screen).await,
+        Command::Attention(args) => attention::attention(args, &client, screen).await,
         Command::Schedules(args) => list(&SCHEDULES, args, &client, screen).await,
         Command::Approve(args) => decide::decide(args, true, &client, screen).await,
         Command::Reject(args) => decide::decide(args, false, &client, screen).await,
         Command::Answer(args) => decide::answer(args, &client, screen).await,
         Command::Settle(args) => decide::settle(args, &client, screen).await,
+        Command::Release { run, note } => undo::release(run, note.as_deref(), &client, screen).await,
         Command::Cancel { run, undo, why } => undo::cancel(run, *undo, why.as_deref(), &client, screen).await,
         Command::Undo { id, why } => undo::undo(id, why.as_deref(), &client, screen).await,
         Command::Extend { containment, hold } => undo::extend(containment, hold, &client, screen).await,

@@ -1,4 +1,4 @@
-//! Ending and lifting: cancel, undo, extend.
+//! Ending, lifting, going on: cancel, undo, extend, release.
 
 use serde_json::json;
 
@@ -28,6 +28,26 @@ pub async fn cancel(
         screen.line(&format!("{id} is cancelled; what is in flight ends first"))
     }
     if also_undo { undo(run, why, client, screen).await } else { Ok(Exit::Done) }
+}
+
+/// `quell release`.
+///
+/// # Errors
+/// When the server refuses it.
+pub async fn release(
+    run: &str,
+    note: Option<&str>,
+    client: &Client,
+    screen: &Screen,
+) -> Result<Exit, CliError> {
+    let id = id_text(run)?;
+    let done = client.post(&format!("/runs/{id}/release"), &json!({ "note": note })).await?;
+    if screen.json() {
+        screen.document(&done)
+    } else {
+        screen.line(&format!("{id} goes on from where it stood; see `quell show {id}`"))
+    }
+    Ok(Exit::Done)
 }
 
 /// `quell undo`.

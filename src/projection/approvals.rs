@@ -73,6 +73,8 @@ pub struct ApprovalFilter {
 pub struct Approvals {
     rows: BTreeMap<ApprovalId, ApprovalRow>,
     open: BTreeSet<ApprovalId>,
+    /// Those that were given, by run.
+    approved: BTreeSet<(RunId, ApprovalId)>,
 }
 
 impl Approvals {
@@ -84,6 +86,13 @@ impl Approvals {
     /// Those that wait for a decision, the oldest first.
     pub fn open(&self) -> impl Iterator<Item = &ApprovalRow> {
         self.open.iter().filter_map(|id| self.rows.get(id))
+    }
+
+    /// Those of this run that were given.
+    pub fn approved_of(&self, run: RunId) -> impl Iterator<Item = &ApprovalRow> {
+        let least = ApprovalId::new(ulid::Ulid::nil());
+        let of_run = self.approved.range((run, least)..).take_while(move |(of, _)| *of == run);
+        of_run.filter_map(|(_, id)| self.rows.get(id))
     }
 
     /// The newest first, from before `before`.
@@ -145,6 +154,9 @@ impl Projection for Approvals {
             }
             Event::ApprovalClosed { approval, verdict } => {
                 self.open.remove(approval);
+                if *verdict == Verdict::Approved {
+                    self.approved.insert((run, *approval));
+                }
                 if let Some(row) = self.rows.get_mut(approval) {
                     row.verdict = Some(*verdict);
                     row.closed_at = Some(entry.at);

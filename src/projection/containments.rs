@@ -1,7 +1,8 @@
-//! Containments: what is held, since when, until when; and the counts that
-//! guardrails cap.
+//! Containments: what is held, since when, until when, and whether a later look
+//! still showed it; and the counts that guardrails cap.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -9,10 +10,12 @@ use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event};
 use crate::domain::id::{ContainmentId, IncidentId, RunId, StreamId};
 use crate::domain::outcome::Outcome;
-use crate::domain::run::{Hold, StepKey};
+use crate::domain::run::{Hold, StepEnd, StepKey};
 use crate::domain::time::Timestamp;
-use crate::domain::value::Value;
-use crate::projection::fold::{Page, Projection, page};
+use crate::domain::value::{Value, truncate_text};
+use crate::projection::fold::{Page, Projection, ROW_TEXT_BYTES_MAX, page};
+
+pub mod standing;
 
 /// One containment in a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,12 +49,42 @@ pub struct ContainmentRow {
     pub lifted_at: Option<Timestamp>,
     /// Why it is being lifted, or what stands in the way of that.
     pub why: Option<String>,
+    /// When it was last looked at, and by then held or did not.
+    pub looked_at: Option<Timestamp>,
+    /// How often it was looked at again after it was first seen to hold.
+    pub looks: u32,
+    /// What the last look showed when it no longer held, and we had not lifted it.
+    pub drifted: Option<String>,
+    /// When people were told that it is about to be lifted.
+    pub warned_at: Option<Timestamp>,
+    /// When its step gave up on seeing it hold.
+    pub given_up_at: Option<Timestamp>,
+    /// Since when it is to be lifted.
+    pub lifting_since: Option<Timestamp>,
+    /// Tries to lift it that did not take.
+    pub lift_tries: u32,
+    /// Why the last of them did not.
+    pub lift_failure: Option<String>,
+    /// Where it stands, in a few words; filled in when it is shown.
+    pub state: Option<String>,
+    /// The playbook whose run made it; filled in when it is shown.
+    pub playbook: Option<Arc<str>>,
+    /// Who stands behind it: those who approved it, else who or what started
+    /// the run; filled in when it is shown.
+    pub by: Vec<String>,
+    /// Why its author wants it; filled in when it is shown.
+    pub reason: Option<String>,
 }
 
 impl ContainmentRow {
     /// Whether the target is, or may be, held. What was done once is not.
     pub fn is_holding(&self) -> bool {
         self.hold != Hold::Lifted && !self.one_off
+    }
+
+    /// Whether something about it may still need a person.
+    fn is_watched(&self) -> bool {
+        self.is_holding() || self.one_off && (self.drifted.is_some() || self.given_up_at.is_some())
     }
 }
 
@@ -74,6 +107,11 @@ pub struct Containments {
     rows: BTreeMap<ContainmentId, ContainmentRow>,
     /// Those that changed something, by when: what the caps count.
     changed: BTreeSet<(Timestamp, ContainmentId)>,
+    /// Those that hold, or no longer do without having been lifted.
+    watched: BTreeSet<ContainmentId>,
+    /// The same by the step that made them.
+    by_step: BTreeMap<(RunId, StepKey), ContainmentId>,
+    /// The incidents of runs that have not ended.
     incidents: BTreeMap<RunId, IncidentId>,
     /// Steps whose target was looked at and whose operation has no way back,
     /// until they are accepted or end.
@@ -120,7 +158,12 @@ impl Containments {
 
     /// Those that hold.
     pub fn holding(&self) -> impl Iterator<Item = &ContainmentRow> {
-        self.rows.values().filter(|row| row.is_holding())
+        self.watched().filter(|row| row.is_holding())
+    }
+
+    /// Those that hold, and those done once that a later look no longer showed.
+    pub fn watched(&self) -> impl Iterator<Item = &ContainmentRow> {
+        self.watched.iter().filter_map(|id| self.rows.get(id))
     }
 }
 
@@ -144,27 +187,46 @@ impl Projection for Containments {
                     self.irreversible.insert((run, key.clone()));
                 }
             }
-            Event::StepEnded { key, .. } => {
-                self.irreversible.remove(&(run, key.clone()));
+            Event::RunEnded { .. } => {
+                self.incidents.remove(&run);
+            }
+            Event::StepEnded { key, end, .. } => {
+                let of = (run, key.clone());
+                self.irreversible.remove(&of);
+                if *end == StepEnd::Failed
+                    && let Some(row) = self.by_step.get(&of).and_then(|id| self.rows.get_mut(id))
+                    && row.hold == Hold::Accepted
+                {
+                    row.given_up_at = Some(entry.at);
+                    self.watched.insert(row.id);
+                }
+            }
+            Event::AttemptEnded { key, phase, outcome: Outcome::Failed { failure, .. }, .. }
+                if phase.undoes() =>
+            {
+                if let Some(row) = self.of_step(run, key) {
+                    row.lift_failure = Some(truncate_text(&failure.message, ROW_TEXT_BYTES_MAX).into_owned());
+                }
+            }
+            // However a try ended: the next one begins with a look.
+            Event::AttemptDue { key, phase: Phase::UndoCheck, .. } => {
+                if let Some(row) = self.of_step(run, key) {
+                    row.lift_tries = row.lift_tries.saturating_add(1);
+                }
             }
             Event::ContainmentAccepted { key, containment, operation, target, changed, until } => {
                 let irreversible = self.irreversible.remove(&(run, key.clone()));
                 let row = ContainmentRow {
-                    id: *containment,
-                    run,
                     incident: self.incidents.get(&run).copied(),
-                    step: key.clone(),
-                    operation: operation.clone(),
-                    target: target.clone(),
-                    hold: Hold::Accepted,
                     changed: *changed,
                     one_off: irreversible && until.is_none(),
-                    accepted_at: entry.at,
-                    verified_at: None,
                     until: *until,
-                    lifted_at: None,
-                    why: None,
+                    ..ContainmentRow::accepted(*containment, run, key, operation, target, entry.at)
                 };
+                if !row.one_off {
+                    self.watched.insert(*containment);
+                }
+                self.by_step.insert((run, key.clone()), *containment);
                 if let Some(old) = self.rows.insert(*containment, row) {
                     self.changed.remove(&(old.accepted_at, old.id));
                 }
@@ -178,9 +240,16 @@ impl Projection for Containments {
 }
 
 impl Containments {
+    fn of_step(&mut self, run: RunId, key: &StepKey) -> Option<&mut ContainmentRow> {
+        let id = self.by_step.get(&(run, key.clone()))?;
+        self.rows.get_mut(id)
+    }
+
     fn change(&mut self, event: &Event, at: Timestamp) {
         let id = match event {
             Event::ContainmentVerified { containment }
+            | Event::ContainmentDrifted { containment, .. }
+            | Event::ContainmentExpiring { containment, .. }
             | Event::ContainmentExtended { containment, .. }
             | Event::UndoRequested { containment, .. }
             | Event::ContainmentLifted { containment }
@@ -190,28 +259,15 @@ impl Containments {
         let Some(row) = self.rows.get_mut(id) else {
             return;
         };
-        match event {
-            Event::ContainmentVerified { .. } => {
-                row.hold = Hold::Verified;
-                row.verified_at.get_or_insert(at);
-            }
-            Event::ContainmentExtended { until, .. } => row.until = Some(*until),
-            Event::UndoRequested { by, why, .. } => {
-                row.hold = Hold::Lifting;
-                row.why = Some(match why {
-                    Some(why) => format!("{by}: {why}"),
-                    None => by.clone(),
-                });
-            }
-            Event::ContainmentLifted { .. } => {
-                row.hold = Hold::Lifted;
-                row.lifted_at = Some(at);
-            }
-            Event::UndoRefused { why, .. } => {
-                row.hold = Hold::Stuck;
-                row.why = Some(why.clone());
-            }
-            _ => {}
+        row.change(event, at);
+        if row.is_watched() {
+            self.watched.insert(*id);
+        } else {
+            self.watched.remove(id);
+        }
+        if row.hold == Hold::Lifted {
+            let of = (row.run, row.step.clone());
+            self.by_step.remove(&of);
         }
     }
 }

@@ -116,6 +116,10 @@ pub struct RunPart {
     pub ending: Option<Moment>,
     /// When it ended.
     pub ended: Option<Moment>,
+    /// Why it is set aside; absent once a person released it.
+    pub quarantined: Option<Noted<String>>,
+    /// Who let it go on after that, last.
+    pub released: Option<Noted<String>>,
     /// Connectors that the plan names, sorted.
     pub connectors: Vec<String>,
     /// The titles of those connectors: names of products.
@@ -359,6 +363,14 @@ pub struct ContainmentPart {
     pub accepted: Moment,
     /// When it was seen to hold.
     pub verified: Option<Moment>,
+    /// When it was last looked at again, later.
+    pub looked: Option<Moment>,
+    /// What the last look showed when it no longer held, and we had not lifted it.
+    pub drifted: Option<Noted<String>>,
+    /// What the last later look read.
+    pub look_showed: Option<String>,
+    /// When people were told that it is about to be lifted.
+    pub warned: Option<Moment>,
     /// When it lifts by itself.
     pub until: Option<Timestamp>,
     /// Who let it hold longer, last.
@@ -378,6 +390,14 @@ pub struct ContainmentPart {
     /// The exact command that lifts it; absent when nothing is held or the
     /// operation declares no way back.
     pub undo: Option<String>,
+}
+
+impl ContainmentPart {
+    /// What a later look showed, while that still matters: it did not hold any
+    /// more, and nobody has asked for it to be lifted since.
+    pub fn drift(&self) -> Option<&Noted<String>> {
+        self.drifted.as_ref().filter(|_| matches!(self.hold, Hold::Accepted | Hold::Verified))
+    }
 }
 
 /// A step of which nobody could say whether it happened.

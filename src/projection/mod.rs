@@ -6,6 +6,7 @@
 
 pub mod alerts;
 pub mod approvals;
+pub mod attention;
 pub mod containments;
 pub mod dossier;
 pub mod fold;

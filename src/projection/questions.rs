@@ -76,6 +76,11 @@ impl Questions {
         self.rows.get(&id)
     }
 
+    /// Those that wait for an answer, by run.
+    pub fn open(&self) -> impl Iterator<Item = &QuestionRow> {
+        self.open.iter().filter_map(|(_, id)| self.rows.get(id))
+    }
+
     /// The newest first, from before `before`.
     pub fn list(
         &self,

@@ -10,6 +10,7 @@ use crate::domain::event::{Entry, Event, RunEnd};
 use crate::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
 use crate::domain::run::StepKey;
 use crate::domain::time::Timestamp;
+use crate::domain::value::Digest;
 use crate::projection::fold::{Page, Projection, page};
 
 /// How a run stands.
@@ -30,6 +31,9 @@ pub enum RunStatus {
     Cancelled,
     /// A step is uncertain or a containment can't be lifted: a person must look.
     NeedsPerson,
+    /// It was lost with its server again and again; it is set aside until a
+    /// person releases or cancels it.
+    Quarantined,
 }
 
 /// What a run waits for.
@@ -70,6 +74,8 @@ pub struct RunRow {
     pub playbook: Arc<str>,
     /// The playbook's version.
     pub version: u32,
+    /// Digest of the frozen plan.
+    pub plan: Arc<Digest>,
     /// The investigation it belongs to.
     pub incident: IncidentId,
     /// The alert it runs on.
@@ -94,6 +100,8 @@ pub struct RunRow {
     #[serde(skip)]
     ending: bool,
     #[serde(skip)]
+    quarantined: bool,
+    #[serde(skip)]
     in_flight: u32,
     #[serde(skip)]
     uncertain: Vec<StepKey>,
@@ -103,6 +111,9 @@ pub struct RunRow {
 
 impl RunRow {
     fn stand(&self) -> RunStatus {
+        if self.quarantined {
+            return RunStatus::Quarantined;
+        }
         if !self.uncertain.is_empty() || !self.stuck.is_empty() {
             return RunStatus::NeedsPerson;
         }
@@ -129,11 +140,20 @@ impl RunRow {
     fn change(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::RunEnding { .. } => self.ending = true,
+            Event::RunQuarantined { .. } => self.quarantined = true,
+            Event::RunReleased { .. } => self.quarantined = false,
+            // Looking after what is contained goes on beside the run.
+            Event::AttemptStarted { phase, .. }
+            | Event::AttemptEnded { phase, .. }
+            | Event::AttemptLost { phase, .. }
+            | Event::AttemptDue { phase, .. }
+                if phase.watches() => {}
             Event::RunEnded { end } => {
                 self.end = Some(*end);
                 self.ended_at = Some(at);
                 self.waiting_on = Vec::new();
                 self.in_flight = 0;
+                self.quarantined = false;
                 // What is over no longer waits for somebody's word.
                 self.uncertain = Vec::new();
             }
@@ -220,8 +240,9 @@ pub struct Runs {
     rows: BTreeMap<RunId, RunRow>,
     /// Those that have not ended.
     live: BTreeSet<RunId>,
-    /// Names that many rows share are kept once.
+    /// Names and digests that many rows share are kept once.
     names: BTreeSet<Arc<str>>,
+    plans: BTreeSet<Arc<Digest>>,
 }
 
 impl Runs {
@@ -264,6 +285,15 @@ impl Runs {
         self.names.insert(name.clone());
         name
     }
+
+    fn plan(&mut self, plan: Digest) -> Arc<Digest> {
+        if let Some(known) = self.plans.get(&plan) {
+            return known.clone();
+        }
+        let plan = Arc::new(plan);
+        self.plans.insert(plan.clone());
+        plan
+    }
 }
 
 impl Projection for Runs {
@@ -276,6 +306,7 @@ impl Projection for Runs {
                 id,
                 playbook: self.name(&started.playbook),
                 version: started.version,
+                plan: self.plan(started.plan),
                 incident: started.incident,
                 alert: started.alert.map(|alert| alert.id),
                 by: self.name(&started.by),
@@ -287,6 +318,7 @@ impl Projection for Runs {
                 last_step: None,
                 seq: entry.seq,
                 ending: false,
+                quarantined: false,
                 in_flight: 0,
                 uncertain: Vec::new(),
                 stuck: Vec::new(),

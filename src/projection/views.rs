@@ -3,6 +3,7 @@
 use crate::domain::event::Entry;
 use crate::projection::alerts::Alerts;
 use crate::projection::approvals::Approvals;
+use crate::projection::attention::Attention;
 use crate::projection::containments::Containments;
 use crate::projection::fold::Projection;
 use crate::projection::incidents::Incidents;
@@ -31,11 +32,13 @@ pub struct Views {
     pub reports: Reports,
     /// How far schedules are ruled on.
     pub schedules: Schedules,
+    /// What needs a person.
+    pub attention: Attention,
 }
 
 impl Projection for Views {
     fn apply(&mut self, entry: &Entry) {
-        let all: [&mut dyn Projection; 8] = [
+        let all: [&mut dyn Projection; 9] = [
             &mut self.alerts,
             &mut self.incidents,
             &mut self.runs,
@@ -44,6 +47,7 @@ impl Projection for Views {
             &mut self.containments,
             &mut self.reports,
             &mut self.schedules,
+            &mut self.attention,
         ];
         for view in all {
             view.apply(entry);

@@ -186,7 +186,7 @@ impl Writer<'_> {
         // What was done once, without a way back, is neither held nor lifted.
         let lasting = || all.iter().filter(|part| !part.one_off);
         let holding: Vec<_> = lasting().filter(|part| part.hold != Hold::Lifted).collect();
-        let word = if all.iter().any(|part| part.hold == Hold::Stuck) {
+        let word = if all.iter().any(|part| part.hold == Hold::Stuck || part.drift().is_some()) {
             "A person must look"
         } else if all.is_empty() {
             "No"
@@ -211,7 +211,10 @@ impl Writer<'_> {
         let rests_on = if holding.is_empty() { lasting().collect() } else { holding.clone() };
         let cites: Vec<Cite> = rests_on
             .iter()
-            .map(|part| part.lifted.or(part.verified).unwrap_or(part.accepted).cite)
+            .map(|part| match part.drift() {
+                Some(noted) => noted.cite,
+                None => part.lifted.or(part.verified).unwrap_or(part.accepted).cite,
+            })
             .take(CITES_MAX)
             .collect();
         let cites = Sentence::fact("", &cites).cites;

@@ -241,7 +241,14 @@ fn troubles(dossier: &Dossier) -> Vec<Line> {
         let cite = part.ended.map(|when| when.cite.to_string()).unwrap_or_default();
         lines.push(line(&format!("{}: {outcome}", part.title), why, cite));
     }
+    if let Some(noted_why) = &dossier.run.quarantined {
+        let text = format!("{}. It waits until a person releases or cancels it.", noted_why.value);
+        lines.push(noted("The run is set aside", noted_why, &text));
+    }
     for part in &dossier.containments {
+        if let Some(drifted) = part.drift() {
+            lines.push(noted(&format!("{}: not in force any more", part.title), drifted, &drifted.value));
+        }
         if let Some(stuck) = &part.stuck {
             lines.push(noted(&format!("{}: could not be lifted", part.title), stuck, &stuck.value));
         }

@@ -80,6 +80,9 @@ pub fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
+/// Where a containment stands that a later look no longer showed.
+pub const DRIFTED: &str = "was in force; a later look did not show it any more";
+
 /// Where a change without a way back stands: it is done or not, never held.
 pub fn done_once(hold: Hold) -> &'static str {
     match hold {

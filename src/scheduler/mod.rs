@@ -7,6 +7,7 @@
 //!   calls.rs     runs of other playbooks that a step waits for
 //!   timer.rs     wakes runs at the times they asked for
 //!   plans.rs     frozen plans by digest
+//!   troubles.rs  what keeps runs from moving and stands in no journal
 //!   recovery.rs  reads unfinished runs again after a stop: the ordinary path
 //! ```
 //! A run that waits for a person or a time is not in memory: it is its entries
@@ -18,4 +19,5 @@ pub mod recovery;
 pub mod run;
 pub mod slot;
 pub mod timer;
+pub mod troubles;
 pub mod worker;

@@ -18,6 +18,7 @@ use crate::domain::value::Digest;
 use crate::scheduler::plans::{Plans, stored_alert};
 use crate::scheduler::slot::{Slot, Slots};
 use crate::scheduler::timer::Timer;
+use crate::scheduler::troubles::Troubles;
 use crate::step::world::World;
 use crate::store::error::StoreError;
 use crate::store::journal::{Append, Batch, Journal, Receipt, Rest};
@@ -89,6 +90,8 @@ pub struct Scheduler {
     pub(super) slots: Slots,
     pub(super) timer: Timer,
     pub(super) room: Semaphore,
+    /// What keeps runs from moving and stands in no journal.
+    pub troubles: Troubles,
 }
 
 impl Scheduler {
@@ -102,12 +105,21 @@ impl Scheduler {
             slots: Slots::default(),
             timer: Timer::default(),
             room: Semaphore::new(ATTEMPTS_AT_ONCE_MAX),
+            troubles: Troubles::default(),
         })
     }
 
     /// Keeps a plan in memory, so that starting a run need not read it.
     pub fn keep_plan(&self, digest: Digest, plan: Arc<Plan>) {
         self.plans.keep(digest, plan);
+    }
+
+    /// The frozen plan with this digest.
+    ///
+    /// # Errors
+    /// When the journal does not hold it or it cannot be read.
+    pub async fn plan(&self, digest: Digest) -> Result<Arc<Plan>, SchedulerError> {
+        self.plans.get(&*self.journal, digest).await
     }
 
     /// Starts runs together with other facts (the alert, the incident), all or
@@ -162,6 +174,7 @@ impl Scheduler {
         slot: &mut Slot,
         result: Result<Option<Receipt>, SchedulerError>,
     ) -> Result<Option<Receipt>, SchedulerError> {
+        self.troubles.note(run, &result, (self.world.now)());
         if result.is_err() {
             // What was decided and not journalled must not be seen again.
             slot.state = None;

@@ -5,15 +5,17 @@
 //!   error.rs    why a call was not carried out
 //!   house.rs    what the service stands on
 //!   door.rs     alerts in: verify, normalise, triage, start runs, all in one append
-//!   runs.rs     start, cancel, undo, extend, settle
+//!   runs.rs     start, cancel, undo, extend, settle, release
 //!   schedules.rs  what is due: arm, fire, skip, queue
 //!   incidents.rs  what people change of an incident
 //!   people.rs   approvals, questions and their links
 //!   show.rs     what is known: one of anything, dossiers, reports
+//!   attention.rs  what needs a person; what is contained by whom and why
 //!   backup.rs   a copy of the journal while it goes on
 //!   preview.rs  a dry run: live reads, no effects
 //! ```
 
+pub mod attention;
 pub mod backup;
 pub mod door;
 pub mod error;

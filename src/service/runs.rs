@@ -190,6 +190,14 @@ impl Service {
         self.tell(run, Signal::Settle { key: step, happened, by: by.to_owned(), note }).await
     }
 
+    /// Lets a run that was set aside go on from where it stood.
+    ///
+    /// # Errors
+    /// When it is not set aside, or is unknown.
+    pub async fn release(&self, run: RunId, by: &str, why: Option<String>) -> Result<(), ServiceError> {
+        self.tell(run, Signal::Release { by: by.to_owned(), why }).await
+    }
+
     /// The run that made a containment.
     ///
     /// # Errors

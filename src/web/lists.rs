@@ -24,6 +24,7 @@ pub struct ListQuery {
     after: Option<String>,
     limit: Option<usize>,
     holding: Option<bool>,
+    run: Option<String>,
 }
 
 /// `GET /api/v1/incidents`.
@@ -58,9 +59,9 @@ pub async fn containments(
 ) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
     let page = PageQuery { after: query.after, limit: query.limit };
-    let filter = ContainmentFilter { holding: query.holding, run: None, incident: None, target: None };
-    let views = web.service.views.read();
-    Ok(Json(views.containments.list(&filter, page.after()?, page.limit()?)).into_response())
+    let run = query.run.as_deref().map(parsed).transpose()?;
+    let filter = ContainmentFilter { holding: query.holding, run, incident: None, target: None };
+    Ok(Json(web.service.containments(&filter, page.after()?, page.limit()?).await).into_response())
 }
 
 /// `GET /api/v1/containments/{id}`.
@@ -71,9 +72,7 @@ pub async fn containment(
 ) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
     let id: ContainmentId = parsed(&id)?;
-    let views = web.service.views.read();
-    let row = views.containments.get(id).ok_or_else(|| ServiceError::absent("containment", &id))?;
-    Ok(Json(row).into_response())
+    Ok(Json(web.service.containment(id).await?).into_response())
 }
 
 /// `POST /api/v1/containments/{id}/undo`.

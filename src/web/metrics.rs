@@ -24,14 +24,15 @@ const QUESTIONS_COUNTED: usize = 500;
 /// `GET /metrics`, for a token that may read.
 pub async fn show(State(web): State<Web>, caller: Caller) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
-    let text = text(&web.service.views.read());
+    let needs = web.service.needs().len();
+    let text = text(&web.service.views.read(), needs);
     Ok(([(header::CONTENT_TYPE, KIND)], text).into_response())
 }
 
-fn text(views: &Views) -> String {
+fn text(views: &Views, needs: usize) -> String {
     let mut out = String::new();
     let mut live: BTreeMap<&str, usize> =
-        ["running", "waiting", "ending", "needs_person"].map(|status| (status, 0)).into();
+        ["running", "waiting", "ending", "needs_person", "quarantined"].map(|status| (status, 0)).into();
     for row in views.runs.live() {
         *live.entry(word(row.status)).or_default() += 1;
     }
@@ -55,6 +56,7 @@ fn text(views: &Views) -> String {
             "Approvals that wait for people.",
             views.approvals.open().count(),
         ),
+        ("quell_attention", "gauge", "Things that need a person, as `quell attention` lists them.", needs),
         ("quell_questions_waiting", "gauge", "Questions that wait for people, up to 500.", questions),
     ] {
         let _ = writeln!(out, "# HELP {name} {says}\n# TYPE {name} {kind}\n{name} {count}");
@@ -67,6 +69,7 @@ fn word(status: RunStatus) -> &'static str {
         RunStatus::Waiting => "waiting",
         RunStatus::Ending => "ending",
         RunStatus::NeedsPerson => "needs_person",
+        RunStatus::Quarantined => "quarantined",
         _ => "running",
     }
 }
@@ -77,7 +80,7 @@ mod tests {
 
     #[test]
     fn an_empty_house_counts_nothing_and_says_so() {
-        let text = text(&Views::default());
+        let text = text(&Views::default(), 0);
         for line in
             ["quell_runs_live{status=\"waiting\"} 0", "quell_runs_total 0", "quell_containments_holding 0"]
         {

@@ -12,12 +12,14 @@
 //!   people.rs    approvals and questions over the API
 //!   incidents.rs what people change of an incident
 //!   lists.rs     incidents, containments, playbooks, reports
+//!   attention.rs what needs a person
 //!   store.rs     a backup while the server runs
 //!   page.rs      pages for people: `/q/{token}`, `/approvals/{id}`
 //! ```
 
 pub mod access;
 pub mod alerts;
+pub mod attention;
 pub mod extract;
 pub mod incidents;
 pub mod lists;

@@ -64,7 +64,8 @@ pub async fn approval(
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NoteBody {
-    note: Option<String>,
+    /// In their words.
+    pub note: Option<String>,
 }
 
 /// `POST /api/v1/approvals/{id}/approve`.

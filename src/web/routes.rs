@@ -138,6 +138,15 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             Answer::Object,
         )],
     ),
+    (
+        "/runs/{id}/release",
+        &[post(
+            "responder",
+            "lets a run go on that was set aside because it was lost with its server again and again",
+            NOTE,
+            Answer::Object,
+        )],
+    ),
     ("/incidents", &[get("incidents, the newest first", PAGE, Answer::Page)]),
     (
         "/incidents/{id}",
@@ -186,6 +195,7 @@ pub const ROUTES: &[(&str, &[Described])] = &[
                 given("after", "string", "the `next` of the page before"),
                 given("limit", "integer", "rows of a page, 1 to 500"),
                 given("holding", "boolean", "only what holds (true) or was lifted (false)"),
+                given("run", "string", "only of this run"),
             ],
             Answer::Page,
         )],
@@ -199,6 +209,18 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             "lets a containment hold longer",
             &[needed("seconds", "integer", "how much longer than it would hold now, 1 second to 31 days")],
             Answer::Object,
+        )],
+    ),
+    (
+        "/attention",
+        &[get(
+            "all that needs a person, the most urgent first, each with the commands that come next",
+            &[
+                given("after", "string", "the `next` of the page before"),
+                given("limit", "integer", "rows of a page, 1 to 500"),
+                given("run", "string", "only of this run"),
+            ],
+            Answer::Page,
         )],
     ),
     ("/schedules", &[get("the schedules of the playbooks, with their next firings", &[], Answer::Page)]),

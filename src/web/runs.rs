@@ -25,6 +25,7 @@ use crate::service::runs::RunOrder;
 use crate::store::journal::Receipt;
 use crate::web::access::{Caller, Role};
 use crate::web::extract::{Json, Query};
+use crate::web::people::NoteBody;
 use crate::web::problem::Problem;
 use crate::web::server::Web;
 
@@ -275,6 +276,19 @@ pub async fn settle(
     let step: StepKey = parsed(&body.step)?;
     web.service.settle(parsed(&id)?, step, body.happened, by, body.note).await?;
     Ok(Json(json!({ "settled": body.step })).into_response())
+}
+
+/// `POST /api/v1/runs/{id}/release`: a run that was set aside goes on.
+pub async fn release(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Option<Json<NoteBody>>,
+) -> Result<Response, Problem> {
+    let by = caller.may(Role::Responder)?;
+    let note = body.and_then(|Json(body)| body.note);
+    web.service.release(parsed(&id)?, by, note).await?;
+    Ok(Json(json!({ "released": id })).into_response())
 }
 
 /// Where a follower of a run begins.

@@ -15,7 +15,7 @@ use crate::service::error::Sort;
 use crate::service::house::Service;
 use crate::web::access::Token;
 use crate::web::problem::{Problem, in_words};
-use crate::web::{alerts, incidents, lists, metrics, openapi, page, people, runs, store};
+use crate::web::{alerts, attention, incidents, lists, metrics, openapi, page, people, runs, store};
 
 /// The largest body of a call: an alert may be 1 MiB, and nothing else is larger.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -45,6 +45,7 @@ pub fn routes(web: Web) -> Router {
         .route("/runs/{id}/cancel", post(runs::cancel))
         .route("/runs/{id}/undo", post(runs::undo))
         .route("/runs/{id}/settle", post(runs::settle))
+        .route("/runs/{id}/release", post(runs::release))
         .route("/incidents", get(lists::incidents))
         .route("/incidents/{id}", get(lists::incident).patch(incidents::change))
         .route("/approvals", get(people::approvals))
@@ -58,6 +59,7 @@ pub fn routes(web: Web) -> Router {
         .route("/containments/{id}", get(lists::containment))
         .route("/containments/{id}/undo", post(lists::undo))
         .route("/containments/{id}/extend", post(lists::extend))
+        .route("/attention", get(attention::list))
         .route("/schedules", get(lists::schedules))
         .route("/schedules/{id}", get(lists::schedule))
         .route("/reports", post(lists::report).get(lists::reports))

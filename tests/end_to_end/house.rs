@@ -126,14 +126,23 @@ impl Server {
         for (name, text) in more {
             std::fs::write(playbooks.join(name), text).expect("it is written");
         }
-        let child = Command::new(QUELL)
-            .arg("serve")
-            .current_dir(dir.path())
-            .env("QUELL_TEST_TOKEN", "0123456789abcdef0123456789abcdef")
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the binary starts");
-        let address = dir.path().join("data/address");
+        let mut server = Self { child: serve(dir.path()), base: String::new(), token: String::new(), dir };
+        server.until_ready().await;
+        server
+    }
+
+    /// Kills the process as a power cut would, and starts it again.
+    pub async fn die_and_come_back(&mut self) {
+        self.child.kill().expect("it is killed");
+        self.child.wait().expect("it is gone");
+        // Where the one before listened.
+        std::fs::remove_file(self.dir.path().join("data/address")).expect("it was there");
+        self.child = serve(self.dir.path());
+        self.until_ready().await;
+    }
+
+    async fn until_ready(&mut self) {
+        let address = self.dir.path().join("data/address");
         let mut base = None;
         for _ in 0..500 {
             base = std::fs::read_to_string(&address).ok().filter(|text| text.ends_with('\n'));
@@ -142,21 +151,14 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let base = base.expect("the server says where it listens").trim().to_owned();
-        let token = std::fs::read_to_string(dir.path().join("data/token"))
-            .expect("the token is there")
-            .trim()
-            .to_owned();
-        let server = Self { child, base, token, dir };
+        self.base = base.expect("the server says where it listens").trim().to_owned();
+        let token = std::fs::read_to_string(self.dir.path().join("data/token"));
+        self.token = token.expect("the token is there").trim().to_owned();
         let http = reqwest::Client::new();
         for _ in 0..500 {
-            if http
-                .get(format!("{}/readyz", server.base))
-                .send()
-                .await
-                .is_ok_and(|answer| answer.status() == 200)
-            {
-                return server;
+            let answer = http.get(format!("{}/readyz", self.base)).send().await;
+            if answer.is_ok_and(|answer| answer.status() == 200) {
+                return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -216,6 +218,16 @@ impl Server {
     pub async fn get(&self, path: &str) -> Value {
         answer(reqwest::Client::new().get(self.url(path)).bearer_auth(&self.token)).await.body
     }
+}
+
+fn serve(dir: &Path) -> Child {
+    Command::new(QUELL)
+        .arg("serve")
+        .current_dir(dir)
+        .env("QUELL_TEST_TOKEN", "0123456789abcdef0123456789abcdef")
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the binary starts")
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Answer {

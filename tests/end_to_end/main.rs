@@ -1,6 +1,7 @@
 //! The real binary, as its users meet it: the lab's whole story, the server's
 //! door, the words and exit codes of the command line.
 
+mod attention;
 mod checking;
 mod doors;
 mod house;
@@ -119,6 +120,7 @@ async fn nothing_is_shown_or_done_without_a_token() {
         "/approvals",
         "/questions",
         "/containments",
+        "/attention",
         "/playbooks",
         "/schedules",
     ] {
@@ -130,6 +132,7 @@ async fn nothing_is_shown_or_done_without_a_token() {
         "/approvals/x/approve",
         "/runs/x/undo",
         "/runs/x/cancel",
+        "/runs/x/release",
         "/reports",
         "/containments/x/undo",
     ] {

@@ -16,6 +16,7 @@ pub(super) fn show(document: &Value, run: Option<&Value>, screen: &Screen) {
     let stands = if is("one_off") { "done".to_owned() } else { word(document, "/hold") };
     head(screen, &stands, &text(document, "/target"));
     pair(screen, "containment", &id);
+    pair(screen, "stands", &text(document, "/state"));
     pair(screen, "operation", &text(document, "/operation"));
     pair(screen, "step", &text(document, "/step"));
     pair(screen, "run", &text(document, "/run"));
@@ -34,6 +35,13 @@ pub(super) fn show(document: &Value, run: Option<&Value>, screen: &Screen) {
         "read back",
         &if read.is_empty() { "not yet".to_owned() } else { format!("{read}{showed}") },
     );
+    if document.get("looks").and_then(Value::as_u64).unwrap_or_default() > 0 {
+        let drifted = text(document, "/drifted");
+        let found = if drifted.is_empty() { "it still holds".to_owned() } else { drifted };
+        pair(screen, "looked again", &format!("{}: {found}", second(document, "/looked_at")));
+    }
+    pair(screen, "told of its end", &second(document, "/warned_at"));
+    pair(screen, "last try to lift", &text(document, "/lift_failure"));
     pair(screen, "lifted", &second(document, "/lifted_at"));
     pair(screen, "why", &text(document, "/why"));
     let until = match (text(document, "/until").is_empty(), is("one_off")) {

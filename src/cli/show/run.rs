@@ -17,6 +17,7 @@ pub(super) fn show(document: &Value, screen: &Screen) {
     pair(screen, "started", &format!("{} by {by}", second(document, "/run/started/at")));
     pair(screen, "ended", &second(document, "/run/ended/at"));
     pair(screen, "why", &text(document, "/run/why"));
+    pair(screen, "set aside", &text(document, "/run/quarantined/value"));
     let left_out = document.get("left_out").and_then(Value::as_u64).unwrap_or_default();
     if left_out > 0 {
         pair(screen, "left out", &format!("{left_out} lines, for there are too many"));

@@ -198,6 +198,8 @@ impl Turn<'_> {
         let containment = self.step(key)?.containment;
         match containment {
             Some(containment) if phase.undoes() => self.record(Event::UndoRefused { containment, why })?,
+            // That people were not told of its end says nothing of whether it holds.
+            Some(_) if phase == Phase::Warn => {}
             Some(containment) if phase.watches() => {
                 self.record(Event::ContainmentDrifted { containment, what: why })?;
             }

@@ -65,9 +65,8 @@ impl Turn<'_> {
                 if tried < GONE_LOOKS {
                     return self.record(later);
                 }
-                let read = output.get("read").map(Value::to_string).unwrap_or_default();
-                let what =
-                    format!("it no longer holds, and this run did not lift it; reading back shows {read}");
+                // What was read stands in the outcome; words are shown to more people.
+                let what = "it no longer holds, and this run did not lift it".to_owned();
                 self.record(Event::ContainmentDrifted { containment: id, what })
             }
             (Phase::Recheck, Outcome::Failed { failure, .. }) if hopeless || tried >= TRIES_MAX => {

@@ -96,6 +96,15 @@ impl<'a> Fold<'a> {
                 self.dossier.run.end = Some(*end);
                 self.dossier.run.ended = Some(moment);
             }
+            Event::RunQuarantined { why } => {
+                self.dossier.run.quarantined = Some(noted(cut(why), moment));
+            }
+            Event::RunReleased { by, why } => {
+                let run = &mut self.dossier.run;
+                let text = why.as_ref().map_or_else(|| by.clone(), |why| format!("{by}: {why}"));
+                run.quarantined = None;
+                run.released = Some(noted(cut(&text), moment));
+            }
             event => {
                 self.step(event, moment);
                 self.uncertain(event, moment);
@@ -164,6 +173,8 @@ impl<'a> Fold<'a> {
                     part.due = Some(*until);
                 }
             }
+            // Looking after what is contained goes on when its step is over.
+            Event::AttemptDue { phase, .. } | Event::AttemptStarted { phase, .. } if phase.watches() => {}
             Event::AttemptDue { key, at, .. } => {
                 if let Some(part) = self.step_part(key) {
                     part.due = Some(*at);
@@ -230,7 +241,7 @@ impl<'a> Fold<'a> {
         if let (Phase::Capture, Outcome::Succeeded { output, .. }) = (phase, outcome) {
             self.captured.insert(key.clone(), output);
         }
-        if let (Some(failure), Some(part)) = (failure, self.step_part(key)) {
+        if let (Some(failure), false, Some(part)) = (failure, phase.watches(), self.step_part(key)) {
             part.why = Some(cut(&failure.message));
         }
         let Some(exchange) = evidence else { return };
@@ -244,6 +255,12 @@ impl<'a> Fold<'a> {
                 if let Outcome::Succeeded { output, .. } = outcome {
                     part.showed = output.get("read").and_then(shown);
                 }
+            }
+        }
+        if let (Phase::Recheck, Outcome::Succeeded { output, .. }) = (phase, outcome) {
+            let mut parts = self.dossier.containments.iter_mut();
+            if let Some(part) = parts.find(|part| part.step == *key) {
+                part.look_showed = output.get("read").and_then(shown);
             }
         }
         if self.dossier.evidence.len() >= LINES_MAX {

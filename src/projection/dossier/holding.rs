@@ -69,6 +69,10 @@ impl<'a> Fold<'a> {
                 approvers: self.approvers(&key.id),
                 accepted: moment,
                 verified: None,
+                looked: None,
+                drifted: None,
+                look_showed: None,
+                warned: None,
                 until: *until,
                 extended: None,
                 lifting: None,
@@ -86,6 +90,8 @@ impl<'a> Fold<'a> {
         self.accepted(event, moment);
         let id = match event {
             Event::ContainmentVerified { containment }
+            | Event::ContainmentDrifted { containment, .. }
+            | Event::ContainmentExpiring { containment, .. }
             | Event::ContainmentExtended { containment, .. }
             | Event::UndoRequested { containment, .. }
             | Event::ContainmentLifted { containment }
@@ -98,8 +104,17 @@ impl<'a> Fold<'a> {
         match event {
             Event::ContainmentVerified { .. } => {
                 part.hold = Hold::Verified;
-                part.verified.get_or_insert(moment);
+                part.drifted = None;
+                match part.verified {
+                    None => part.verified = Some(moment),
+                    Some(_) => part.looked = Some(moment),
+                }
             }
+            Event::ContainmentDrifted { what, .. } => {
+                part.looked = Some(moment);
+                part.drifted = Some(noted(cut(what), moment));
+            }
+            Event::ContainmentExpiring { .. } => part.warned = Some(moment),
             Event::ContainmentExtended { until, by, .. } => {
                 part.until = Some(*until);
                 part.extended = Some(noted(cut(by), moment));

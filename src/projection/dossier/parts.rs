@@ -80,6 +80,8 @@ pub(super) fn empty(plan: &Plan) -> Dossier {
             why: None,
             ending: None,
             ended: None,
+            quarantined: None,
+            released: None,
             connectors: plan.connectors.keys().map(|name| cut(name)).collect(),
             products: plan.connectors.values().filter_map(declared::title).map(cut).collect(),
             techniques: playbook.tags.iter().filter_map(technique).collect(),

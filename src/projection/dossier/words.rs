@@ -100,6 +100,16 @@ fn of_case(entry: &Entry) -> Option<Told> {
         Event::RunEnding { end, why, .. } => {
             line("run_ending", None, PLAYBOOK, format!("Run is ending ({}): {why}", run_end(*end)))
         }
+        Event::RunQuarantined { why } => line(
+            "run_quarantined",
+            None,
+            PLAYBOOK,
+            format!("Run set aside until a person releases it: {why}"),
+        ),
+        Event::RunReleased { by, why } => {
+            let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            line("run_released", None, by, format!("Run released, it goes on from where it stood{why}"))
+        }
         Event::RunEnded { end } => line("run_ended", None, PLAYBOOK, format!("Run {}", run_end(*end))),
         _ => None,
     }

@@ -95,6 +95,13 @@ impl Writer<'_> {
     pub(super) fn known(&self) -> Vec<Sentence> {
         let dossier = self.dossier;
         let mut lines = Vec::new();
+        if let Some(noted) = &dossier.run.quarantined {
+            let text = format!(
+                "The response is set aside since {} until a person releases it.",
+                noted.at.to_minute()
+            );
+            lines.push(Sentence::fact(text, &[noted.cite]));
+        }
         for part in dossier.uncertain.iter().filter(|part| part.settled.is_none()) {
             let text = format!("Nobody can yet say whether the step {} took effect.", self.step(&part.title));
             lines.push(Sentence::fact(text, &[part.since.cite]));
@@ -209,11 +216,9 @@ impl Writer<'_> {
         if lines.is_empty() {
             lines.push(Sentence::plain(format!("The effect on the business is {NOT_KNOWN}.")));
         }
-        let holding = self
-            .dossier
-            .containments
-            .iter()
-            .find(|part| part.hold == Hold::Verified && part.changed && !part.one_off);
+        let holding = self.dossier.containments.iter().find(|part| {
+            part.hold == Hold::Verified && part.changed && !part.one_off && part.drift().is_none()
+        });
         if let Some(part) = holding {
             let cites: Vec<Cite> = part.verified.iter().map(|when| when.cite).collect();
             lines.push(Sentence::fact(
@@ -293,6 +298,13 @@ impl Writer<'_> {
         let until = part.until.map(|at| format!(", until {}", at.to_minute())).unwrap_or_default();
         let at = part.verified.unwrap_or(part.accepted).at.to_minute();
         match part.hold {
+            _ if part.drift().is_some() => {
+                let cite = part.drift().map_or(accepted, |noted| noted.cite);
+                let text = format!(
+                    "{title} was in force on {at}; a later look did not show it any more. A person must look."
+                );
+                Sentence::fact(text, &[accepted, cite])
+            }
             _ if !part.changed && part.hold != Hold::Lifted => {
                 Sentence::fact(format!("{title} was in force before; nothing was changed."), &[accepted])
             }

@@ -33,6 +33,9 @@ impl Writer<'_> {
                 add(text, cite, by);
             }
         }
+        if let Some(noted) = &self.dossier.run.quarantined {
+            add("Release or end the response, which is set aside.".to_owned(), noted.cite, None);
+        }
         if let (Some(RunEnd::Failed), Some(when)) =
             (self.dossier.run.end, self.dossier.run.ended.or(self.dossier.run.ending))
         {
@@ -47,6 +50,10 @@ impl Writer<'_> {
         let title = self.step(&part.title);
         if let (Hold::Stuck, Some(stuck)) = (part.hold, &part.stuck) {
             return Some((format!("Lift {title} by hand, or leave it."), stuck.cite, None));
+        }
+        if let Some(drifted) = part.drift() {
+            let text = format!("Contain again, or accept that {title} is no longer in force.");
+            return Some((text, drifted.cite, None));
         }
         if !part.changed || !matches!(part.hold, Hold::Accepted | Hold::Verified) {
             return None;
@@ -98,7 +105,7 @@ impl Writer<'_> {
         for part in
             dossier.containments.iter().filter(|part| matches!(part.hold, Hold::Accepted | Hold::Verified))
         {
-            if let Some(until) = part.until.filter(|_| part.changed) {
+            if let Some(until) = part.until.filter(|_| part.changed && part.drift().is_none()) {
                 let title = self.step(&part.title);
                 let text =
                     format!("{title} lifts by itself on {} unless a person extends it.", until.to_minute());

@@ -284,6 +284,7 @@ pub(super) fn containment(part: &ContainmentPart) -> Card {
     pairs.push(pair("Verified", verified));
     pairs.push(pair("Read-back", part.read_back.clone().unwrap_or_else(none)));
     pairs.push(pair("Read-back showed", part.showed.clone().unwrap_or_else(none)));
+    pairs.extend(watched(part));
     let until = match (part.until, &part.undo) {
         _ if part.one_off => "nothing to expire: it is done, and there is no way back".to_owned(),
         (Some(at), _) => at.to_minute(),
@@ -299,16 +300,41 @@ pub(super) fn containment(part: &ContainmentPart) -> Card {
     if let Some(when) = part.lifted {
         pairs.push(pair("Lifted", when.at.to_string()));
     }
-    let noted = [&part.extended, &part.lifting, &part.stuck].map(|it| it.as_ref().map(|noted| noted.cite));
-    let moments = [Some(part.accepted), part.verified, part.lifted].map(|it| it.map(|when| when.cite));
+    let noted = [&part.drifted, &part.extended, &part.lifting, &part.stuck]
+        .map(|it| it.as_ref().map(|noted| noted.cite));
+    let moments = [Some(part.accepted), part.verified, part.looked, part.warned, part.lifted]
+        .map(|it| it.map(|when| when.cite));
     Card {
         title: part.title.clone(),
-        state: if part.one_off { words::done_once(part.hold) } else { words::hold(part.hold) }.to_owned(),
+        state: match part.hold {
+            _ if part.drift().is_some() => words::DRIFTED,
+            hold if part.one_off => words::done_once(hold),
+            hold => words::hold(hold),
+        }
+        .to_owned(),
         text: String::new(),
         pairs,
         undo: part.undo.clone().unwrap_or_default(),
         cites: cites(moments.into_iter().chain(noted).chain(part.approvers.iter().map(|it| Some(it.cite)))),
     }
+}
+
+/// What came of keeping an eye on it.
+fn watched(part: &ContainmentPart) -> Vec<Pair> {
+    let mut pairs = Vec::new();
+    if let Some(when) = part.looked {
+        let found = if part.drifted.is_some() { "it did not hold any more" } else { "it still holds" };
+        let showed = part.look_showed.clone().unwrap_or_else(|| "none is on record".to_owned());
+        pairs.push(pair("Looked at again", format!("{}: {found}", when.at)));
+        pairs.push(pair("The later look showed", showed));
+    }
+    if let Some(noted) = &part.drifted {
+        pairs.push(pair("Drifted", format!("{}: {}", noted.at.to_minute(), noted.value)));
+    }
+    if let Some(when) = part.warned {
+        pairs.push(pair("People told of its end", when.at.to_minute()));
+    }
+    pairs
 }
 
 /// Technique ids from the alert and the playbook.

@@ -15,6 +15,20 @@ pub(super) fn of_containment(sources: &Sources<'_>, dossier: &Dossier, event: &E
         return accepted(sources, event);
     }
     match event {
+        Event::ContainmentVerified { containment: id }
+            if part(id).is_some_and(|part| part.verified.is_some()) =>
+        {
+            let text = format!("{}: looked at again, it still holds", about(id));
+            line("containment_verified", step(id), PLAYBOOK, text)
+        }
+        Event::ContainmentDrifted { containment: id, what } => {
+            line("containment_drifted", step(id), PLAYBOOK, format!("{}: looked at again, {what}", about(id)))
+        }
+        Event::ContainmentExpiring { containment: id, until } => {
+            let text =
+                format!("{}: is lifted by itself at {}; people are told", about(id), until.to_minute());
+            line("containment_expiring", step(id), PLAYBOOK, text)
+        }
         Event::ContainmentVerified { containment: id } => {
             let once = part(id).is_some_and(|part| part.one_off);
             let seen = if once { "it is done" } else { "it holds" };

@@ -1,0 +1,223 @@
+//! What needs a person: one list of all of it, the most urgent first.
+//!
+//! What only an entry can tell (a failure, a doubt, a run set aside) is folded
+//! here. What is a matter of the clock (overdue, about to be lifted) is read off
+//! the other views when the list is asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::domain::command::Phase;
+use crate::domain::event::{Entry, Event, RunEnd};
+use crate::domain::id::{IncidentId, RunId, StreamId};
+use crate::domain::outcome::Outcome;
+use crate::domain::run::{StepEnd, StepKey};
+use crate::domain::time::Timestamp;
+use crate::domain::value::truncate_text;
+use crate::projection::fold::{Projection, ROW_TEXT_BYTES_MAX};
+
+pub mod needs;
+
+/// How long a failed run, or a doubt that nobody can settle any more, is listed.
+/// Closing its incident takes it off the list at once.
+pub const PAST_SHOWN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How many of those are kept. Past it the oldest are let go: who has a thousand
+/// failed runs before them does not need the one before.
+const PAST_MAX: usize = 1000;
+
+/// What sort of thing it is, the most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Need {
+    /// The disk is full: nothing moves.
+    Parked,
+    /// A later look shows that a containment no longer holds.
+    Drifted,
+    /// A containment was accepted and never seen to hold.
+    Unconfirmed,
+    /// A containment could not be lifted.
+    LiftStuck,
+    /// A containment should be lifted by now, or lifting it keeps failing.
+    LiftOverdue,
+    /// A step was sent and nobody can say whether it happened.
+    Uncertain,
+    /// The run's own record does not add up, so it cannot go on.
+    Damaged,
+    /// The run was lost with its server again and again, and is set aside.
+    Quarantined,
+    /// People did not decide in time.
+    ApprovalOverdue,
+    /// People did not answer in time, and the run has not gone on.
+    QuestionOverdue,
+    /// A containment is about to be lifted by itself.
+    Expiring,
+    /// Nobody can say whether a question arrived, or approvers could not be told.
+    Undelivered,
+    /// The run failed.
+    Failed,
+}
+
+impl Need {
+    /// In a word or two.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Parked => "disk full",
+            Self::Drifted => "drifted",
+            Self::Unconfirmed => "not confirmed",
+            Self::LiftStuck => "not lifted",
+            Self::LiftOverdue => "lift overdue",
+            Self::Uncertain => "uncertain",
+            Self::Damaged => "damaged",
+            Self::Quarantined => "set aside",
+            Self::ApprovalOverdue => "approval overdue",
+            Self::QuestionOverdue => "answer overdue",
+            Self::Expiring => "lifts soon",
+            Self::Undelivered => "not delivered",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One thing that needs a person.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Item {
+    /// Its place in the list: the cursor of the next page.
+    pub place: String,
+    /// What sort of thing it is.
+    pub need: Need,
+    /// The same in a word or two.
+    pub name: &'static str,
+    /// What happened, in plain words.
+    pub what: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when something can be done, where there is such a time.
+    pub until: Option<Timestamp>,
+    /// The run; absent when it is about the whole house.
+    pub run: Option<RunId>,
+    /// The run's playbook.
+    pub playbook: Option<String>,
+    /// The investigation the run belongs to.
+    pub incident: Option<IncidentId>,
+    /// The incident's severity, 0 to 100.
+    pub severity: Option<u8>,
+    /// The step.
+    pub step: Option<StepKey>,
+    /// The approval, question or containment.
+    pub id: Option<String>,
+    /// Whom or what a containment touches.
+    pub target: Option<String>,
+    /// What to do next: each a command as it can be given.
+    pub commands: Vec<String>,
+}
+
+/// What of a run needs a person.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum About {
+    Failed,
+    Quarantined,
+    Uncertain(StepKey),
+    /// Its approvers could not be told that they are asked.
+    Untold(StepKey),
+}
+
+/// That it does, and since when.
+#[derive(Debug, Clone, PartialEq)]
+struct Raised {
+    since: Timestamp,
+    what: String,
+    /// Nothing can be ordered any more: it is there to be known.
+    past: bool,
+}
+
+/// What entries say needs a person.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Attention {
+    raised: BTreeMap<(RunId, About), Raised>,
+    /// Those that are past, by when.
+    past: BTreeSet<(Timestamp, RunId, About)>,
+    /// Runs that a step of another run waits for, until they end: their failure
+    /// is that step's.
+    children: BTreeSet<RunId>,
+}
+
+impl Attention {
+    fn raise(&mut self, run: RunId, about: About, since: Timestamp, what: &str) {
+        let what = truncate_text(what, ROW_TEXT_BYTES_MAX).into_owned();
+        self.raised.insert((run, about), Raised { since, what, past: false });
+    }
+
+    fn lower(&mut self, run: RunId, about: About) {
+        self.raised.remove(&(run, about));
+    }
+
+    /// It stays to be known, and nothing about it can be ordered any more.
+    fn pass(&mut self, run: RunId, about: About) {
+        let Some(raised) = self.raised.get_mut(&(run, about.clone())) else {
+            return;
+        };
+        raised.past = true;
+        self.past.insert((raised.since, run, about));
+        if self.past.len() > PAST_MAX
+            && let Some((_, run, about)) = self.past.pop_first()
+        {
+            self.lower(run, about);
+        }
+    }
+
+    fn ended(&mut self, run: RunId, end: RunEnd, at: Timestamp) {
+        self.lower(run, About::Quarantined);
+        let child = self.children.remove(&run);
+        if end != RunEnd::Failed || child {
+            self.lower(run, About::Failed);
+            return;
+        }
+        if !self.raised.contains_key(&(run, About::Failed)) {
+            self.raise(run, About::Failed, at, "what was to be tidied up at its end was not");
+        }
+        self.pass(run, About::Failed);
+    }
+}
+
+impl Projection for Attention {
+    fn apply(&mut self, entry: &Entry) {
+        let (StreamId::Run(run), at) = (entry.stream, entry.at) else {
+            return;
+        };
+        match &entry.event {
+            Event::RunStarted(started) if started.parent.is_some() => {
+                self.children.insert(run);
+            }
+            Event::RunQuarantined { why } => self.raise(run, About::Quarantined, at, why),
+            Event::RunReleased { .. } => self.lower(run, About::Quarantined),
+            Event::RunEnding { end: RunEnd::Failed, why, .. } if !self.children.contains(&run) => {
+                self.raise(run, About::Failed, at, why);
+            }
+            Event::RunEnded { end } => self.ended(run, *end, at),
+            Event::AttemptEnded { key, phase: Phase::Announce, outcome, .. } => match outcome {
+                Outcome::Failed { failure, .. } => {
+                    self.raise(run, About::Untold(key.clone()), at, &failure.message);
+                }
+                Outcome::Succeeded { .. } => self.lower(run, About::Untold(key.clone())),
+            },
+            Event::StepUncertain { key, what } => {
+                self.raise(run, About::Uncertain(key.clone()), at, what);
+            }
+            Event::StepSettled { key, .. } => self.lower(run, About::Uncertain(key.clone())),
+            Event::StepEnded { key, end: StepEnd::Uncertain, .. } => {
+                self.pass(run, About::Uncertain(key.clone()));
+            }
+            Event::StepEnded { key, .. } => {
+                self.lower(run, About::Uncertain(key.clone()));
+                self.lower(run, About::Untold(key.clone()));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
