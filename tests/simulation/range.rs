@@ -174,7 +174,9 @@ impl Range {
             return Ok(true);
         }
         let landing = self.flying.iter().map(|(at, _)| *at).min();
-        if let Some(signal) = self.person() {
+        // Who releases a run that is set aside may take their time.
+        let away = self.state.quarantined.is_some() && wake.is_some() && self.chance.percent(70);
+        if !away && let Some(signal) = self.person() {
             self.now = self.now.after(Duration::from_secs(self.chance.below(40)));
             self.tell(signal)?;
             return Ok(true);
@@ -199,7 +201,15 @@ impl Range {
             }
             (_, Some(wake)) => {
                 self.now = self.now.max(wake);
+                let before = self.journal.len();
                 self.tell(Signal::Wake)?;
+                let asks_again =
+                    |command: &Command| matches!(command, Command::WakeAt(at) if *at <= self.now);
+                if self.journal.len() == before && commands(&self.state).iter().any(asks_again) {
+                    return Err(format!(
+                        "woken at {wake}, nothing follows, and it wants to be woken at once"
+                    ));
+                }
             }
             _ => return Ok(false),
         }

@@ -8,6 +8,9 @@ use crate::domain::playbook::{Body, Section, StepIx};
 use crate::domain::run::{Stage, StepEnd, StepKey};
 use crate::domain::signal::Refusal;
 
+/// Parts of a step that come once something was, or may have been, sent.
+const SENT: [Phase; 3] = [Phase::Act, Phase::Verify, Phase::Reconcile];
+
 impl Turn<'_> {
     /// Whether nothing new may start at `key`: the section is over, or
     /// something that the step stands in has failed.
@@ -113,7 +116,13 @@ impl Turn<'_> {
             }
             Stage::Open | Stage::Ready | Stage::Sleeping { .. } if self.holds_active(key) => return Ok(()),
             Stage::Uncertain { .. } => StepEnd::Uncertain,
-            Stage::Ready if step.lost.contains_key(&Phase::Act) => StepEnd::Uncertain,
+            // Of a run that was set aside: what was sent may have happened, whether
+            // sending or looking was lost.
+            Stage::Ready
+                if step.containment.is_none() && SENT.iter().any(|it| step.lost.contains_key(it)) =>
+            {
+                StepEnd::Uncertain
+            }
             Stage::Due { phase: Phase::Reconcile, .. } => StepEnd::Uncertain,
             _ => StepEnd::Cancelled,
         };
