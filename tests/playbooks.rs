@@ -220,6 +220,50 @@ fn files_that_mean_harm_are_refused_fast_and_by_a_named_limit() {
     }
 }
 
+/// The YAML blocks of a page of documentation, with the lines they begin at.
+fn blocks(page: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    for (number, line) in (1..).zip(page.lines()) {
+        match (&mut open, line.trim_end()) {
+            (None, "```yaml") => open = Some((number + 1, String::new())),
+            (Some(_), "```") => found.extend(open.take()),
+            (Some((_, block)), _) => {
+                let _ = writeln!(block, "{line}");
+            }
+            (None, _) => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn playbooks_in_the_documentation_have_no_mistake_and_no_warning() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).expect("docs/ can be read");
+    let mut pages: Vec<PathBuf> = docs.map(|entry| entry.expect("it can be listed").path()).collect();
+    pages.push(root.join("README.md"));
+    let mut checked = 0;
+    for path in pages.iter().filter(|path| path.extension().is_some_and(|ending| ending == "md")) {
+        let page = std::fs::read_to_string(path).expect("it can be read");
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let (whole, parts): (Vec<_>, Vec<_>) =
+            blocks(&page).into_iter().partition(|(_, block)| block.starts_with("playbook:"));
+        // The page of the language shows nothing that is not checked.
+        let first = parts.first().filter(|_| name == "playbooks.md");
+        assert!(first.is_none(), "{name}:{} is no whole playbook", first.map_or(0, |(line, _)| *line));
+        checked += whole.len();
+        // Those of one page may run one another.
+        let files: Vec<(String, String)> =
+            whole.into_iter().map(|(line, block)| (format!("{name}:{line}"), block)).collect();
+        let texts: BTreeMap<String, String> = files.iter().cloned().collect();
+        let (library, mut told) = Library::load(files, &around());
+        told.extend(library.playbooks.values().flat_map(|prepared| prepared.warnings.clone()));
+        assert!(told.is_empty(), "{}", render(&told, &|file| texts.get(file).cloned(), false));
+    }
+    assert!(checked >= 7, "{checked} playbooks");
+}
+
 #[test]
 fn a_broken_file_is_reported_and_the_others_are_kept() {
     let good = |name: &str| {
