@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::domain::event::{Event, RunEnd};
 use crate::domain::playbook::{Body, Playbook};
-use crate::domain::run::{Hold, Stage, StepKey};
+use crate::domain::run::{Hold, Stage, StepEnd, StepKey};
 use crate::playbook::case::{Case, Expect};
 use crate::playbook::rehearse::Played;
 use crate::yaml::diagnostic::Diagnostic;
@@ -53,13 +53,8 @@ fn holds(expected: &Expect, played: &Played) -> Result<(), String> {
         ),
         Expect::End(_) | Expect::Disposition(_) => ends(expected, played),
         Expect::Step { step, end } => {
-            let found = step_of(played, step);
-            let is = found.and_then(|found| match found.stage {
-                Stage::Ended(end) => Some(end),
-                _ => None,
-            });
-            let why =
-                found.and_then(|found| found.why.clone()).map(|why| format!(" ({why})")).unwrap_or_default();
+            let (is, why) = ended_as(played, step);
+            let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
             check(
                 is == *end,
                 format!(
@@ -182,6 +177,22 @@ fn written_to(expected: &Expect, played: &Played) -> Result<(), String> {
 fn step_of<'a>(played: &'a Played, step: &str) -> Option<&'a crate::domain::run::StepState> {
     let key: StepKey = step.parse().ok()?;
     played.state.as_ref()?.steps.get(&key)
+}
+
+/// How a step ended, and why. What stood inside a loop is forgotten when the loop
+/// ends; its entries still tell.
+fn ended_as(played: &Played, step: &str) -> (Option<StepEnd>, Option<String>) {
+    if let Some(found) = step_of(played, step) {
+        return match found.stage {
+            Stage::Ended(end) => (Some(end), found.why.clone()),
+            _ => (None, found.why.clone()),
+        };
+    }
+    let of_step = |event: &Event| match event {
+        Event::StepEnded { key, end, why, .. } if key.to_string() == step => Some((Some(*end), why.clone())),
+        _ => None,
+    };
+    played.entries.iter().find_map(|entry| of_step(&entry.event)).unwrap_or_default()
 }
 
 fn report(played: &Played, template: &str, contains: &[String], lacks: &[String]) -> Result<(), String> {
