@@ -16,6 +16,7 @@ pub mod nesting;
 pub mod outcome;
 pub mod owed;
 pub mod plan;
+pub mod planted;
 pub mod playbook;
 pub mod run;
 pub mod schedule;

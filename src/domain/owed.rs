@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::domain::command::{Command, Perform, Phase};
+use crate::domain::planted::{Bug, planted};
 use crate::domain::playbook::{Body, Step};
 use crate::domain::run::{
     Containment, Hold, Question, RECHECKS, RunState, Stage, StepKey, StepState, WARN_BEFORE_MOST,
@@ -78,7 +79,9 @@ pub fn commands(state: &RunState) -> Vec<Command> {
                 }
             }
             (Some(Stage::Due { at, .. }), Hold::Lifting) => wake_at(*at),
-            (_, Hold::Accepted | Hold::Verified) => held.until.into_iter().for_each(&mut wake_at),
+            (_, Hold::Accepted | Hold::Verified) if !planted(Bug::TimeBoxIsForgotten) => {
+                held.until.into_iter().for_each(&mut wake_at);
+            }
             _ => {}
         }
     }
@@ -142,6 +145,7 @@ fn perform(
         Phase::Warn => format!("warn/{}", held.and_then(|held| held.warned).map_or(0, Timestamp::millis)),
         _ => "do".to_owned(),
     };
+    let purpose = if planted(Bug::KeyNamesTheAttempt) { format!("{purpose}/{attempt}") } else { purpose };
     let about = match phase {
         Phase::Remind => question.map_or(
             Value::Null,

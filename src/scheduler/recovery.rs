@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::domain::id::RunId;
 use crate::domain::owed::RULES;
+use crate::domain::planted::{Bug, planted};
 use crate::domain::signal::Signal;
 use crate::scheduler::run::{Scheduler, SchedulerError};
 use crate::store::error::StoreError;
@@ -34,7 +35,7 @@ impl Scheduler {
         });
         for (run, seq) in runs {
             if let Some(rest) = rests.get(&run).filter(|rest| rest.seq == seq && rest.rules == RULES) {
-                self.timer.set(run, rest.wake);
+                self.timer.set(run, rest.wake.filter(|_| !planted(Bug::StartForgetsTheTime)));
                 continue;
             }
             if self.is_full() {

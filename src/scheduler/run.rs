@@ -12,6 +12,7 @@ use crate::domain::evolve::{Corrupt, evolve};
 use crate::domain::id::{RunId, StreamId};
 use crate::domain::owed::{RULES, commands, rests};
 use crate::domain::plan::Plan;
+use crate::domain::planted::{Bug, planted};
 use crate::domain::run::RunState;
 use crate::domain::signal::{Refusal, Signal};
 use crate::domain::value::Digest;
@@ -192,7 +193,7 @@ impl Scheduler {
 
     /// One turn, with the slot locked.
     pub(super) async fn hear(
-        &self,
+        self: &Arc<Self>,
         run: RunId,
         slot: &mut Slot,
         signal: &Signal,
@@ -212,13 +213,17 @@ impl Scheduler {
             return Ok(None);
         }
         let rests = rest(run, state, slot.was_read).into_iter().collect();
+        if planted(Bug::ActsBeforeTheJournal) {
+            self.dispatch(run, slot);
+        }
         let appends = vec![Append { stream: StreamId::Run(run), after, at: now, events }];
         Ok(Some(self.journal.append(Batch { appends, blobs, rests, ..Batch::default() }).await?))
     }
 
     /// Reads a run from the journal. Attempts in flight that no worker of this
-    /// process holds are lost, and what follows from that is journalled here.
-    async fn load(&self, run: RunId, slot: &Slot) -> Result<RunState, SchedulerError> {
+    /// process holds are lost, and what follows from that is journalled here; it
+    /// may be the run's end, for which a step of another run waits.
+    async fn load(self: &Arc<Self>, run: RunId, slot: &Slot) -> Result<RunState, SchedulerError> {
         let mut state = self.replay(run).await?;
         let orphans: Vec<Signal> = commands(&state)
             .into_iter()
@@ -226,7 +231,7 @@ impl Scheduler {
                 Command::Perform(perform) => Some((perform.key, perform.phase, perform.attempt)),
                 Command::WakeAt(_) | Command::Follow(_) | Command::CancelChild(_) => None,
             })
-            .filter(|held| !slot.held.contains(held))
+            .filter(|held| !slot.held.contains(held) && !planted(Bug::LostAttemptsAreResent))
             .map(|(key, phase, attempt)| Signal::Lost { key, phase, attempt })
             .collect();
         for signal in orphans {
@@ -234,7 +239,8 @@ impl Scheduler {
             let events = take(&mut state, &signal, now)?;
             if !events.is_empty() {
                 let appends = vec![Append { stream: StreamId::Run(run), after, at: now, events }];
-                self.journal.append(Batch { appends, ..Batch::default() }).await?;
+                let receipt = self.journal.append(Batch { appends, ..Batch::default() }).await?;
+                self.tell_parent(&state, &receipt);
             }
         }
         Ok(state)

@@ -11,10 +11,18 @@ mod entries;
 mod failures;
 mod found;
 mod life;
+mod loops;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod playbooks;
+mod process;
+mod promises;
 mod properties;
+mod quarantine;
 mod range;
 mod sketches;
+
+use std::collections::BTreeSet;
 
 use quell::domain::value::digest;
 
@@ -66,14 +74,45 @@ fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
+    let mut traces = BTreeSet::new();
     for seed in 0..100 {
         let trace = |seed| {
             let mut range = Range::new(seed, true);
             let _ = range.play();
             digest(range.trace().as_bytes())
         };
-        assert_eq!(trace(seed), trace(seed), "seed {seed}");
+        let first = trace(seed);
+        assert_eq!(first, trace(seed), "seed {seed}");
+        traces.insert(first);
     }
+    assert_eq!(traces.len(), 100, "another seed gives another trace");
+}
+
+/// Seeds of whole processes: each is some hundred appends and up to six deaths.
+const PROCESSES: u64 = 60;
+
+#[test]
+fn a_process_that_dies_around_any_append_carries_out_each_attempt_once_and_ends_every_run() {
+    let seeds = seeds().into_iter().take_while(|seed| *seed < PROCESSES || long());
+    let (mut deaths, mut lost, mut carried_out) = (0, 0, 0);
+    for seed in seeds {
+        let shown = process::play(seed).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+        if seed < 10 {
+            let again = process::play(seed).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+            assert_eq!(shown, again, "seed {seed}: the same seed gives the same trace");
+        }
+        deaths += shown.deaths;
+        lost += shown.lost;
+        carried_out += shown.carried_out;
+    }
+    println!("deaths {deaths}, lost {lost}, carried out {carried_out}");
+    if carried_out > 1000 {
+        assert!(deaths > 100 && lost > 20, "the test would prove nothing without them");
+    }
+}
+
+fn long() -> bool {
+    std::env::var_os("QUELL_LONG").is_some()
 }
 
 #[test]

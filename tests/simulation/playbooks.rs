@@ -9,15 +9,29 @@ use quell::domain::playbook::{
     ActionSpec, ApprovalSpec, Body, Compute, ContainmentSpec, Effect, ForEach, IfSilent, OnError, Playbook,
     PlaybookCall, Posture, QuestionSpec, Reminder, Repeat, Retry, Step, StepIx,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::chance::Chance;
 
-/// A playbook of up to a dozen steps.
+/// Items of a loop that no turn starts all of: a turn is cut after 4,000 events.
+const MANY: u64 = 4_500;
+
+/// What its run is given: the items of a long loop, where it has one.
+pub fn inputs(playbook: &Playbook) -> Value {
+    let many = playbook.steps.iter().any(|step| &*step.id == "many");
+    if many { json!({ "many": (0..MANY).collect::<Vec<_>>() }) } else { Value::Null }
+}
+
+/// A playbook of up to a dozen steps; now and then one long loop.
 pub fn playbook(chance: &mut Chance) -> Playbook {
     let mut steps = Vec::new();
-    let count = 2 + chance.below(6) as usize;
-    let roots = siblings(chance, &mut steps, None, count, 0);
+    let roots = if chance.below(300) == 0 {
+        steps.push(long_loop(chance));
+        vec![0]
+    } else {
+        let count = 2 + chance.below(6) as usize;
+        siblings(chance, &mut steps, None, count, 0)
+    };
     let mut section = |chance: &mut Chance, percent| {
         let count = 1 + chance.below(2) as usize;
         if chance.percent(percent) { siblings(chance, &mut steps, None, count, 1) } else { Vec::new() }
@@ -88,6 +102,19 @@ fn siblings(
         children.push(ix);
     }
     children
+}
+
+fn long_loop(chance: &mut Chance) -> Step {
+    let items = Expr::parse("inputs.many").unwrap();
+    let set = Template::parse(&json!({ "twice": "${ item + item }" })).unwrap();
+    Step {
+        id: Arc::from("many"),
+        when: None,
+        for_each: Some(ForEach { items, at_once: 1 + chance.below(3) as usize }),
+        approval: None,
+        body: Body::Compute(Compute::Set(set)),
+        ..step(chance, 0, None, Vec::new())
+    }
 }
 
 /// What a check would refuse: the end of a run cannot be finished.

@@ -1,12 +1,11 @@
 //! The world around one simulated run: a peer with faults, people, a journal,
 //! crashes, and a clock that jumps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quell::domain::approval::Verdict;
 use quell::domain::command::{Command, Perform, Phase};
 use quell::domain::decide::turn::{decide, take};
 use quell::domain::event::{Entry, Event, RunEnd, RunStarted};
@@ -25,7 +24,8 @@ use ulid::Ulid;
 
 use crate::chance::Chance;
 use crate::failures::Failures;
-use crate::playbooks::playbook;
+use crate::playbooks::{inputs, playbook};
+use crate::promises::Promises;
 
 /// Turns after which a run that has not come to rest counts as stuck.
 const TURNS_MAX: usize = 5000;
@@ -39,8 +39,9 @@ struct Peer {
     lag: BTreeMap<String, u64>,
     /// How often a once-only effect happened, by idempotency key.
     once: BTreeMap<String, u32>,
-    /// Keyed effects that happened.
-    keyed: BTreeMap<String, u32>,
+    /// The keys under which a keyed effect came; one is one effect, however
+    /// often it came.
+    keyed: BTreeMap<StepKey, BTreeSet<String>>,
 }
 
 pub struct Range {
@@ -53,6 +54,7 @@ pub struct Range {
     state: RunState,
     flying: Vec<(Timestamp, Perform)>,
     peer: Peer,
+    promises: Promises,
     failed: Failures,
     pub failures: usize,
     pub called: usize,
@@ -89,6 +91,7 @@ impl Range {
             journal: Vec::new(),
             flying: Vec::new(),
             peer: Peer::default(),
+            promises: Promises::default(),
             failed: Failures::default(),
             failures: 0,
             called: 0,
@@ -122,7 +125,7 @@ impl Range {
             version: 1,
             incident: IncidentId::derived(self.run.ulid(), "incident"),
             alert: None,
-            inputs: Value::Null,
+            inputs: inputs(&self.plan.playbook),
             by: "trigger".to_owned(),
             parent: None,
         };
@@ -391,6 +394,11 @@ impl Range {
             0 | 1 => return Ok(fail(FailureClass::Transient)),
             2 if !perform.phase.undoes() => return Ok(fail(FailureClass::Permanent)),
             3 => return Ok(fail(FailureClass::Unknown)),
+            // Accepted, and then nothing comes of it.
+            5 if perform.phase == Phase::Undo => return Ok(succeeded(json!({}))),
+            5 if perform.phase == Phase::Act && action.containment.is_some() => {
+                return Ok(succeeded(json!({})));
+            }
             _ => {}
         }
         let outcome = self.effect(perform, action.effect, action.containment.is_some());
@@ -421,7 +429,9 @@ impl Range {
                 succeeded(json!({ "target": who, "already": holds, "state": { "active": !holds } }))
             }
             Phase::Verify => succeeded(json!({ "holds": look(holds) })),
-            Phase::UndoCheck => succeeded(json!({ "state": if holds { "as_left" } else { "restored" } })),
+            Phase::UndoCheck => {
+                succeeded(json!({ "state": if look(holds) { "as_left" } else { "restored" } }))
+            }
             Phase::UndoVerify => succeeded(json!({ "holds": look(!holds) })),
             Phase::Undo => {
                 self.peer.contained.insert(who.clone(), false);
@@ -439,7 +449,8 @@ impl Range {
                 match effect {
                     Effect::Once => *self.peer.once.entry(perform.idempotency_key.clone()).or_default() += 1,
                     Effect::Keyed => {
-                        *self.peer.keyed.entry(perform.idempotency_key.clone()).or_default() += 1
+                        let keys = self.peer.keyed.entry(perform.key.clone()).or_default();
+                        keys.insert(perform.idempotency_key.clone());
                     }
                     Effect::Read | Effect::Idempotent => {}
                 }
@@ -452,14 +463,8 @@ impl Range {
     fn promise(&mut self, event: &Event) -> Result<(), String> {
         self.failed.hear(&self.plan.playbook, &self.state, event)?;
         self.failures = self.failed.count;
+        self.promises.hear(&self.plan, event, self.now)?;
         match event {
-            Event::AttemptStarted { key, phase: Phase::Act, attempt: 1 } => {
-                let needs = self.plan.playbook.step(&key.id).is_some_and(|(_, spec)| spec.approval.is_some());
-                let approved = self.journal_approved(key);
-                if needs && !approved && !self.state_already(key) {
-                    return Err(format!("{key} acts without its approval"));
-                }
-            }
             Event::StepUncertain { .. } => self.uncertain += 1,
             Event::ContainmentVerified { .. } => self.contained += 1,
             Event::ContainmentDrifted { .. } => self.drifted += 1,
@@ -468,19 +473,6 @@ impl Range {
             _ => {}
         }
         Ok(())
-    }
-
-    fn journal_approved(&self, key: &StepKey) -> bool {
-        let asked = self.journal.iter().find_map(|entry| match &entry.event {
-            Event::ApprovalRequested { key: asked, approval, .. } if asked == key => Some(*approval),
-            _ => None,
-        });
-        asked.is_some_and(|id| self.journal.iter().any(|entry| matches!(&entry.event, Event::ApprovalClosed { approval, verdict: Verdict::Approved } if *approval == id)))
-    }
-
-    fn state_already(&self, key: &StepKey) -> bool {
-        let captured = self.state.steps.get(key).and_then(|step| step.captured.as_ref());
-        captured.is_some_and(|state| state.value()["already"] == json!(true))
     }
 
     /// Nothing is left to happen: what must hold now?
@@ -496,7 +488,17 @@ impl Range {
                 return Err(format!("a once-only effect happened {count} times: {key}"));
             }
         }
+        for (key, keys) in &self.peer.keyed {
+            if keys.len() > 1 {
+                return Err(format!("a keyed effect happened {} times: {key}", keys.len()));
+            }
+        }
         self.intents_end()?;
+        for (id, held) in &self.state.containments {
+            if matches!(held.hold, Hold::Accepted | Hold::Verified) && held.until.is_some() {
+                return Err(format!("{id} ({}) still holds, and its time box is over", held.key));
+            }
+        }
         for (who, &holds) in &self.peer.contained {
             let key: StepKey = who.parse()?;
             let Some(step) = self.state.steps.get(&key) else {
@@ -512,10 +514,8 @@ impl Range {
                 Some(Hold::Lifted) if holds => {
                     return Err(format!("{who} is contained, and its record says lifted"));
                 }
-                // A failed step says itself that it may be half done.
-                None if holds
-                    && !matches!(step.stage, Stage::Ended(StepEnd::Failed | StepEnd::Uncertain)) =>
-                {
+                // Whoever reads that it failed believes that nothing holds.
+                None if holds && step.stage != Stage::Ended(StepEnd::Uncertain) => {
                     return Err(format!(
                         "{who} is contained, and nothing on record explains it: {:?}",
                         step.stage

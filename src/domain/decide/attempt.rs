@@ -9,6 +9,7 @@ use crate::domain::decide::turn::Turn;
 use crate::domain::event::Event;
 use crate::domain::id::ContainmentId;
 use crate::domain::outcome::{Failure, FailureClass, Outcome};
+use crate::domain::planted::{Bug, planted};
 use crate::domain::playbook::{ActionSpec, Body, Effect, Retry, Step};
 use crate::domain::run::{Hold, LOOK_FIRST, LOOK_MOST, LOOKS_LEAST, StepEnd, StepKey};
 use crate::domain::signal::Refusal;
@@ -86,6 +87,7 @@ impl Turn<'_> {
             Body::Perform(action) if phase != Phase::Announce => {
                 self.unknown(key, action, phase, "the server stopped while this was under way")
             }
+            _ if phase == Phase::Announce && planted(Bug::ResumeSkipsApproval) => self.next_move(key),
             // An announcement that comes twice asks for the same one decision.
             _ if phase == Phase::Announce && self.still_asked(key) => self.attempt(key, phase),
             _ => Ok(()),
@@ -205,7 +207,7 @@ impl Turn<'_> {
                     return self.attempt(key, Phase::Act);
                 }
                 // Directories show changes late: one look proves nothing.
-                if self.look_later(key, action)? {
+                if !planted(Bug::OneLookIsEnough) && self.look_later(key, action)? {
                     return Ok(());
                 }
                 let why = "it was sent and its outcome is unknown; reading back shows that it did not happen";
@@ -259,7 +261,8 @@ impl Turn<'_> {
                 self.again(key, spec, phase, failure)
             }
             FailureClass::Unknown => {
-                let converges = matches!(action.effect, Effect::Idempotent | Effect::Keyed);
+                let converges = matches!(action.effect, Effect::Idempotent | Effect::Keyed)
+                    || planted(Bug::OnceIsTriedAgain);
                 if converges && action.containment.is_none() {
                     return self.again(key, spec, phase, failure);
                 }
@@ -281,6 +284,7 @@ impl Turn<'_> {
         }
         let verifies = action.containment.as_ref().is_some_and(|spec| spec.verify_within.is_some());
         match action.effect {
+            _ if verifies && planted(Bug::CapturedAfterActing) => self.attempt(key, Phase::Capture),
             // Read back first, then converge.
             Effect::Idempotent | Effect::Keyed if verifies => self.attempt(key, Phase::Verify),
             Effect::Idempotent | Effect::Keyed => self.attempt(key, phase),

@@ -6,6 +6,7 @@ use crate::domain::approval::Verdict;
 use crate::domain::decide::turn::Turn;
 use crate::domain::event::Event;
 use crate::domain::id::{ApprovalId, QuestionId};
+use crate::domain::planted::{Bug, planted};
 use crate::domain::playbook::{Body, IfSilent, InputKind, QuestionSpec};
 use crate::domain::run::{Approval, StepEnd, StepKey};
 use crate::domain::signal::{Person, Refusal};
@@ -31,6 +32,17 @@ impl Turn<'_> {
             return Err(Refusal::new(
                 "approval-closed",
                 format!("{id} is decided already; nothing was changed"),
+            ));
+        }
+        // The run may not have been woken yet; the deadline holds all the same.
+        let is_last_call = asked.escalated || asked.if_silent == IfSilent::Reject;
+        if asked.until <= self.now && is_last_call && !planted(Bug::LateYesCounts) {
+            return Err(Refusal::new(
+                "approval-closed",
+                format!(
+                    "{id} could be decided until {}; silence is a no, and nothing was changed",
+                    asked.until.to_minute()
+                ),
             ));
         }
         let counts_for = self.standing(&asked, by)?;
@@ -119,7 +131,8 @@ impl Turn<'_> {
         let seats: Vec<&String> =
             asked.by.iter().flat_map(|entry| std::iter::repeat_n(entry, each)).collect();
         let mut taken: Vec<Option<usize>> = vec![None; asked.given.len()];
-        Ok((0..seats.len())
+        let needed = if planted(Bug::OneYesIsEnough) { 1 } else { seats.len() };
+        Ok((0..needed)
             .all(|seat| sit(seat, &seats, &asked.given, &mut taken, &mut vec![false; asked.given.len()])))
     }
 

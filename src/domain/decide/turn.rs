@@ -8,6 +8,7 @@ use crate::domain::event::{Entry, Event, RunStarted};
 use crate::domain::evolve::evolve;
 use crate::domain::id::{RunId, StreamId};
 use crate::domain::plan::Plan;
+use crate::domain::planted::{Bug, planted};
 use crate::domain::playbook::{Step, StepIx};
 use crate::domain::run::{Approval, RunState, StepEnd, StepKey, StepState};
 use crate::domain::signal::{Refusal, Signal};
@@ -69,7 +70,7 @@ impl Turn<'_> {
     /// Whoever asks leaves something undone, so the next turn is owed.
     pub(super) fn is_full(&mut self) -> bool {
         let full = self.events.len() >= EVENTS_PER_TURN_MAX;
-        self.cut |= full;
+        self.cut |= full && !planted(Bug::CutTurnIsNotOwed);
         full
     }
 

@@ -8,6 +8,7 @@ use crate::domain::decide::turn::Turn;
 use crate::domain::event::Event;
 use crate::domain::id::ContainmentId;
 use crate::domain::outcome::{FailureClass, Outcome};
+use crate::domain::planted::{Bug, planted};
 use crate::domain::playbook::{Body, StepIx};
 use crate::domain::run::{Hold, LIFT_MOST, LOOK_FIRST, LOOK_MOST, Stage, StepEnd, StepKey};
 use crate::domain::signal::Refusal;
@@ -47,7 +48,14 @@ impl Turn<'_> {
         };
         match phase {
             Phase::UndoCheck => match output.get("state").and_then(Value::as_str) {
-                Some("restored") => self.record(Event::ContainmentLifted { containment: id }),
+                // What was never seen to hold may come late: then this look proves nothing,
+                // and writing the state before once more does no harm.
+                Some("restored")
+                    if self.state.containments[&id].verified_at.is_some()
+                        || planted(Bug::LiftedAfterOneLook) =>
+                {
+                    self.record(Event::ContainmentLifted { containment: id })
+                }
                 Some("changed") => {
                     let diff =
                         output.get("diff").and_then(Value::as_str).unwrap_or("it is not as we left it");
@@ -59,7 +67,10 @@ impl Turn<'_> {
                 _ => self.attempt(key, Phase::Undo),
             },
             Phase::Undo => self.attempt(key, Phase::UndoVerify),
-            Phase::UndoVerify if output.get("holds").and_then(Value::as_bool) == Some(true) => {
+            Phase::UndoVerify
+                if output.get("holds").and_then(Value::as_bool) == Some(true)
+                    || planted(Bug::LiftedUnseen) =>
+            {
                 self.record(Event::ContainmentLifted { containment: id })
             }
             Phase::UndoVerify => self.look_whether_lifted(key),
@@ -135,7 +146,8 @@ impl Turn<'_> {
         if busy {
             return Ok(());
         }
-        let next = lifting().filter(|held| held.undo.is_none()).max_by_key(|held| held.accepted);
+        let latest = |accepted| if planted(Bug::UndoRunsForward) { u64::MAX - accepted } else { accepted };
+        let next = lifting().filter(|held| held.undo.is_none()).max_by_key(|held| latest(held.accepted));
         let Some(key) = next.map(|held| held.key.clone()) else {
             return Ok(());
         };
