@@ -253,6 +253,7 @@ fn caller() -> Arc<Prepared> {
                 .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
                 .collect(),
             groups: None,
+            configured: None,
             playbooks: BTreeMap::new(),
         };
         let files = [("caller.yaml", CALLER), ("callee.yaml", CALLEE)];
