@@ -11,7 +11,7 @@ use quell::domain::evolve::evolve;
 use quell::domain::id::{ApprovalId, IncidentId, RunId, StreamId};
 use quell::domain::owed::commands;
 use quell::domain::plan::Plan;
-use quell::domain::run::{RunState, Stage, StepKey};
+use quell::domain::run::{Approval, RunState, Stage, StepKey};
 use quell::domain::signal::{Person, Refusal, Signal};
 use quell::domain::time::Timestamp;
 use quell::domain::value::{Value, digest};
@@ -190,7 +190,9 @@ impl Life {
             let by = "ana@example.com".to_owned();
             return Some(Signal::Settle { key: key.clone(), happened: true, by, note: None });
         }
-        let (&approval, asked) = self.state.approvals.iter().find(|(_, asked)| !asked.closed)?;
+        // Once its time is up an approval waits for silence to be seen.
+        let open = |asked: &Approval| !asked.closed && asked.until > self.now;
+        let (&approval, asked) = self.state.approvals.iter().find(|(_, asked)| open(asked))?;
         let lee = asked.given.iter().any(|(who, _)| who == "ana@example.com");
         let (address, group) = if lee { ("lee@example.com", "hr") } else { ("ana@example.com", "leads") };
         let by = Person { address: address.to_owned(), groups: vec![group.to_owned()] };
