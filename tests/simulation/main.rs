@@ -6,6 +6,7 @@
 
 mod approvals;
 mod chance;
+mod clocks;
 mod deeds;
 mod entries;
 mod failures;
@@ -43,6 +44,7 @@ fn seeds() -> Vec<u64> {
 fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
     let (mut crashes, mut uncertain, mut contained, mut lifted, mut failures) = (0, 0, 0, 0, 0);
     let (mut called, mut released, mut drifted, mut reminded) = (0, 0, 0, 0);
+    let (mut jumps, mut fired) = (0, 0);
     for seed in seeds() {
         let mut range = Range::new(seed, true);
         if let Err(broken) = range.play() {
@@ -60,15 +62,19 @@ fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
         released += range.released;
         drifted += range.drifted;
         reminded += range.reminded;
+        jumps += range.jumps;
+        fired += range.timers.fired;
     }
     println!(
         "crashes {crashes}, uncertain {uncertain}, contained {contained}, lifted {lifted}, failures {failures}"
     );
     println!("called {called}, released {released}, drifted {drifted}, reminded {reminded}");
+    println!("clocks set {jumps} times, timers fired {fired}");
     if seeds().len() > 1000 {
         // The test would prove nothing if these never happened.
         assert!(crashes > 1000 && uncertain > 10 && contained > 100 && lifted > 100 && failures > 500);
         assert!(called > 100 && released > 0 && reminded > 100);
+        assert!(jumps > 1000 && fired > 1000);
     }
 }
 

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use ulid::Ulid;
 
 use crate::chance::Chance;
+use crate::clocks::{self, Timers};
 use crate::failures::Failures;
 use crate::playbooks::{inputs, playbook};
 use crate::promises::Promises;
@@ -61,6 +62,8 @@ pub struct Range {
     pub released: usize,
     pub drifted: usize,
     pub reminded: usize,
+    pub timers: Timers,
+    pub jumps: usize,
     pub crash_at: Option<usize>,
     pub appends: usize,
     pub crashes: usize,
@@ -98,6 +101,8 @@ impl Range {
             released: 0,
             drifted: 0,
             reminded: 0,
+            timers: Timers::default(),
+            jumps: 0,
             crash_at: None,
             appends: 0,
             crashes: 0,
@@ -144,13 +149,8 @@ impl Range {
             self.crash()?;
         }
         if self.faults && self.chance.percent(2) {
-            let back = self.chance.percent(30);
-            let jump = Duration::from_secs(self.chance.below(4000));
-            self.now = if back {
-                Timestamp::from_millis(self.now.millis() - i64::try_from(jump.as_millis()).unwrap() / 4)
-            } else {
-                self.now.after(jump)
-            };
+            self.now = clocks::jump(&mut self.chance, self.now);
+            self.jumps += 1;
         }
         let (mut wake, mut child, mut cancelled) = (None, None, false);
         for command in commands(&self.state) {
@@ -311,7 +311,9 @@ impl Range {
         for event in events {
             self.promise(&event)?;
             let seq = self.journal.len() as u64 + 1;
-            self.journal.push(Entry { stream: StreamId::Run(self.run), seq, at: self.now, event });
+            let entry = Entry { stream: StreamId::Run(self.run), seq, at: self.now, event };
+            self.timers.see(&self.plan.playbook, &entry)?;
+            self.journal.push(entry);
         }
         self.state = next;
         self.appends += 1;
@@ -342,6 +344,9 @@ impl Range {
             if self.chance.percent(50) {
                 let _ = self.perform(perform)?;
             }
+        }
+        if self.faults && self.chance.percent(5) {
+            self.now = self.now.after(clocks::DOWN);
         }
         let replayed = self.replay()?;
         if replayed != self.state {

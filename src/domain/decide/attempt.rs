@@ -161,7 +161,7 @@ impl Turn<'_> {
         }
         match spec.verify_within {
             Some(_) => self.attempt(key, Phase::Verify),
-            None => self.end_contained(key, id, None),
+            None => self.end_contained(key, id, StepEnd::Succeeded, None),
         }
     }
 
@@ -171,13 +171,14 @@ impl Turn<'_> {
         }
         let why = (!self.state.containments[&id].changed)
             .then(|| "it already was in that state; nothing was written".to_owned());
-        self.end_contained(key, id, why)
+        self.end_contained(key, id, StepEnd::Succeeded, why)
     }
 
     fn end_contained(
         &mut self,
         key: &StepKey,
         id: ContainmentId,
+        end: StepEnd,
         why: Option<String>,
     ) -> Result<(), Refusal> {
         let held = &self.state.containments[&id];
@@ -186,7 +187,7 @@ impl Turn<'_> {
             "containment": id, "target": before.get("target"), "before": before.get("state"),
             "changed": held.changed, "until": held.until,
         });
-        self.end_step(key, StepEnd::Succeeded, Some(output), why)
+        self.end_step(key, end, Some(output), why)
     }
 
     /// A look at the target after acting, or after an act whose outcome is unknown.
@@ -213,6 +214,9 @@ impl Turn<'_> {
                 let why = "it was sent and its outcome is unknown; reading back shows that it did not happen";
                 self.fail_step(key, why)
             }
+            (false, Some(id)) if self.state.containments[&id].hold != Hold::Accepted => {
+                self.lifted_unseen(key, id)
+            }
             (false, Some(_)) if self.look_later(key, action)? => Ok(()),
             (false, Some(_)) => {
                 let window = action.containment.as_ref().and_then(|spec| spec.verify_within);
@@ -223,6 +227,17 @@ impl Turn<'_> {
                 self.fail_step(key, why)
             }
         }
+    }
+
+    /// It was lifted, by its time box or by a person, before it was seen to hold:
+    /// that it does not hold now is as it should be, and says nothing of before.
+    fn lifted_unseen(&mut self, key: &StepKey, id: ContainmentId) -> Result<(), Refusal> {
+        let end = match self.state.containments[&id].hold {
+            Hold::Lifted => StepEnd::Undone,
+            _ => StepEnd::Succeeded,
+        };
+        let why = "it was lifted before reading back had shown it";
+        self.end_contained(key, id, end, Some(why.to_owned()))
     }
 
     /// Looks again a little later, while the time for it lasts; false when it is over.
