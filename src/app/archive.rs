@@ -12,6 +12,7 @@ use crate::app::keys::private_dir;
 use crate::domain::event::Event;
 use crate::domain::id::{RunId, StreamId};
 use crate::domain::time::Timestamp;
+use crate::failpoint::pass;
 use crate::guard::under_way::{Contained, DAY, TEN_MINUTES};
 use crate::projection::dossier::{Dossier, Sources};
 use crate::projection::views::Views;
@@ -81,7 +82,9 @@ impl Records for Archive {
                 |error: std::io::Error| format!("the report {} cannot be written: {error}", path.display());
             private_dir(&self.reports).map_err(failed)?;
             tokio::fs::write(&fresh, bytes).await.map_err(failed)?;
+            pass("report.written");
             tokio::fs::rename(&fresh, &path).await.map_err(failed)?;
+            pass("report.named");
             Ok(path.display().to_string())
         }
         .boxed()

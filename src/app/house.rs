@@ -14,6 +14,7 @@ use crate::app::keys::{kept, link_key, private_dir};
 use crate::app::load::{Loaded, load};
 use crate::connector::hub::Hub;
 use crate::domain::time::Timestamp;
+use crate::failpoint::pass;
 use crate::guard::under_way::UnderWay;
 use crate::projection::views::Views;
 use crate::scheduler::run::Scheduler;
@@ -142,7 +143,9 @@ pub async fn open(settings: &Settings, address: SocketAddr) -> Result<House, Ope
     private_dir(data).map_err(unusable)?;
     let links = LinkKey::new(link_key(data).map_err(unusable)?);
     let tokens = tokens(settings, data).map_err(unusable)?;
+    pass("start.secrets");
     let journal = open_store(settings).await?;
+    pass("start.store");
     open_on(settings, loaded, journal, links, tokens, address).await
 }
 
@@ -175,7 +178,9 @@ async fn open_on(
     let service =
         Service::new(Arc::clone(&scheduler), journal, world, (views, seen), authored, loaded.sources);
     let unfinished = service.unfinished();
+    pass("start.read");
     scheduler.recover(unfinished).await;
+    pass("start.recovered");
     let keeper = scheduler.keep_time();
     let web = Web { service: Arc::clone(&service), tokens: Arc::new(tokens) };
     Ok(House { service, web, keeper, schedules: Mutex::new(None) })

@@ -11,6 +11,7 @@ use crate::domain::event::{Event, RunStarted};
 use crate::domain::id::{RunId, StreamId};
 use crate::domain::run::RunState;
 use crate::domain::signal::Signal;
+use crate::failpoint::pass;
 use crate::scheduler::run::{Scheduler, SchedulerError, Start};
 use crate::store::error::StoreError;
 use crate::store::journal::{Batch, Receipt};
@@ -38,6 +39,7 @@ impl Scheduler {
         let scheduler = Arc::clone(self);
         tokio::spawn(async move {
             let run = begun.run;
+            pass("child.begins");
             let result = async {
                 if !scheduler.journal.read(StreamId::Run(run), 0).await?.is_empty() {
                     return scheduler.replay(run).await.map(|state| scheduler.tell_end(&state));
@@ -80,6 +82,7 @@ impl Scheduler {
         let Some((parent, signal)) = end_for_parent(state) else { return };
         let scheduler = Arc::clone(self);
         tokio::spawn(async move {
+            pass("child.ended");
             if let Err(error) = scheduler.signal(parent, signal).await {
                 tracing::error!(run = %parent, %error, "the end of a run could not be told to its caller");
             }

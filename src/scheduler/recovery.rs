@@ -11,6 +11,7 @@ use crate::domain::id::RunId;
 use crate::domain::owed::RULES;
 use crate::domain::planted::{Bug, planted};
 use crate::domain::signal::Signal;
+use crate::failpoint::pass;
 use crate::scheduler::run::{Scheduler, SchedulerError};
 use crate::store::error::StoreError;
 
@@ -42,6 +43,7 @@ impl Scheduler {
                 self.park(run);
                 continue;
             }
+            pass("recover.run");
             if let Err(error) = self.signal(run, Signal::Wake).await {
                 if error.is_full() {
                     self.park(run);
@@ -60,6 +62,7 @@ impl Scheduler {
         tokio::spawn(async move {
             loop {
                 let due = scheduler.timer.next(scheduler.world.now).await;
+                pass("timer.due");
                 scheduler.until_space().await;
                 for run in due {
                     let scheduler = Arc::clone(&scheduler);

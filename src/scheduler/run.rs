@@ -16,6 +16,7 @@ use crate::domain::planted::{Bug, planted};
 use crate::domain::run::RunState;
 use crate::domain::signal::{Refusal, Signal};
 use crate::domain::value::Digest;
+use crate::failpoint::pass;
 use crate::scheduler::plans::{Plans, stored_alert};
 use crate::scheduler::slot::{Slot, Slots};
 use crate::scheduler::timer::Timer;
@@ -143,7 +144,9 @@ impl Scheduler {
             batch.rests.extend(rest(run, &state, false));
             begun.push((run, state));
         }
+        pass("run.decided");
         let receipt = self.journal.append(batch).await?;
+        pass("run.kept");
         for (run, state) in begun {
             let slot = self.slots.get(run);
             let mut slot = slot.lock().await;
@@ -212,6 +215,7 @@ impl Scheduler {
         if events.is_empty() {
             return Ok(None);
         }
+        pass("signal.decided");
         let rests = rest(run, state, slot.was_read).into_iter().collect();
         if planted(Bug::ActsBeforeTheJournal) {
             self.dispatch(run, slot);

@@ -13,6 +13,7 @@ use crate::domain::nesting::container_of;
 use crate::domain::outcome::{Failure, FailureClass, Outcome};
 use crate::domain::run::{Approval, RunState};
 use crate::domain::signal::Signal;
+use crate::failpoint::pass_with;
 use crate::scheduler::run::{Scheduler, SchedulerError};
 use crate::step::kind::{carry_out, kind};
 use crate::step::world::{Call, Done};
@@ -59,6 +60,7 @@ impl Scheduler {
             return lost("the server is stopping");
         };
         let perform = &attempt.perform;
+        pass_with("attempt.begins", || perform.phase.to_string());
         let Some((_, step)) = attempt.plan.playbook.step(&perform.key.id) else {
             return Outcome::from(Failure::new(
                 FailureClass::Permanent,
@@ -95,6 +97,7 @@ impl Scheduler {
     /// when there is space. When the process ends before, or the journal stops,
     /// the outcome is lost with the process, and recovery treats it so.
     async fn report(self: &Arc<Self>, run: RunId, perform: Perform, done: Done) {
+        pass_with("attempt.done", || perform.phase.to_string());
         let held = (perform.key.clone(), perform.phase, perform.attempt);
         let signal = Signal::Performed {
             key: perform.key,

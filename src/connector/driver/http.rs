@@ -19,6 +19,7 @@ use crate::connector::driver::address::{GuardedResolver, never_called};
 use crate::connector::driver::redact::Redactor;
 use crate::domain::outcome::{Failure, FailureClass};
 use crate::domain::value::{Value, truncate_text};
+use crate::failpoint::pass_with;
 
 /// How long to wait for a connection, its encryption included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -164,8 +165,12 @@ impl HttpDriver {
         if let Some((name, value)) = &self.auth {
             built = built.header(name, value);
         }
+        pass_with("http.sends", || request.method.clone());
         let response = built.send().await.map_err(|error| self.not_answered(&error))?;
-        self.read(response).await
+        pass_with("http.answered", || request.method.clone());
+        let answer = self.read(response).await;
+        pass_with("http.read", || request.method.clone());
+        answer
     }
 
     async fn read(&self, response: reqwest::Response) -> Result<HttpAnswer, Failure> {

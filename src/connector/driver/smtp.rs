@@ -22,6 +22,7 @@ use crate::connector::driver::address;
 use crate::connector::driver::redact::Redactor;
 use crate::domain::outcome::{Failure, FailureClass};
 use crate::domain::value::Value;
+use crate::failpoint::pass;
 
 /// Ports of RFC 8314 (implicit TLS) and RFC 6409 (submission).
 const PORT_TLS: u16 = 465;
@@ -134,14 +135,17 @@ impl SmtpDriver {
         let message = message(input)?;
         let deadline = Instant::now() + timeout;
         let mut connection = self.connection(deadline).await?;
+        pass("mail.connected");
         match timeout_at(deadline, begin(&mut connection, &message)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(self.not_begun(&error)),
             Err(_) => return Err(self.too_slow()),
         }
         let formatted = message.formatted();
+        pass("mail.begun");
         match timeout_at(deadline, connection.message(&formatted)).await {
             Ok(Ok(response)) => {
+                pass("mail.taken");
                 self.keep(connection);
                 Ok(Sent { response: self.redactor.clean(&words(&response)), message: formatted })
             }

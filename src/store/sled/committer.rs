@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::domain::id::StreamId;
 use crate::domain::value::Digest;
+use crate::failpoint::{pass_with, record};
 use crate::store::admit;
 use crate::store::codec;
 use crate::store::error::StoreError;
@@ -61,12 +62,15 @@ impl Committer {
     pub fn run(mut self) {
         while let Some(first) = self.jobs.blocking_recv() {
             let group = self.gather(first);
+            let about = || group.first().map_or_else(String::new, |job| record(&job.entries));
+            pass_with("append.taken", about);
             let answers = match self.shared.failure() {
                 Some(why) => Err(why),
                 None => self.shared.space.check().and_then(|()| self.commit(&group)),
             };
             match answers {
                 Ok(answers) => {
+                    pass_with("append.shown", about);
                     for (job, answer) in group.into_iter().zip(answers) {
                         // Whoever asked may have gone; the batch stays.
                         let _ = job.reply.send(answer);
@@ -193,13 +197,18 @@ impl Committer {
 
     /// sled, then the disk, then the mark outside sled; then it is shown.
     fn make_durable(&mut self, group: Group, answers: &[Answer]) -> Result<(), StoreError> {
+        let about = || answers.iter().flatten().next().map_or_else(String::new, |one| record(&one.entries));
         let db = &self.shared.disk.db;
         db.apply_batch(group.batch).map_err(|error| sled_error("writing to sled", &error))?;
+        pass_with("append.written", about);
         db.flush().map_err(|error| sled_error("flushing sled", &error))?;
+        pass_with("append.flushed", about);
         self.db_file.sync_data().map_err(|error| StoreError::io("syncing sled's file", &error))?;
+        pass_with("append.synced", about);
         if group.head != self.shared.head() {
             self.head_file.mark(group.head).map_err(|error| StoreError::io("marking the head", &error))?;
         }
+        pass_with("append.marked", about);
         if self.last.len() + group.last.len() > REMEMBERED_STREAMS {
             self.last.clear();
         }

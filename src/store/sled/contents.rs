@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::domain::value::{Digest, digest};
+use crate::failpoint::pass;
 use crate::store::error::StoreError;
 use crate::store::sled::disk::sync_dir;
 
@@ -76,8 +77,10 @@ impl Contents {
             let new = self.dir.join(format!("{nth}.new"));
             let mut file = File::create(&new).map_err(|error| io(&error))?;
             file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| io(&error))?;
+            pass("contents.written");
             std::fs::rename(&new, &path).map_err(|error| io(&error))?;
         }
+        pass("contents.named");
         // Also when it was there: whoever wrote it may not have come this far.
         sync_dir(&self.dir)
     }

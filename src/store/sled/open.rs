@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::failpoint::pass;
 use crate::store::error::StoreError;
 use crate::store::journal::Head;
 use crate::store::sled::ballast::Space;
@@ -42,6 +43,7 @@ pub struct Opened {
 /// Opens the journal in `dir`, or makes a new one, and lays its ballast.
 pub fn open(dir: &Path, options: &Options) -> Result<Opened, StoreError> {
     let opened = open_bare(dir, options)?;
+    pass("store.ready");
     match opened.space.lay_ballast() {
         Ok(()) | Err(StoreError::Full) => Ok(opened),
         Err(error) => Err(error),
@@ -53,17 +55,22 @@ pub fn open_bare(dir: &Path, options: &Options) -> Result<Opened, StoreError> {
     std::fs::create_dir_all(dir)
         .map_err(|error| StoreError::io(format!("creating {}", dir.display()), &error))?;
     let lock = lock(dir)?;
+    pass("store.locked");
     let (mut head_file, mark) = open_head(dir)?;
+    pass("store.marked");
     refuse_sled_blobs(dir)?;
     let space = Space::new(dir, options.min_free_bytes);
     let db = open_sled(dir, &space)?;
     refuse_sled_blobs(dir)?;
+    pass("store.opened");
     let disk = Disk { db, contents: Contents::open(dir)?, lock };
     let head = guarded("checking the journal", || {
         check_format(&disk, mark)?;
         verify::check_end(&disk, mark)
     })?;
+    pass("store.checked");
     let db_file = settle(dir, &disk, mark)?;
+    pass("store.settled");
     if head != mark {
         head_file.mark(head).map_err(|error| StoreError::io("marking the head", &error))?;
     }
