@@ -345,9 +345,6 @@ impl Range {
                 let _ = self.perform(perform)?;
             }
         }
-        if self.faults && self.chance.percent(5) {
-            self.now = self.now.after(clocks::DOWN);
-        }
         let replayed = self.replay()?;
         if replayed != self.state {
             return Err("replay gives another state".to_owned());
