@@ -374,8 +374,17 @@ fn uncertain() -> Story {
 fn stuck() -> Story {
     let mut story = whole();
     let containment = story.containment("suspend");
-    story.at(4362).say(Event::UndoRequested { containment, by: "time box".to_owned(), why: None });
-    story.say(Event::UndoRefused { containment, why: "somebody deactivated the account since".to_owned() });
+    story.at(4362).say(Event::UndoRequested {
+        containment,
+        by: "time box".to_owned(),
+        why: None,
+        anyway: false,
+    });
+    story.say(Event::UndoRefused {
+        containment,
+        why: "somebody deactivated the account since".to_owned(),
+        others: Vec::new(),
+    });
     story
 }
 
@@ -444,8 +453,8 @@ fn once_the_suspension_is_lifted_nothing_is_said_to_hold() {
     let mut story = whole();
     let containment = story.containment("suspend");
     let by = "ana.ortiz@example.com".to_owned();
-    story.at(50).say(Event::UndoRequested { containment, by, why: None });
-    story.at(51).say(Event::ContainmentLifted { containment });
+    story.at(50).say(Event::UndoRequested { containment, by, why: None, anyway: false });
+    story.at(51).say(Event::ContainmentLifted { containment, others: Vec::new() });
     keep("lifted", &story);
     for format in [Format::Html, Format::Markdown] {
         let text = report(&story, "executive", format);

@@ -88,6 +88,7 @@ pub struct House {
     /// What the web stands on.
     pub web: Web,
     keeper: JoinHandle<()>,
+    orders: JoinHandle<()>,
     schedules: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -104,6 +105,7 @@ impl House {
     /// Stops waking runs and firing schedules. What is in flight ends in its own time.
     pub fn stop(&self) {
         self.keeper.abort();
+        self.orders.abort();
         if let Some(schedules) = self.schedules.lock().take() {
             schedules.abort();
         }
@@ -182,8 +184,9 @@ async fn open_on(
     scheduler.recover(unfinished).await;
     pass("start.recovered");
     let keeper = scheduler.keep_time();
+    let orders = service.keep_orders();
     let web = Web { service: Arc::clone(&service), tokens: Arc::new(tokens) };
-    Ok(House { service, web, keeper, schedules: Mutex::new(None) })
+    Ok(House { service, web, keeper, orders, schedules: Mutex::new(None) })
 }
 
 /// The tokens of the settings and the local operator's.

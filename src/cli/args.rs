@@ -130,14 +130,8 @@ pub enum Command {
         #[arg(long)]
         why: Option<String>,
     },
-    /// Lift what a run contained, or one containment.
-    Undo {
-        /// A run or a containment.
-        id: String,
-        /// Why.
-        #[arg(long)]
-        why: Option<String>,
-    },
+    /// Lift what a run or an incident contained, some steps of it, or one containment.
+    Undo(UndoArgs),
     /// Let a containment hold longer.
     Extend {
         /// The containment.
@@ -310,6 +304,35 @@ pub struct IncidentArgs {
     pub note: Option<String>,
     /// Why.
     #[arg(long)]
+    pub why: Option<String>,
+}
+
+/// `quell undo`.
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// A run, a containment or an incident.
+    #[arg(required_unless_present_any = ["containment", "incident"], conflicts_with_all = ["containment", "incident"])]
+    pub id: Option<String>,
+    /// Only what these steps contained, such as suspend or suspend[2].
+    #[arg(value_name = "STEP")]
+    pub steps: Vec<String>,
+    /// One containment, by the id that `quell containments` shows.
+    #[arg(long, value_name = "ID", conflicts_with = "incident")]
+    pub containment: Option<String>,
+    /// What all runs of an incident contained, the newest first.
+    #[arg(long, value_name = "INC")]
+    pub incident: Option<String>,
+    /// Only these of it: steps or containments.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Look, say what would be done and in which order, and do nothing.
+    #[arg(long)]
+    pub plan: bool,
+    /// Also over what somebody else changed since; needs --note.
+    #[arg(long, requires = "why")]
+    pub anyway: bool,
+    /// Why.
+    #[arg(long, visible_alias = "note")]
     pub why: Option<String>,
 }
 

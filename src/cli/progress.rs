@@ -239,10 +239,10 @@ impl Progress {
                 self.holder(*containment),
                 format!("lifting {containment}, asked by {by}"),
             ),
-            Event::ContainmentLifted { containment } => {
+            Event::ContainmentLifted { containment, .. } => {
                 (Style::Green, "✓", self.holder(*containment), "lifted, and read back".to_owned())
             }
-            Event::UndoRefused { containment, why } => {
+            Event::UndoRefused { containment, why, .. } => {
                 (Style::Red, "✗", self.holder(*containment), format!("could not be lifted: {why}"))
             }
             _ => return None,

@@ -126,7 +126,7 @@ async fn command(cli: &Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Settle(args) => decide::settle(args, &client, screen).await,
         Command::Release { run, note } => undo::release(run, note.as_deref(), &client, screen).await,
         Command::Cancel { run, undo, why } => undo::cancel(run, *undo, why.as_deref(), &client, screen).await,
-        Command::Undo { id, why } => undo::undo(id, why.as_deref(), &client, screen).await,
+        Command::Undo(args) => undo::undo(args, &client, screen).await,
         Command::Extend { containment, hold } => undo::extend(containment, hold, &client, screen).await,
         Command::Report(args) => report::report(args, &client, screen).await,
         _ => Ok(Exit::Done),

@@ -1,13 +1,20 @@
 //! Ending, lifting, going on: cancel, undo, extend, release.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::cli::args::UndoArgs;
 use crate::cli::client::Client;
 use crate::cli::decide::id_text;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::screen::Screen;
+use crate::cli::list::cell;
+use crate::cli::screen::{Screen, Style, visible};
 use crate::domain::time::Timestamp;
 use crate::yaml::units::parse_duration;
+
+/// How long the command waits for what comes of an order to lift, in seconds.
+/// Most targets are lifted and read back in less than one; what is tried again
+/// later is not waited for, and what takes longer goes on.
+const WAIT_SECONDS: u64 = 20;
 
 /// `quell cancel`.
 ///
@@ -27,7 +34,11 @@ pub async fn cancel(
     } else {
         screen.line(&format!("{id} is cancelled; what is in flight ends first"))
     }
-    if also_undo { undo(run, why, client, screen).await } else { Ok(Exit::Done) }
+    if !also_undo {
+        return Ok(Exit::Done);
+    }
+    let done = client.post(&format!("/runs/{id}/undo"), &body(&[], false, false, why)).await?;
+    Ok(told(id, &done, screen))
 }
 
 /// `quell release`.
@@ -53,18 +64,86 @@ pub async fn release(
 /// `quell undo`.
 ///
 /// # Errors
-/// When the server refuses it.
-pub async fn undo(id: &str, why: Option<&str>, client: &Client, screen: &Screen) -> Result<Exit, CliError> {
-    let id = id_text(id)?;
-    let path =
-        if id.starts_with("ctn_") { format!("/containments/{id}/undo") } else { format!("/runs/{id}/undo") };
-    let done = client.post(&path, &json!({ "why": why })).await?;
+/// When it is not said what is to be lifted, or the server refuses it.
+pub async fn undo(args: &UndoArgs, client: &Client, screen: &Screen) -> Result<Exit, CliError> {
+    let named = [&args.id, &args.containment, &args.incident].into_iter().flatten().next();
+    let id = id_text(named.map_or("", String::as_str))?;
+    let family = match id.split('_').next() {
+        Some("ctn") if args.incident.is_none() => "containments",
+        Some("inc") if args.containment.is_none() => "incidents",
+        Some("run") if args.id.is_some() => "runs",
+        _ => {
+            let message = format!(
+                "`{id}` is nothing that can be lifted this way; say `quell undo run_… [STEP…]`, `--containment ctn_…` or `--incident inc_…`"
+            );
+            return Err(CliError::new(Exit::Wrong, "id-wrong", message));
+        }
+    };
+    let only: Vec<&str> = args.steps.iter().chain(&args.only).map(String::as_str).collect();
+    let body = body(&only, args.plan, args.anyway, args.why.as_deref());
+    let done = client.post(&format!("/{family}/{id}/undo"), &body).await?;
+    Ok(told(id, &done, screen))
+}
+
+fn body(only: &[&str], plan: bool, anyway: bool, why: Option<&str>) -> Value {
+    json!({ "only": only, "plan": plan, "anyway": anyway, "why": why, "wait_seconds": WAIT_SECONDS })
+}
+
+/// Prints what becomes of each; what could not be lifted is a failure.
+fn told(id: &str, done: &Value, screen: &Screen) -> Exit {
+    let plan = done.get("plan").and_then(Value::as_bool) == Some(true);
+    let items = done.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let refused = items.iter().any(|item| item.get("fate").and_then(Value::as_str) == Some("refused"));
+    let exit = if refused { Exit::Failed } else { Exit::Done };
     if screen.json() {
-        screen.document(&done)
-    } else {
-        screen.line(&format!("lifting {id}; see `quell containments`"))
+        screen.document(done);
+        return exit;
     }
-    Ok(Exit::Done)
+    if plan {
+        let what = "What lifting would do, in this order: targets were looked at, nothing was changed.";
+        screen.line(what);
+    } else {
+        screen.line(&format!("Lifting {id}, the newest first:"));
+    }
+    let rows: Vec<Vec<String>> = items
+        .iter()
+        .map(|item| {
+            let of = |name: &str| cell(item.get(name));
+            vec![of("place"), of("containment"), of("step"), of("target"), of("fate").replace('_', " ")]
+        })
+        .collect();
+    screen.table(&["", "CONTAINMENT", "STEP", "TARGET", if plan { "WOULD" } else { "STATE" }], &rows);
+    for item in items {
+        detail(item, screen);
+    }
+    exit
+}
+
+/// What one line of the table cannot hold: from which state to which, what
+/// somebody else changed, who else holds it.
+fn detail(item: &Value, screen: &Screen) {
+    let place = cell(item.get("place"));
+    screen.line(&format!("  {place}. {}", visible(&cell(item.get("says")))));
+    for field in item.get("fields").and_then(Value::as_array).into_iter().flatten() {
+        let of = |name: &str| field.get(name).map_or_else(|| "not seen".to_owned(), Value::to_string);
+        let (sign, style) = match field.get("state").and_then(Value::as_str) {
+            Some("changed") => ("≠", Style::Red),
+            Some("as_left") => ("→", Style::Green),
+            _ => ("=", Style::Dim),
+        };
+        let text = format!(
+            "     {sign} {}: before {}, as we left it {}, now {}",
+            cell(field.get("name")),
+            of("before"),
+            of("left"),
+            of("now")
+        );
+        screen.line(&screen.paint(style, &visible(&text)));
+    }
+    let beside = cell(item.get("beside"));
+    if !beside.is_empty() && beside != "–" {
+        screen.line(&screen.paint(Style::Yellow, &format!("     also held by {}", visible(&beside))));
+    }
 }
 
 /// `quell extend`.

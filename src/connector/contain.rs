@@ -1,9 +1,9 @@
 //! The parts of a containment: find and read the target before it is touched,
 //! read back, and compare before lifting.
 //!
-//! "Somebody else changed it since" means: the names that the connector keeps
-//! (`capture.keep`) show neither what we left (the verify condition holds) nor
-//! what was captured.
+//! "Somebody else changed it since" is asked of each name that the connector
+//! keeps (`capture.keep`) on its own: it shows neither what we left (what
+//! reading back our act showed) nor what was captured. See `domain/kept.rs`.
 
 use serde_json::json;
 
@@ -11,6 +11,7 @@ use crate::connector::hub::{Hub, OperationAnswer, OperationCall, permanent, requ
 use crate::connector::spec::{Capture, Containment, Verify};
 use crate::domain::expr::EvalError;
 use crate::domain::expr::scope::Scope;
+use crate::domain::kept::{KeptField, compare, is_restored, standing, to_write, words_of};
 use crate::domain::outcome::{Failure, Outcome};
 use crate::domain::value::Value;
 
@@ -47,8 +48,9 @@ impl Hub {
         with_output(read, |output| Ok(json!({ "holds": holds(call, verify, &output), "read": output })))
     }
 
-    /// Reads the target before lifting. Gives `{state, diff}`: `as_left`,
-    /// `restored` (nothing to do) or `changed`.
+    /// Reads the target before lifting. Gives `{state, diff, fields}`: `as_left`
+    /// (something is to be restored), `restored` (nothing is) or `changed`, and
+    /// where each kept field stands.
     pub async fn undo_check(&self, call: &OperationCall<'_>) -> OperationAnswer {
         let Some(containment) = containment(call) else {
             return not_one(call);
@@ -58,24 +60,21 @@ impl Hub {
         };
         let read = self.look(call, verify).await;
         with_output(read, |output| {
-            let differing = differences(call, &containment.capture, &output);
-            let state = if differing.is_empty() {
-                "restored"
-            } else if holds(call, verify, &output) {
-                "as_left"
-            } else {
-                "changed"
-            };
-            Ok(json!({ "state": state, "diff": differing.join("; ") }))
+            let holds = holds(call, verify, &output);
+            let captured = call.captured.unwrap_or(&Value::Null);
+            let fields = compare(&containment.capture.keep, captured, &output, holds);
+            let diff = words_of(&fields, |field: &KeptField| field.before != field.now);
+            Ok(json!({ "state": standing(&fields), "diff": diff, "fields": fields }))
         })
     }
 
-    /// Restores the captured state.
+    /// Restores the captured state, but for what is left alone.
     pub async fn undo(&self, call: &OperationCall<'_>) -> OperationAnswer {
         let Some(undo) = containment(call).and_then(|containment| containment.undo.as_deref()) else {
             return not_one(call);
         };
-        self.perform(&OperationCall { operation: undo, ..*call }).await
+        let captured = call.captured.map(to_write);
+        self.perform(&OperationCall { operation: undo, captured: captured.as_ref(), ..*call }).await
     }
 
     /// Reads back whether the captured state is restored. Gives `{holds, read}`.
@@ -88,9 +87,9 @@ impl Hub {
         };
         let read = self.look(call, verify).await;
         with_output(read, |output| {
-            Ok(
-                json!({ "holds": differences(call, &containment.capture, &output).is_empty(), "read": output }),
-            )
+            let captured = call.captured.unwrap_or(&Value::Null);
+            let restored = is_restored(&containment.capture.keep, captured, &output);
+            Ok(json!({ "holds": restored, "read": output }))
         })
     }
 
@@ -214,18 +213,4 @@ fn exactly_one(call: &OperationCall<'_>, found: Option<i64>) -> Result<(), Failu
 /// Whether the containment holds in what was read.
 fn holds(call: &OperationCall<'_>, verify: &Verify, output: &Value) -> bool {
     verify.holds.eval_bool(&request_scope(call).with("output", output)).unwrap_or(false)
-}
-
-/// What differs from the captured state, in words.
-fn differences(call: &OperationCall<'_>, capture: &Capture, output: &Value) -> Vec<String> {
-    let before = call.captured.and_then(|captured| captured.get("state"));
-    capture
-        .keep
-        .iter()
-        .filter_map(|name| {
-            let was = before.and_then(|state| state.get(name)).unwrap_or(&Value::Null);
-            let is = output.get(name).unwrap_or(&Value::Null);
-            (was != is).then(|| format!("`{name}` was {was} before, and is {is} now"))
-        })
-        .collect()
 }

@@ -7,7 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::id::AlertId;
 use crate::domain::time::Timestamp;
-use crate::domain::value::Value;
+use crate::domain::value::{Digest, Value};
+
+/// Where an alert is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertRef {
+    /// Its id.
+    pub id: AlertId,
+    /// Digest of the stored alert.
+    pub digest: Digest,
+}
 
 /// What sort of detector spoke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

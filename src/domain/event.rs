@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::alert::AlertRef;
 use crate::domain::approval::{Covered, Verdict};
 use crate::domain::command::{Child, Parent, Phase};
 use crate::domain::firing::SkipReason;
 use crate::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
-use crate::domain::incident::{Disposition, IncidentChange};
+use crate::domain::incident::{Disposition, IncidentChange, UndoOrder};
+use crate::domain::kept::KeptField;
 use crate::domain::outcome::Outcome;
 use crate::domain::playbook::IfSilent;
 use crate::domain::run::{StepEnd, StepKey};
@@ -50,15 +52,6 @@ pub struct RunStarted {
     /// The step that runs it and waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
-}
-
-/// Where an alert is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AlertRef {
-    /// Its id.
-    pub id: AlertId,
-    /// Digest of the stored alert.
-    pub digest: Digest,
 }
 
 /// What became of an alert.
@@ -120,6 +113,8 @@ pub enum Event {
         /// What changed.
         change: IncidentChange,
     },
+    /// What its runs contained is to be lifted, the newest first.
+    UndoOrdered(Box<UndoOrder>),
 
     // Schedules.
     /// A playbook has it now, and its firings count from here.
@@ -457,11 +452,17 @@ pub enum Event {
         by: String,
         /// Why.
         why: Option<String>,
+        /// Whether also over what somebody else changed since.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        anyway: bool,
     },
     /// It is lifted, and read back.
     ContainmentLifted {
         /// Which.
         containment: ContainmentId,
+        /// What somebody else changed since, and was left alone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        others: Vec<KeptField>,
     },
     /// It could not be lifted; a person must look.
     UndoRefused {
@@ -469,6 +470,9 @@ pub enum Event {
         containment: ContainmentId,
         /// What stands in the way.
         why: String,
+        /// What somebody else changed since, field by field.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        others: Vec<KeptField>,
     },
 }
 

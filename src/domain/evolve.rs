@@ -57,6 +57,7 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
         Event::AlertReceived { .. }
         | Event::AlertTriaged { .. }
         | Event::IncidentOpened { .. }
+        | Event::UndoOrdered(_)
         | Event::ScheduleArmed { .. }
         | Event::ScheduleFired { .. }
         | Event::ScheduleQueued { .. }
@@ -199,6 +200,7 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
             if phase == Phase::Act {
                 // A new act begins a new look.
                 step.looks = 0;
+                step.left = None;
                 for look in [Phase::Verify, Phase::Reconcile] {
                     step.attempts.remove(&look);
                     step.phase_since.remove(&look);
@@ -222,11 +224,17 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
                         Phase::Reconcile => step.looks += 1,
                         Phase::Verify => {
                             step.looks += 1;
+                            step.left = step.left.take().or_else(|| how_left(output.value()));
                             step.observed = Some(output);
                         }
-                        Phase::UndoCheck | Phase::UndoVerify | Phase::Recheck => {
-                            step.observed = Some(output);
+                        Phase::UndoCheck => {
+                            let containment = step.containment;
+                            step.observed = Some(output.clone());
+                            if let Some(containment) = containment {
+                                held(state, containment)?.checked = Some(output);
+                            }
                         }
+                        Phase::UndoVerify | Phase::Recheck => step.observed = Some(output),
                         Phase::Remind => {
                             if let Some(question) = step.question {
                                 ask_also(state, question, output.value());
@@ -247,6 +255,13 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
         _ => {}
     }
     Ok(())
+}
+
+/// How a target was left, by a look that saw the act hold.
+fn how_left(look: &Value) -> Option<Shared> {
+    let holds = look.get("holds").and_then(Value::as_bool) == Some(true);
+    let read = look.get("read").filter(|read| read.as_object().is_some_and(|read| !read.is_empty()));
+    read.filter(|_| holds).cloned().map(Shared::new)
 }
 
 /// The attempt is over; what follows is decided in the same breath.
@@ -346,6 +361,7 @@ impl StepState {
             captured: None,
             acted: None,
             observed: None,
+            left: None,
             output: Shared::new(Value::Null),
             failure: None,
             why: None,

@@ -12,6 +12,7 @@ pub mod firing;
 pub mod id;
 pub mod incident;
 pub mod inputs;
+pub mod kept;
 pub mod nesting;
 pub mod outcome;
 pub mod owed;

@@ -6,10 +6,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::domain::command::{Command, Perform, Phase};
+use crate::domain::id::ContainmentId;
+use crate::domain::kept::{fields_of, with_leave, with_left};
 use crate::domain::planted::{Bug, planted};
 use crate::domain::playbook::{Body, Step};
 use crate::domain::run::{
-    Containment, Hold, Question, RECHECKS, RunState, Stage, StepKey, StepState, WARN_BEFORE_MOST,
+    Containment, Hold, Question, RECHECKS, RunState, Shared, Stage, StepKey, StepState, WARN_BEFORE_MOST,
     WARN_HOLD_LEAST,
 };
 use crate::domain::time::Timestamp;
@@ -160,11 +162,39 @@ fn perform(
         attempt,
         idempotency_key: format!("{run}/{key}/{purpose}"),
         input: step.input.value().clone(),
-        captured: step.captured.as_ref().map(|captured| captured.value().clone()),
+        captured: captured(step, held, phase),
         acted: step.acted.as_ref().map(|acted| acted.value().clone()),
         about,
         timeout: timeout(step, spec),
     })
+}
+
+/// The state before, as this part needs it.
+fn captured(step: &StepState, held: Option<&Containment>, phase: Phase) -> Option<Value> {
+    let captured = step.captured.as_ref()?.value();
+    let Some(held) = held.filter(|_| phase.undoes()) else {
+        return Some(captured.clone());
+    };
+    if phase == Phase::UndoCheck {
+        // Where nothing was written, we left it as it was.
+        let left = step.left.as_ref().map(Shared::value);
+        return Some(with_left(captured, left.or_else(|| captured.get("state").filter(|_| !held.changed))));
+    }
+    let looked = held.checked.as_ref().filter(|_| !held.anyway);
+    Some(with_leave(captured, &looked.map(|look| fields_of(look.value())).unwrap_or_default()))
+}
+
+/// A look at a containment as before lifting it, for a person who wants to
+/// know what lifting would do. No intent stands behind it, and none is needed:
+/// it only reads.
+pub fn look_before_lifting(state: &RunState, id: ContainmentId) -> Option<Perform> {
+    let held = state.containments.get(&id)?;
+    let step = state.steps.get(&held.key)?;
+    let (_, spec) = state.plan.playbook.step(&held.key.id)?;
+    match perform(state, &held.key, step, spec, Phase::UndoCheck, 0) {
+        Command::Perform(perform) => Some(perform),
+        _ => None,
+    }
 }
 
 /// When the next reminder of an open question is due.

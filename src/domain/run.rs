@@ -242,6 +242,8 @@ pub struct StepState {
     pub acted: Option<Shared>,
     /// What the last look at the target showed.
     pub observed: Option<Shared>,
+    /// What the first look showed that saw its act hold: how we left the target.
+    pub left: Option<Shared>,
     /// What it gives to later steps.
     pub output: Shared,
     /// The last failure, while it is tried again and when it failed.
@@ -334,6 +336,10 @@ pub struct Containment {
     pub accepted: u64,
     /// The way back, while it runs: in flight or due.
     pub undo: Option<Stage>,
+    /// Whether it is lifted also over what somebody else changed since.
+    pub anyway: bool,
+    /// What the last look before lifting showed.
+    pub checked: Option<Shared>,
     /// When it was seen to hold.
     pub verified_at: Option<Timestamp>,
     /// How often it was looked at again.

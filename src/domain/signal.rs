@@ -80,7 +80,7 @@ pub enum Signal {
         /// How they know.
         note: Option<String>,
     },
-    /// Lift containments.
+    /// Lift containments. What is lifted, or on its way, is asked for once.
     Undo {
         /// Which; empty = all that still hold.
         containments: Vec<ContainmentId>,
@@ -88,6 +88,9 @@ pub enum Signal {
         by: String,
         /// Why.
         why: Option<String>,
+        /// Whether also over what somebody else changed since.
+        #[serde(default)]
+        anyway: bool,
     },
     /// Let a containment hold longer.
     Extend {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event};
 use crate::domain::id::{ContainmentId, IncidentId, RunId, StreamId};
+use crate::domain::kept::KeptField;
 use crate::domain::outcome::Outcome;
 use crate::domain::run::{Hold, StepEnd, StepKey};
 use crate::domain::time::Timestamp;
@@ -47,6 +48,8 @@ pub struct ContainmentRow {
     pub until: Option<Timestamp>,
     /// When it was seen to be lifted.
     pub lifted_at: Option<Timestamp>,
+    /// When lifting it is tried again, while that did not succeed.
+    pub next_try: Option<Timestamp>,
     /// Why it is being lifted, or what stands in the way of that.
     pub why: Option<String>,
     /// When it was last looked at, and by then held or did not.
@@ -74,6 +77,12 @@ pub struct ContainmentRow {
     pub by: Vec<String>,
     /// Why its author wants it; filled in when it is shown.
     pub reason: Option<String>,
+    /// What somebody else changed of the target since, as the last try to lift
+    /// it found, field by field.
+    pub changed_since: Vec<KeptField>,
+    /// Its place in the order in which the journal has them; what is lifted
+    /// together is lifted in the reverse of it.
+    pub nth: u64,
 }
 
 impl ContainmentRow {
@@ -116,6 +125,8 @@ pub struct Containments {
     /// Steps whose target was looked at and whose operation has no way back,
     /// until they are accepted or end.
     irreversible: BTreeSet<(RunId, StepKey)>,
+    /// How many were accepted.
+    accepted: u64,
 }
 
 impl Containments {
@@ -154,6 +165,40 @@ impl Containments {
     /// The different targets that this run contained.
     pub fn targets_of(&self, run: RunId) -> BTreeSet<String> {
         distinct(self.rows.values().filter(|row| row.run == run && row.changed))
+    }
+
+    /// Those of an incident, the newest first in the order of the journal.
+    pub fn of_incident(&self, incident: IncidentId) -> Vec<&ContainmentRow> {
+        self.newest(|row| row.incident == Some(incident))
+    }
+
+    /// Those of a run, the newest first in the order of the journal.
+    pub fn of_run(&self, run: RunId) -> Vec<&ContainmentRow> {
+        self.newest(|row| row.run == run)
+    }
+
+    fn newest(&self, keep: impl Fn(&ContainmentRow) -> bool) -> Vec<&ContainmentRow> {
+        let mut rows: Vec<&ContainmentRow> = self.rows.values().filter(|row| keep(row)).collect();
+        rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.nth));
+        rows
+    }
+
+    /// The runs that hold something longer than they may, the longest overdue first.
+    pub fn overdue(&self, now: Timestamp) -> Vec<RunId> {
+        // What is stuck waits for a person, not for a time.
+        let timed = self.holding().filter(|row| row.hold != Hold::Stuck);
+        let over = timed.filter_map(|row| Some((row.until.filter(|until| *until <= now)?, row.run)));
+        let mut over: Vec<(Timestamp, RunId)> = over.collect();
+        over.sort_unstable();
+        over.into_iter().map(|(_, run)| run).collect()
+    }
+
+    /// Others that hold the same target by the same operation.
+    pub fn beside(&self, one: &ContainmentRow) -> Vec<ContainmentId> {
+        let same = |row: &&ContainmentRow| {
+            row.id != one.id && row.operation == one.operation && row.target == one.target
+        };
+        self.holding().filter(same).map(|row| row.id).collect()
     }
 
     /// Those that hold.
@@ -209,18 +254,26 @@ impl Projection for Containments {
                 }
             }
             // However a try ended: the next one begins with a look.
-            Event::AttemptDue { key, phase: Phase::UndoCheck, .. } => {
+            Event::AttemptDue { key, phase: Phase::UndoCheck, at } => {
                 if let Some(row) = self.of_step(run, key) {
                     row.lift_tries = row.lift_tries.saturating_add(1);
+                    row.next_try = Some(*at);
+                }
+            }
+            Event::AttemptStarted { key, phase: Phase::UndoCheck, .. } => {
+                if let Some(row) = self.of_step(run, key) {
+                    row.next_try = None;
                 }
             }
             Event::ContainmentAccepted { key, containment, operation, target, changed, until } => {
                 let irreversible = self.irreversible.remove(&(run, key.clone()));
+                self.accepted += 1;
                 let row = ContainmentRow {
                     incident: self.incidents.get(&run).copied(),
                     changed: *changed,
                     one_off: irreversible && until.is_none(),
                     until: *until,
+                    nth: self.accepted,
                     ..ContainmentRow::accepted(*containment, run, key, operation, target, entry.at)
                 };
                 if !row.one_off {
@@ -252,7 +305,7 @@ impl Containments {
             | Event::ContainmentExpiring { containment, .. }
             | Event::ContainmentExtended { containment, .. }
             | Event::UndoRequested { containment, .. }
-            | Event::ContainmentLifted { containment }
+            | Event::ContainmentLifted { containment, .. }
             | Event::UndoRefused { containment, .. } => containment,
             _ => return,
         };
@@ -269,5 +322,39 @@ impl Containments {
             let of = (row.run, row.step.clone());
             self.by_step.remove(&of);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ulid::Ulid;
+
+    use super::*;
+
+    #[test]
+    fn what_is_held_too_long_comes_first_the_longest_overdue_at_the_head() {
+        let run = |n| RunId::new(Ulid::from_parts(1, n));
+        let time = Timestamp::from_millis;
+        let mut view = Containments::default();
+        let ends = [(1, Some(50)), (2, None), (3, Some(20)), (4, Some(900)), (5, Some(10))];
+        for (n, until) in ends {
+            let key = StepKey::root("stop");
+            let event = Event::ContainmentAccepted {
+                containment: ContainmentId::derived(run(n).ulid(), "stop"),
+                key,
+                operation: "badge.close".to_owned(),
+                target: format!("person {n}"),
+                changed: true,
+                until: until.map(time),
+            };
+            view.apply(&Entry { stream: StreamId::Run(run(n)), seq: 1, at: time(1), event });
+        }
+        let lifted = Event::ContainmentLifted {
+            containment: ContainmentId::derived(run(5).ulid(), "stop"),
+            others: Vec::new(),
+        };
+        view.apply(&Entry { stream: StreamId::Run(run(5)), seq: 2, at: time(11), event: lifted });
+        assert_eq!(view.overdue(time(60)), [run(3), run(1)]);
+        assert_eq!(view.overdue(time(15)), []);
     }
 }

@@ -14,6 +14,7 @@ use crate::domain::approval::Verdict;
 use crate::domain::event::{Entry, RunEnd};
 use crate::domain::id::{ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
 use crate::domain::incident::{Disposition, Status};
+use crate::domain::kept::KeptField;
 use crate::domain::outcome::Evidence;
 use crate::domain::plan::Plan;
 use crate::domain::playbook::Posture;
@@ -381,6 +382,8 @@ pub struct ContainmentPart {
     pub lifted: Option<Moment>,
     /// Why it could not be lifted.
     pub stuck: Option<Noted<String>>,
+    /// What somebody else changed of the target since, field by field.
+    pub changed_since: Vec<KeptField>,
     /// What was sent and answered, in one line.
     pub request: Option<String>,
     /// The exchange that read it back, in one line.

@@ -11,6 +11,7 @@ pub mod containments;
 pub mod dossier;
 pub mod fold;
 pub mod incidents;
+pub mod orders;
 pub mod questions;
 pub mod reports;
 pub mod runs;

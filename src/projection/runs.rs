@@ -193,7 +193,7 @@ impl RunRow {
             Event::UndoRefused { containment, .. } if !self.stuck.contains(containment) => {
                 self.stuck.push(*containment);
             }
-            Event::UndoRequested { containment, .. } | Event::ContainmentLifted { containment } => {
+            Event::UndoRequested { containment, .. } | Event::ContainmentLifted { containment, .. } => {
                 self.stuck.retain(|stuck| stuck != containment);
             }
             _ => {}

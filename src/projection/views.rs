@@ -7,6 +7,7 @@ use crate::projection::attention::Attention;
 use crate::projection::containments::Containments;
 use crate::projection::fold::Projection;
 use crate::projection::incidents::Incidents;
+use crate::projection::orders::Orders;
 use crate::projection::questions::Questions;
 use crate::projection::reports::Reports;
 use crate::projection::runs::Runs;
@@ -34,11 +35,13 @@ pub struct Views {
     pub schedules: Schedules,
     /// What needs a person.
     pub attention: Attention,
+    /// Orders to lift what the runs of an incident contained.
+    pub orders: Orders,
 }
 
 impl Projection for Views {
     fn apply(&mut self, entry: &Entry) {
-        let all: [&mut dyn Projection; 9] = [
+        let all: [&mut dyn Projection; 10] = [
             &mut self.alerts,
             &mut self.incidents,
             &mut self.runs,
@@ -48,6 +51,7 @@ impl Projection for Views {
             &mut self.reports,
             &mut self.schedules,
             &mut self.attention,
+            &mut self.orders,
         ];
         for view in all {
             view.apply(entry);

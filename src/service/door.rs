@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::domain::alert::Alert;
-use crate::domain::event::{AlertRef, Event, Fate, RunStarted};
+use crate::domain::alert::{Alert, AlertRef};
+use crate::domain::event::{Event, Fate, RunStarted};
 use crate::domain::expr::scope::Scope;
 use crate::domain::id::{AlertId, IncidentId, RunId, StreamId};
 use crate::domain::playbook::Trigger;

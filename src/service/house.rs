@@ -1,6 +1,6 @@
 //! What the service stands on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -153,15 +153,18 @@ impl Service {
     }
 
     /// The runs that have not ended, or still hold something, each with the number
-    /// of its last entry.
+    /// of its last entry. Those come first that hold somebody longer than they may,
+    /// the longest overdue at the head; without a number, so that they are taken up
+    /// at once, wherever they rested.
     pub fn unfinished(&self) -> Vec<(RunId, u64)> {
         let views = self.views.read();
         let live = views.runs.live();
         let holding = views.containments.holding().filter_map(|row| views.runs.get(row.run));
         let mut runs: Vec<(RunId, u64)> = live.chain(holding).map(|row| (row.id, row.seq)).collect();
         runs.sort_unstable();
-        runs.dedup();
-        runs
+        let mut seen = BTreeSet::new();
+        let overdue = views.containments.overdue(self.now()).into_iter().map(|run| (run, 0));
+        overdue.chain(runs).filter(|(run, _)| seen.insert(*run)).collect()
     }
 }
 

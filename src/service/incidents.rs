@@ -39,16 +39,28 @@ impl Service {
             views.incidents.get(id).cloned().ok_or_else(|| ServiceError::absent("incident", &id))
         };
         let change = checked(change, row(self)?.severity)?;
+        self.append_to_incident(id, vec![Event::IncidentChanged { change }]).await?;
+        row(self)
+    }
+
+    /// Adds entries to an incident's stream. Durable and shown when it returns.
+    ///
+    /// # Errors
+    /// When the journal does not take them.
+    pub(super) async fn append_to_incident(
+        &self,
+        id: IncidentId,
+        events: Vec<Event>,
+    ) -> Result<(), ServiceError> {
         let stream = StreamId::Incident(id);
         for _ in 0..TRIES_MAX {
             let after = self.journal.read(stream, 0).await?.last().map_or(0, |entry| entry.seq);
-            let events = vec![Event::IncidentChanged { change: change.clone() }];
-            let append = Append { stream, after, at: self.now(), events };
+            let append = Append { stream, after, at: self.now(), events: events.clone() };
             let batch = Batch { appends: vec![append], ..Batch::default() };
             match self.scheduler.start(Vec::new(), batch).await {
                 Ok(receipt) => {
                     self.shown(Some(&receipt)).await;
-                    return row(self);
+                    return Ok(());
                 }
                 Err(SchedulerError::Store(StoreError::Conflict { .. })) => {}
                 Err(error) => return Err(error.into()),

@@ -5,7 +5,10 @@
 //!   error.rs    why a call was not carried out
 //!   house.rs    what the service stands on
 //!   door.rs     alerts in: verify, normalise, triage, start runs, all in one append
-//!   runs.rs     start, cancel, undo, extend, settle, release
+//!   runs.rs     start, cancel, extend, settle, release
+//!   undo.rs     lift: of a run, a step, a containment, an incident
+//!   undo_plan.rs  what lifting would do
+//!   orders.rs   lifting over several runs, one after the other
 //!   schedules.rs  what is due: arm, fire, skip, queue
 //!   incidents.rs  what people change of an incident
 //!   people.rs   approvals, questions and their links
@@ -21,8 +24,11 @@ pub mod door;
 pub mod error;
 pub mod house;
 pub mod incidents;
+pub mod orders;
 pub mod people;
 pub mod preview;
 pub mod runs;
 pub mod schedules;
 pub mod show;
+pub mod undo;
+pub mod undo_plan;

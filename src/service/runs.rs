@@ -145,20 +145,6 @@ impl Service {
         self.tell(run, Signal::Cancel { by: by.to_owned(), why }).await
     }
 
-    /// Lifts what a run contained, all of it or one containment.
-    ///
-    /// # Errors
-    /// When nothing holds, or it cannot be undone.
-    pub async fn undo(
-        &self,
-        run: RunId,
-        containments: Vec<ContainmentId>,
-        by: &str,
-        why: Option<String>,
-    ) -> Result<(), ServiceError> {
-        self.tell(run, Signal::Undo { containments, by: by.to_owned(), why }).await
-    }
-
     /// Lets a containment hold longer, counted from its end as it is now. Gives
     /// the new end.
     ///

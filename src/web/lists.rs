@@ -1,7 +1,7 @@
 //! Incidents, containments, playbooks, schedules, reports.
 
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
@@ -14,7 +14,7 @@ use crate::service::error::{ServiceError, Sort};
 use crate::web::access::{Caller, Role};
 use crate::web::extract::{Json, Query};
 use crate::web::problem::Problem;
-use crate::web::runs::{OrderBody, PageQuery, parsed};
+use crate::web::runs::{PageQuery, parsed};
 use crate::web::server::Web;
 
 /// Where a list begins.
@@ -73,21 +73,6 @@ pub async fn containment(
     caller.may(Role::Reader)?;
     let id: ContainmentId = parsed(&id)?;
     Ok(Json(web.service.containment(id).await?).into_response())
-}
-
-/// `POST /api/v1/containments/{id}/undo`.
-pub async fn undo(
-    State(web): State<Web>,
-    caller: Caller,
-    Path(id): Path<String>,
-    body: Option<Json<OrderBody>>,
-) -> Result<Response, Problem> {
-    let by = caller.may(Role::Responder)?;
-    let containment: ContainmentId = parsed(&id)?;
-    let run = web.service.run_of_containment(containment)?;
-    let why = body.and_then(|Json(body)| body.why);
-    web.service.undo(run, vec![containment], by, why).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "undoing": id, "run": run }))).into_response())
 }
 
 /// How much longer.

@@ -8,7 +8,8 @@
 //!   routes.rs    every address with what it does; openapi.rs tells it
 //!   metrics.rs   counts for a monitoring system
 //!   alerts.rs    webhooks in, alerts out
-//!   runs.rs      runs, their events, their undo
+//!   runs.rs      runs, their events
+//!   undo.rs      lifting, and what it would do
 //!   people.rs    approvals and questions over the API
 //!   incidents.rs what people change of an incident
 //!   lists.rs     incidents, containments, playbooks, reports
@@ -32,3 +33,4 @@ pub mod routes;
 pub mod runs;
 pub mod server;
 pub mod store;
+pub mod undo;

@@ -28,6 +28,13 @@ const PAGE: &[Given] = &[
     given("after", "string", "the `next` of the page before"),
     given("limit", "integer", "rows of a page, 1 to 500"),
 ];
+const UNDO: &[Given] = &[
+    given("plan", "boolean", "looks, says what would be done, and does nothing"),
+    given("only", "array", "only these: steps or containments"),
+    given("anyway", "boolean", "also over what somebody else changed since; needs `why`"),
+    given("why", "string", "the reason, in your words"),
+    given("wait_seconds", "integer", "how long the answer waits for what comes of it, 0 to 20"),
+];
 const WHY: &[Given] = &[given("why", "string", "the reason, in your words")];
 const START: &[Given] = &[
     given("alert", "object", "a normalised alert, or what `source` sends"),
@@ -124,7 +131,10 @@ pub const ROUTES: &[(&str, &[Described])] = &[
         )],
     ),
     ("/runs/{id}/cancel", &[post("responder", "ends a run", WHY, Answer::Object)]),
-    ("/runs/{id}/undo", &[post("responder", "lifts what a run contained", WHY, Answer::Accepted)]),
+    (
+        "/runs/{id}/undo",
+        &[post("responder", "lifts what a run contained, the newest first", UNDO, Answer::Accepted)],
+    ),
     (
         "/runs/{id}/settle",
         &[post(
@@ -162,6 +172,15 @@ pub const ROUTES: &[(&str, &[Described])] = &[
                 )
             },
         ],
+    ),
+    (
+        "/incidents/{id}/undo",
+        &[post(
+            "responder",
+            "lifts what the runs of an incident contained, the newest first",
+            UNDO,
+            Answer::Accepted,
+        )],
     ),
     ("/approvals", &[get("approvals, the newest first", OPEN, Answer::Page)]),
     ("/approvals/{id}", &[get("one approval", &[], Answer::Object)]),
@@ -201,7 +220,7 @@ pub const ROUTES: &[(&str, &[Described])] = &[
         )],
     ),
     ("/containments/{id}", &[get("one containment", &[], Answer::Object)]),
-    ("/containments/{id}/undo", &[post("responder", "lifts one containment", WHY, Answer::Accepted)]),
+    ("/containments/{id}/undo", &[post("responder", "lifts one containment", UNDO, Answer::Accepted)]),
     (
         "/containments/{id}/extend",
         &[post(

@@ -242,19 +242,6 @@ pub async fn cancel(
     Ok(Json(json!({ "cancelled": id })).into_response())
 }
 
-/// `POST /api/v1/runs/{id}/undo`.
-pub async fn undo(
-    State(web): State<Web>,
-    caller: Caller,
-    Path(id): Path<String>,
-    body: Option<Json<OrderBody>>,
-) -> Result<Response, Problem> {
-    let by = caller.may(Role::Responder)?;
-    let why = body.and_then(|Json(body)| body.why);
-    web.service.undo(parsed(&id)?, Vec::new(), by, why).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "undoing": id }))).into_response())
-}
-
 /// What happened to an uncertain step.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

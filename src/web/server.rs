@@ -15,7 +15,7 @@ use crate::service::error::Sort;
 use crate::service::house::Service;
 use crate::web::access::Token;
 use crate::web::problem::{Problem, in_words};
-use crate::web::{alerts, attention, incidents, lists, metrics, openapi, page, people, runs, store};
+use crate::web::{alerts, attention, incidents, lists, metrics, openapi, page, people, runs, store, undo};
 
 /// The largest body of a call: an alert may be 1 MiB, and nothing else is larger.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -43,11 +43,12 @@ pub fn routes(web: Web) -> Router {
         .route("/runs/{id}", get(runs::show))
         .route("/runs/{id}/events", get(runs::events))
         .route("/runs/{id}/cancel", post(runs::cancel))
-        .route("/runs/{id}/undo", post(runs::undo))
+        .route("/runs/{id}/undo", post(undo::run))
         .route("/runs/{id}/settle", post(runs::settle))
         .route("/runs/{id}/release", post(runs::release))
         .route("/incidents", get(lists::incidents))
         .route("/incidents/{id}", get(lists::incident).patch(incidents::change))
+        .route("/incidents/{id}/undo", post(undo::incident))
         .route("/approvals", get(people::approvals))
         .route("/approvals/{id}", get(people::approval))
         .route("/approvals/{id}/approve", post(people::approve))
@@ -57,7 +58,7 @@ pub fn routes(web: Web) -> Router {
         .route("/questions/{id}/answer", post(people::answer))
         .route("/containments", get(lists::containments))
         .route("/containments/{id}", get(lists::containment))
-        .route("/containments/{id}/undo", post(lists::undo))
+        .route("/containments/{id}/undo", post(undo::containment))
         .route("/containments/{id}/extend", post(lists::extend))
         .route("/attention", get(attention::list))
         .route("/schedules", get(lists::schedules))

@@ -6,6 +6,7 @@ mod checking;
 mod doors;
 mod house;
 mod shows;
+mod undo;
 
 use std::time::Duration;
 

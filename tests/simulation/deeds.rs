@@ -184,7 +184,7 @@ fn nonsense() -> impl Strategy<Value = Signal> {
         2 => (keys(), any::<bool>())
             .prop_map(move |(key, happened)| Signal::Settle { key, happened, by: by(), note: None }),
         1 => vec(ulid().prop_map(ContainmentId::new), 0..3)
-            .prop_map(move |containments| Signal::Undo { containments, by: by(), why: None }),
+            .prop_map(move |containments| Signal::Undo { containments, by: by(), why: None, anyway: false }),
         1 => (ulid(), durations()).prop_map(move |(id, hold)| Signal::Extend {
             containment: ContainmentId::new(id), hold, by: by()
         }),
@@ -288,9 +288,11 @@ pub fn signals(deed: &Deed, state: &RunState) -> Vec<Signal> {
                 note: None,
             })
         }
-        Deed::Undo(None) => Some(Signal::Undo { containments: Vec::new(), by: by(), why: None }),
+        Deed::Undo(None) => {
+            Some(Signal::Undo { containments: Vec::new(), by: by(), why: None, anyway: false })
+        }
         Deed::Undo(Some(which)) => pick(which, state.containments.keys().copied().collect())
-            .map(|id| Signal::Undo { containments: vec![id, id], by: by(), why: None }),
+            .map(|id| Signal::Undo { containments: vec![id, id], by: by(), why: None, anyway: false }),
         Deed::Extend(which, hold) => pick(which, state.containments.keys().copied().collect())
             .map(|containment| Signal::Extend { containment, hold: *hold, by: by() }),
         Deed::ChildEnds(which, end) => {

@@ -175,7 +175,8 @@ fn a_peer_that_asks_for_an_endless_wait_is_looked_at_again_within_the_hour() {
 fn a_lift_that_is_asked_for_again_is_tried_as_often_as_the_first() {
     let mut life = Life::of(vec![CONTAIN.into()]);
     (0..3).for_each(|_| life.answer("s0", &Answer::Fine));
-    let lift = Signal::Undo { containments: Vec::new(), by: "ana@example.com".to_owned(), why: None };
+    let lift =
+        Signal::Undo { containments: Vec::new(), by: "ana@example.com".to_owned(), why: None, anyway: false };
     life.tell(&lift);
     (0..3).for_each(|_| life.lose("s0"));
     assert_eq!(hold(&life), Hold::Stuck);

@@ -153,7 +153,7 @@ impl Life {
                 Some(signal) => signal,
                 None if self.state.ended.is_some() && !lifted => {
                     lifted = true;
-                    Signal::Undo { containments: Vec::new(), by: by(), why: None }
+                    Signal::Undo { containments: Vec::new(), by: by(), why: None, anyway: false }
                 }
                 None => match wake_time(&self.state) {
                     Some(at) => {

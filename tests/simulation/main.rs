@@ -12,6 +12,7 @@ mod entries;
 mod failures;
 mod found;
 mod life;
+mod lifting;
 mod loops;
 #[cfg(feature = "planted-bugs")]
 mod planted;
@@ -45,6 +46,7 @@ fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
     let (mut crashes, mut uncertain, mut contained, mut lifted, mut failures) = (0, 0, 0, 0, 0);
     let (mut called, mut released, mut drifted, mut reminded) = (0, 0, 0, 0);
     let (mut jumps, mut fired) = (0, 0);
+    let (mut called, mut released, mut drifted, mut reminded, mut disputed) = (0, 0, 0, 0, 0);
     for seed in seeds() {
         let mut range = Range::new(seed, true);
         if let Err(broken) = range.play() {
@@ -64,6 +66,7 @@ fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
         reminded += range.reminded;
         jumps += range.jumps;
         fired += range.timers.fired;
+        disputed += range.disputed;
     }
     println!(
         "crashes {crashes}, uncertain {uncertain}, contained {contained}, lifted {lifted}, failures {failures}"
@@ -75,6 +78,13 @@ fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
         assert!(crashes > 1000 && uncertain > 10 && contained > 100 && lifted > 100 && failures > 500);
         assert!(called > 100 && released > 0 && reminded > 100);
         assert!(jumps > 1000 && fired > 1000);
+    println!(
+        "called {called}, released {released}, drifted {drifted}, reminded {reminded}, disputed {disputed}"
+    );
+    if seeds().len() > 1000 {
+        // The test would prove nothing if these never happened.
+        assert!(crashes > 1000 && uncertain > 10 && contained > 100 && lifted > 100 && failures > 500);
+        assert!(called > 100 && released > 0 && reminded > 100 && disputed > 20);
     }
 }
 

@@ -53,7 +53,7 @@ impl Promises {
                 self.to_lift.insert(*containment);
                 Ok(())
             }
-            Event::ContainmentLifted { containment } | Event::UndoRefused { containment, .. } => {
+            Event::ContainmentLifted { containment, .. } | Event::UndoRefused { containment, .. } => {
                 self.to_lift.remove(containment);
                 Ok(())
             }

@@ -10,7 +10,8 @@ use quell::domain::command::{Command, Perform, Phase};
 use quell::domain::decide::turn::{decide, take};
 use quell::domain::event::{Entry, Event, RunEnd, RunStarted};
 use quell::domain::evolve::evolve;
-use quell::domain::id::{IncidentId, RunId, StreamId};
+use quell::domain::id::{ContainmentId, IncidentId, RunId, StreamId};
+use quell::domain::kept::{compare, is_restored, standing, to_write};
 use quell::domain::outcome::{Failure, FailureClass, Outcome};
 use quell::domain::owed::commands;
 use quell::domain::plan::{Callee, Plan};
@@ -36,6 +37,12 @@ const TURNS_MAX: usize = 5000;
 struct Peer {
     /// Who is contained, by step.
     contained: BTreeMap<String, bool>,
+    /// What else is kept of them: containing sets `mark` and never touches `desk`.
+    marks: BTreeMap<String, Marks>,
+    /// What somebody else set while they were contained.
+    theirs: BTreeMap<String, BTreeMap<&'static str, String>>,
+    /// A promise that was broken while the peer was called.
+    overwritten: Option<String>,
     /// Looks that still show the old state.
     lag: BTreeMap<String, u64>,
     /// How often a once-only effect happened, by idempotency key.
@@ -43,6 +50,47 @@ struct Peer {
     /// The keys under which a keyed effect came; one is one effect, however
     /// often it came.
     keyed: BTreeMap<StepKey, BTreeSet<String>>,
+}
+
+#[derive(Clone)]
+struct Marks {
+    mark: String,
+    desk: String,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self { mark: "free".to_owned(), desk: "free".to_owned() }
+    }
+}
+
+/// The names that a capture keeps.
+fn kept() -> Vec<String> {
+    ["active", "mark", "desk"].map(str::to_owned).to_vec()
+}
+
+impl Peer {
+    fn shows(&self, who: &str, holds: bool) -> Value {
+        let marks = self.marks.get(who).cloned().unwrap_or_default();
+        json!({ "active": !holds, "mark": marks.mark, "desk": marks.desk })
+    }
+
+    /// Writes a whole state, as connectors do that know no other way.
+    fn write(&mut self, who: &str, state: &Value, anyway: bool) {
+        let text = |name: &str| state[name].as_str().unwrap_or_default().to_owned();
+        let written = Marks { mark: text("mark"), desk: text("desk") };
+        for (name, theirs) in self.theirs.get(who).into_iter().flatten().filter(|_| !anyway) {
+            if state[*name] != json!(theirs) {
+                let what = format!("{who}: lifting writes {}, and somebody else set {theirs}", state[*name]);
+                self.overwritten = Some(what);
+            }
+        }
+        if anyway {
+            self.theirs.remove(who);
+        }
+        self.contained.insert(who.to_owned(), state["active"] == json!(false));
+        self.marks.insert(who.to_owned(), written);
+    }
 }
 
 pub struct Range {
@@ -70,6 +118,7 @@ pub struct Range {
     pub uncertain: usize,
     pub contained: usize,
     pub lifted: usize,
+    pub disputed: usize,
 }
 
 impl Range {
@@ -109,6 +158,7 @@ impl Range {
             uncertain: 0,
             contained: 0,
             lifted: 0,
+            disputed: 0,
             chance,
         }
     }
@@ -151,6 +201,9 @@ impl Range {
         if self.faults && self.chance.percent(2) {
             self.now = clocks::jump(&mut self.chance, self.now);
             self.jumps += 1;
+        }
+        if self.chance.percent(3) {
+            self.somebody_else();
         }
         let (mut wake, mut child, mut cancelled) = (None, None, false);
         for command in commands(&self.state) {
@@ -221,6 +274,14 @@ impl Range {
 
     /// What a person does now, if somebody does something.
     fn person(&mut self) -> Option<Signal> {
+        if self.state.quarantined.is_some() {
+            self.released += 1;
+            return Some(if self.chance.percent(80) {
+                Signal::Release { by: "ana@example.com".to_owned(), why: None }
+            } else {
+                Signal::Cancel { by: "ana@example.com".to_owned(), why: None }
+            });
+        }
         let uncertain =
             self.state.steps.iter().find(|(_, step)| matches!(step.stage, Stage::Uncertain { .. }));
         if let Some((key, _)) = uncertain {
@@ -231,14 +292,6 @@ impl Range {
                 happened,
                 by: "ana@example.com".to_owned(),
                 note: None,
-            });
-        }
-        if self.state.quarantined.is_some() {
-            self.released += 1;
-            return Some(if self.chance.percent(80) {
-                Signal::Release { by: "ana@example.com".to_owned(), why: None }
-            } else {
-                Signal::Cancel { by: "ana@example.com".to_owned(), why: None }
             });
         }
         if let Some((&question, asked)) = self.state.questions.iter().find(|(_, asked)| !asked.closed) {
@@ -263,22 +316,40 @@ impl Range {
             let by = Person { address: who.to_owned(), groups: vec![group.to_owned()] };
             return Some(Signal::Decide { approval, by, approve: self.chance.percent(85), note: None });
         }
-        let stuck = self
-            .state
-            .containments
-            .values()
-            .any(|held| matches!(held.hold, Hold::Accepted | Hold::Verified | Hold::Stuck));
-        if stuck && self.chance.percent(6) {
-            return Some(Signal::Undo {
-                containments: Vec::new(),
-                by: "ana@example.com".to_owned(),
-                why: None,
-            });
+        let held = self.state.containments.iter();
+        let liftable: Vec<ContainmentId> = held
+            .filter(|(_, held)| matches!(held.hold, Hold::Accepted | Hold::Verified | Hold::Stuck))
+            .map(|(id, _)| *id)
+            .collect();
+        if !liftable.is_empty() && self.chance.percent(6) {
+            // All of it, or one that a person chose.
+            let one = liftable[self.chance.below(liftable.len() as u64) as usize];
+            let containments = if self.chance.percent(50) { Vec::new() } else { vec![one] };
+            let anyway = self.chance.percent(25);
+            return Some(Signal::Undo { containments, by: "ana@example.com".to_owned(), why: None, anyway });
         }
         if self.state.ended.is_none() && !self.state.cut_short && self.chance.percent(1) {
             return Some(Signal::Cancel { by: "ana@example.com".to_owned(), why: None });
         }
         None
+    }
+
+    /// Somebody else changes what is contained, while nothing of ours is on its
+    /// way to it: what comes between a look and the write after it, no peer
+    /// without versions can keep apart.
+    fn somebody_else(&mut self) {
+        let quiet = |stage: &Option<Stage>| stage.is_none();
+        let held = self.state.containments.values().find(|held| {
+            let seen = self.state.steps.get(&held.key).is_some_and(|step| step.left.is_some());
+            let holds = matches!(held.hold, Hold::Verified | Hold::Stuck);
+            seen && holds && held.changed && quiet(&held.undo)
+        });
+        let Some(who) = held.map(|held| held.key.to_string()) else { return };
+        let name = if self.chance.percent(60) { "mark" } else { "desk" };
+        let value = format!("theirs-{}", self.chance.below(1000));
+        let marks = self.peer.marks.entry(who.clone()).or_default();
+        *(if name == "mark" { &mut marks.mark } else { &mut marks.desk }) = value.clone();
+        self.peer.theirs.entry(who).or_default().insert(name, value);
     }
 
     /// The run hears a signal: decide, append, dispatch.
@@ -404,6 +475,9 @@ impl Range {
             _ => {}
         }
         let outcome = self.effect(perform, action.effect, action.containment.is_some());
+        if let Some(broken) = self.peer.overwritten.take() {
+            return Err(broken);
+        }
         Ok(if fate == 4 { fail(FailureClass::Unknown) } else { outcome })
     }
 
@@ -428,20 +502,35 @@ impl Range {
             }
             Phase::Recheck => succeeded(json!({ "holds": look(holds), "read": {} })),
             Phase::Capture => {
-                succeeded(json!({ "target": who, "already": holds, "state": { "active": !holds } }))
+                let state = self.peer.shows(&who, holds);
+                succeeded(json!({ "target": who, "already": holds, "state": state }))
             }
-            Phase::Verify => succeeded(json!({ "holds": look(holds) })),
+            Phase::Verify => {
+                let holds = look(holds);
+                succeeded(json!({ "holds": holds, "read": self.peer.shows(&who, holds) }))
+            }
             Phase::UndoCheck => {
-                succeeded(json!({ "state": if look(holds) { "as_left" } else { "restored" } }))
+                let holds = look(holds);
+                let now = self.peer.shows(&who, holds);
+                let fields = compare(&kept(), captured(perform), &now, holds);
+                succeeded(json!({ "state": standing(&fields), "fields": fields }))
             }
-            Phase::UndoVerify => succeeded(json!({ "holds": look(!holds) })),
+            Phase::UndoVerify => {
+                let lifted = look(!holds);
+                let now = self.peer.shows(&who, !lifted);
+                succeeded(json!({ "holds": is_restored(&kept(), captured(perform), &now) }))
+            }
             Phase::Undo => {
-                self.peer.contained.insert(who.clone(), false);
+                let held = self.state.steps[&perform.key].containment;
+                let anyway = held.is_some_and(|id| self.state.containments[&id].anyway);
+                self.peer.write(&who, &to_write(captured(perform))["state"], anyway);
                 self.peer.lag.insert(who, lag);
                 succeeded(json!({}))
             }
             Phase::Act if contains => {
                 if !holds {
+                    let marks = self.peer.marks.entry(who.clone()).or_default();
+                    marks.mark = "held".to_owned();
                     self.peer.contained.insert(who.clone(), true);
                     self.peer.lag.insert(who, lag);
                 }
@@ -472,6 +561,7 @@ impl Range {
             Event::ContainmentDrifted { .. } => self.drifted += 1,
             Event::QuestionReminded { .. } => self.reminded += 1,
             Event::ContainmentLifted { .. } => self.lifted += 1,
+            Event::UndoRefused { others, .. } if !others.is_empty() => self.disputed += 1,
             _ => {}
         }
         Ok(())
@@ -528,6 +618,23 @@ impl Range {
             if held.is_some_and(|held| held.hold == Hold::Verified && held.changed) && !holds {
                 return Err(format!("{who} is on record as contained, and is not"));
             }
+            if held.is_some_and(|held| held.hold == Hold::Lifted && held.changed) {
+                self.all_lifted(who)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is lifted is as it was, but for what somebody else set that we had
+    /// never touched.
+    fn all_lifted(&self, who: &str) -> Result<(), String> {
+        let marks = self.peer.marks.get(who).cloned().unwrap_or_default();
+        let theirs = self.peer.theirs.get(who).and_then(|theirs| theirs.get("desk"));
+        if marks.mark != "free" {
+            return Err(format!("{who} is on record as lifted, and its mark is {}", marks.mark));
+        }
+        if marks.desk != theirs.map_or("free", String::as_str) {
+            return Err(format!("{who} is lifted, and its desk is {}, which nobody set", marks.desk));
         }
         Ok(())
     }
@@ -549,6 +656,10 @@ impl Range {
         }
         Ok(())
     }
+}
+
+fn captured(perform: &Perform) -> &Value {
+    perform.captured.as_ref().unwrap_or(&Value::Null)
 }
 
 fn succeeded(output: Value) -> Outcome {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use house::{DANA, House, failed, succeeded};
 use quell::domain::command::Phase;
+use quell::domain::kept::{FieldState, fields_of, with_leave, with_left};
 use quell::domain::outcome::FailureClass;
 use quell::domain::playbook::{IfSilent, Posture};
 use quell::guard::under_way::Contained;
@@ -42,6 +43,55 @@ async fn a_suspension_is_captured_verified_and_restored() {
     );
     assert_eq!(
         succeeded(operations::contain(&at(Phase::UndoCheck), &house.world).await)["state"],
+        json!("restored")
+    );
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_alone_is_written_as_it_is_and_lifting_twice_is_lifting_once() {
+    let house = House::open().await;
+    let step = house.contain("scim.suspend_user", json!({ "user": DANA }));
+    let captured = succeeded(operations::contain(&step.call(Phase::Capture, None), &house.world).await);
+    succeeded(operations::contain(&step.call(Phase::Act, Some(&captured)), &house.world).await);
+    let seen = succeeded(operations::contain(&step.call(Phase::Verify, Some(&captured)), &house.world).await);
+    let left = with_left(&captured, Some(&seen["read"]));
+    let check = succeeded(operations::contain(&step.call(Phase::UndoCheck, Some(&left)), &house.world).await);
+    let field = &check["fields"][0];
+    assert_eq!(
+        (&check["state"], &field["name"], &field["state"]),
+        (&json!("as_left"), &json!("active"), &json!("as_left"))
+    );
+    assert_eq!(
+        (&field["before"], &field["left"], &field["now"]),
+        (&json!(true), &json!(false), &json!(false))
+    );
+
+    // Had somebody else changed it since, their value would be written back to them.
+    let mut theirs = fields_of(&check);
+    theirs[0].state = FieldState::Changed;
+    let leaving = with_leave(&captured, &theirs);
+    let at = |phase, captured: &Value| step.call(phase, Some(captured));
+    succeeded(operations::contain(&at(Phase::Undo, &leaving), &house.world).await);
+    assert_eq!(
+        succeeded(operations::contain(&at(Phase::UndoVerify, &leaving), &house.world).await)["holds"],
+        json!(true)
+    );
+    assert_eq!(
+        succeeded(operations::contain(&at(Phase::Verify, &captured), &house.world).await)["holds"],
+        json!(true),
+        "still suspended"
+    );
+
+    // A crash after the write, and the write again.
+    succeeded(operations::contain(&at(Phase::Undo, &captured), &house.world).await);
+    succeeded(operations::contain(&at(Phase::Undo, &captured), &house.world).await);
+    assert_eq!(
+        succeeded(operations::contain(&at(Phase::UndoVerify, &captured), &house.world).await)["holds"],
+        json!(true)
+    );
+    assert_eq!(
+        succeeded(operations::contain(&at(Phase::UndoCheck, &left), &house.world).await)["state"],
         json!("restored")
     );
     house.close().await;

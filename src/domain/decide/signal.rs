@@ -29,7 +29,9 @@ impl Turn<'_> {
             }
             Signal::Answer { question, by, choice, fields } => self.answered(*question, by, choice, fields),
             Signal::Settle { key, happened, by, note } => self.settled(key, *happened, by, note.clone()),
-            Signal::Undo { containments, by, why } => self.undo(containments, by, why.as_deref()),
+            Signal::Undo { containments, by, why, anyway } => {
+                self.undo(containments, by, why.as_deref(), *anyway)
+            }
             Signal::Extend { containment, hold, by } => {
                 let held = self.holding(*containment)?;
                 if !matches!(held, Hold::Accepted | Hold::Verified) {
@@ -65,7 +67,7 @@ impl Turn<'_> {
         matches!(stage, Some(Stage::InFlight { phase: p, attempt: a, .. }) if *p == phase && *a == attempt)
     }
 
-    fn holding(&self, id: ContainmentId) -> Result<Hold, Refusal> {
+    pub(super) fn holding(&self, id: ContainmentId) -> Result<Hold, Refusal> {
         self.state
             .containments
             .get(&id)
@@ -100,44 +102,6 @@ impl Turn<'_> {
             return Err(Refusal::new("too-long", format!("{wrong}. Longer is a decision to be made again")));
         }
         self.record(Event::ContainmentExtended { containment: id, until, by: by.to_owned() })
-    }
-
-    fn undo(&mut self, containments: &[ContainmentId], by: &str, why: Option<&str>) -> Result<(), Refusal> {
-        let ids = if containments.is_empty() {
-            let held = self.state.containments.iter();
-            held.filter(|(_, held)| may_lift(held.hold) && self.can_undo(&held.key))
-                .map(|(id, _)| *id)
-                .collect()
-        } else {
-            containments.to_vec()
-        };
-        if ids.is_empty() {
-            return Err(Refusal::new(
-                "nothing-held",
-                "nothing that this run contained still holds; there is nothing to undo",
-            ));
-        }
-        for &id in &ids {
-            let hold = self.holding(id)?;
-            if !may_lift(hold) {
-                return Err(Refusal::new("not-holding", format!("{id} is lifted or on its way already")));
-            }
-            let key = self.state.containments[&id].key.clone();
-            if !self.can_undo(&key) {
-                return Err(Refusal::new(
-                    "irreversible",
-                    format!("{id} (step `{key}`) cannot be undone: its operation declares no way back"),
-                ));
-            }
-        }
-        for id in ids {
-            self.record(Event::UndoRequested {
-                containment: id,
-                by: by.to_owned(),
-                why: why.map(str::to_owned),
-            })?;
-        }
-        Ok(())
     }
 
     fn settled(
@@ -197,7 +161,9 @@ impl Turn<'_> {
         let why = format!("`{phase}` of step `{key}` was lost with its server {times} times in a row");
         let containment = self.step(key)?.containment;
         match containment {
-            Some(containment) if phase.undoes() => self.record(Event::UndoRefused { containment, why })?,
+            Some(containment) if phase.undoes() => {
+                self.record(Event::UndoRefused { containment, why, others: Vec::new() })?;
+            }
             // That people were not told of its end says nothing of whether it holds.
             Some(_) if phase == Phase::Warn => {}
             Some(containment) if phase.watches() => {

@@ -1,5 +1,6 @@
 //! The way back: look, restore, look again. Lifting is tried until it is seen
-//! to have happened; when somebody else changed the target, a person decides.
+//! to have happened. Field by field, what is still as we left it is restored;
+//! what somebody else changed since is left alone, and a person decides.
 
 use crate::domain::command::Phase;
 use crate::domain::decide::attempt::doubled;
@@ -7,10 +8,11 @@ use crate::domain::decide::signal::may_lift;
 use crate::domain::decide::turn::Turn;
 use crate::domain::event::Event;
 use crate::domain::id::ContainmentId;
+use crate::domain::kept::{KeptField, fields_of, words_of};
 use crate::domain::outcome::{FailureClass, Outcome};
 use crate::domain::planted::{Bug, planted};
 use crate::domain::playbook::{Body, StepIx};
-use crate::domain::run::{Hold, LIFT_MOST, LOOK_FIRST, LOOK_MOST, Stage, StepEnd, StepKey};
+use crate::domain::run::{Containment, Hold, LIFT_MOST, LOOK_FIRST, LOOK_MOST, Stage, StepEnd, StepKey};
 use crate::domain::signal::Refusal;
 use crate::domain::time::duration_text;
 use crate::domain::value::Value;
@@ -39,7 +41,7 @@ impl Turn<'_> {
         let output = match outcome {
             Outcome::Succeeded { output, .. } => output,
             Outcome::Failed { failure, .. } if failure.class == FailureClass::Permanent => {
-                return self.record(Event::UndoRefused { containment: id, why: failure.message.clone() });
+                return self.refuse_undo(id, failure.message.clone(), Vec::new());
             }
             Outcome::Failed { failure, .. } => {
                 let wait = failure.retry_after.unwrap_or_else(|| self.lift_wait(key));
@@ -54,15 +56,15 @@ impl Turn<'_> {
                     if self.state.containments[&id].verified_at.is_some()
                         || planted(Bug::LiftedAfterOneLook) =>
                 {
-                    self.record(Event::ContainmentLifted { containment: id })
+                    self.lifted(id)
                 }
-                Some("changed") => {
-                    let diff =
-                        output.get("diff").and_then(Value::as_str).unwrap_or("it is not as we left it");
-                    let why = format!(
-                        "somebody else changed the target since: {diff}; look at it, then lift it by hand or ask for the undo again"
-                    );
-                    self.record(Event::UndoRefused { containment: id, why })
+                Some("changed") if !self.state.containments[&id].anyway => {
+                    let others = changed_since(&self.state.containments[&id]);
+                    let looked = output.get("diff").and_then(Value::as_str).unwrap_or_default();
+                    let diff = words_of(&others, KeptField::is_disputed);
+                    let diff = if diff.is_empty() { looked } else { &diff };
+                    let why = format!("somebody else changed the target since: {diff}; {}", what_to_do(id));
+                    self.refuse_undo(id, why, others)
                 }
                 _ => self.attempt(key, Phase::Undo),
             },
@@ -71,11 +73,80 @@ impl Turn<'_> {
                 if output.get("holds").and_then(Value::as_bool) == Some(true)
                     || planted(Bug::LiftedUnseen) =>
             {
-                self.record(Event::ContainmentLifted { containment: id })
+                self.lifted(id)
             }
             Phase::UndoVerify => self.look_whether_lifted(key),
             _ => Ok(()),
         }
+    }
+
+    /// All that could be restored is. What somebody else changed of what we had
+    /// changed is not, and then it is not lifted either.
+    fn lifted(&mut self, id: ContainmentId) -> Result<(), Refusal> {
+        let held = &self.state.containments[&id];
+        let others = if held.anyway { Vec::new() } else { changed_since(held) };
+        let diff = words_of(&others, KeptField::is_disputed);
+        if diff.is_empty() {
+            return self.record(Event::ContainmentLifted { containment: id, others });
+        }
+        let why = format!(
+            "it is lifted in part. Somebody else changed this since, and it was left as it is: {diff}; {}",
+            what_to_do(id)
+        );
+        self.refuse_undo(id, why, others)
+    }
+
+    fn refuse_undo(
+        &mut self,
+        containment: ContainmentId,
+        why: String,
+        others: Vec<KeptField>,
+    ) -> Result<(), Refusal> {
+        self.record(Event::UndoRefused { containment, why, others })
+    }
+
+    /// A person wants containments lifted: these, or all that hold. Nothing
+    /// follows for what is lifted or on its way back already.
+    pub(super) fn undo(
+        &mut self,
+        containments: &[ContainmentId],
+        by: &str,
+        why: Option<&str>,
+        anyway: bool,
+    ) -> Result<(), Refusal> {
+        let reversible = |held: &Containment| self.can_undo(&held.key);
+        let ids: Vec<ContainmentId> = if containments.is_empty() {
+            let held = self.state.containments.iter();
+            held.filter(|(_, held)| reversible(held)).map(|(id, _)| *id).collect()
+        } else {
+            containments.to_vec()
+        };
+        if ids.is_empty() {
+            return Err(Refusal::new(
+                "nothing-held",
+                "this run contained nothing that can be lifted; there is nothing to undo",
+            ));
+        }
+        for &id in &ids {
+            self.holding(id)?;
+            let held = &self.state.containments[&id];
+            if !reversible(held) {
+                return Err(Refusal::new(
+                    "irreversible",
+                    format!(
+                        "{id} (step `{}`) cannot be undone: its operation declares no way back; nothing was lifted",
+                        held.key
+                    ),
+                ));
+            }
+        }
+        for id in ids {
+            if may_lift(self.holding(id)?) {
+                let (by, why) = (by.to_owned(), why.map(str::to_owned));
+                self.record(Event::UndoRequested { containment: id, by, why, anyway })?;
+            }
+        }
+        Ok(())
     }
 
     fn look_whether_lifted(&mut self, key: &StepKey) -> Result<(), Refusal> {
@@ -118,7 +189,8 @@ impl Turn<'_> {
         for id in self.containments_of(targets) {
             let held = &self.state.containments[&id];
             if may_lift(held.hold) && self.can_undo(&held.key) {
-                self.record(Event::UndoRequested { containment: id, by: format!("step {key}"), why: None })?;
+                let by = format!("step {key}");
+                self.record(Event::UndoRequested { containment: id, by, why: None, anyway: false })?;
             }
         }
         Ok(())
@@ -173,7 +245,8 @@ impl Turn<'_> {
             if over {
                 let late = self.now.since(held.until.unwrap_or(self.now));
                 let why = (late.as_secs() > 60).then(|| format!("late by {}", duration_text(late)));
-                self.record(Event::UndoRequested { containment: id, by: "time box".to_owned(), why })?;
+                let by = "time box".to_owned();
+                self.record(Event::UndoRequested { containment: id, by, why, anyway: false })?;
                 continue;
             }
             self.wake_watch(id)?;
@@ -188,4 +261,18 @@ impl Turn<'_> {
         }
         Ok(())
     }
+}
+
+/// What somebody else changed since, by the last look; as it may be shown.
+fn changed_since(held: &Containment) -> Vec<KeptField> {
+    let look = held.checked.as_ref().map(|look| fields_of(look.value()));
+    let changed = look.into_iter().flatten().filter(KeptField::is_changed);
+    changed.map(|field| field.shown()).collect()
+}
+
+/// What a person can do about it.
+fn what_to_do(id: ContainmentId) -> String {
+    format!(
+        "look at it, then change it by hand, or restore it all the same: `quell undo {id} --anyway --note WHY`"
+    )
 }

@@ -37,11 +37,13 @@ pub(super) fn apply_containment(state: &mut RunState, event: &Event, at: Timesta
         Event::ContainmentExtended { containment, until, .. } => {
             held(state, *containment)?.until = Some(*until);
         }
-        Event::UndoRequested { containment, .. } => {
+        Event::UndoRequested { containment, anyway, .. } => {
             let held = held(state, *containment)?;
             held.hold = Hold::Lifting;
             held.undo = None;
             held.why = None;
+            held.anyway = *anyway;
+            held.checked = None;
             // A second try begins with a fresh look and fresh counts.
             let key = held.key.clone();
             let step = known(state, &key)?;
@@ -51,7 +53,7 @@ pub(super) fn apply_containment(state: &mut RunState, event: &Event, at: Timesta
                 step.lost.remove(&phase);
             }
         }
-        Event::ContainmentLifted { containment } => {
+        Event::ContainmentLifted { containment, .. } => {
             let held = held(state, *containment)?;
             held.hold = Hold::Lifted;
             held.undo = None;
@@ -61,7 +63,7 @@ pub(super) fn apply_containment(state: &mut RunState, event: &Event, at: Timesta
                 step.stage = Stage::Ended(StepEnd::Undone);
             }
         }
-        Event::UndoRefused { containment, why } => {
+        Event::UndoRefused { containment, why, .. } => {
             let held = held(state, *containment)?;
             held.hold = Hold::Stuck;
             held.undo = None;
@@ -110,6 +112,8 @@ fn accepted_now(key: &StepKey, changed: bool, until: Option<Timestamp>, accepted
         until,
         accepted,
         undo: None,
+        anyway: false,
+        checked: None,
         verified_at: None,
         rechecked: 0,
         recheck: None,

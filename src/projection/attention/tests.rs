@@ -91,7 +91,7 @@ impl Told {
 
     fn lift(&mut self, run: usize) -> &mut Self {
         let by = "ana@example.com".to_owned();
-        self.say(run, Event::UndoRequested { containment: held(run), by, why: None })
+        self.say(run, Event::UndoRequested { containment: held(run), by, why: None, anyway: false })
     }
 
     fn close(&mut self, run: usize) -> &mut Self {
@@ -130,7 +130,7 @@ fn a_containment_that_somebody_else_lifted_is_listed_until_it_holds_again_or_is_
     assert_eq!(told.needs(), []);
     told.say(1, drift()).lift(1);
     assert_eq!(told.needs(), []);
-    told.say(1, Event::ContainmentLifted { containment: held(1) }).at(600);
+    told.say(1, Event::ContainmentLifted { containment: held(1), others: Vec::new() }).at(600);
     assert_eq!(told.needs(), []);
 }
 
@@ -165,7 +165,14 @@ fn a_lift_that_keeps_failing_is_listed_with_what_the_last_try_met() {
     let items = told.items();
     assert_eq!(items[0].need, Need::LiftOverdue);
     assert_eq!(items[0].what, "3 tries to lift it did not take; the last try: it answered 503");
-    told.say(1, Event::UndoRefused { containment: held(1), why: "somebody changed it".to_owned() });
+    told.say(
+        1,
+        Event::UndoRefused {
+            containment: held(1),
+            why: "somebody changed it".to_owned(),
+            others: Vec::new(),
+        },
+    );
     let items = told.items();
     assert_eq!(items[0].need, Need::LiftStuck);
     assert_eq!(items[0].commands[0], format!("quell undo {}", held(1)));

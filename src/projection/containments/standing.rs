@@ -68,6 +68,9 @@ impl ContainmentRow {
             lifting_since: None,
             lift_tries: 0,
             lift_failure: None,
+            next_try: None,
+            changed_since: Vec::new(),
+            nth: 0,
             state: None,
             playbook: None,
             by: Vec::new(),
@@ -102,17 +105,20 @@ impl ContainmentRow {
                 self.lifting_since = Some(at);
                 self.lift_tries = 0;
                 self.lift_failure = None;
+                self.changed_since.clear();
                 self.why = Some(match why {
                     Some(why) => format!("{by}: {why}"),
                     None => by.clone(),
                 });
             }
-            Event::ContainmentLifted { .. } => {
+            Event::ContainmentLifted { others, .. } => {
                 self.hold = Hold::Lifted;
+                self.changed_since.clone_from(others);
                 self.lifted_at = Some(at);
             }
-            Event::UndoRefused { why, .. } => {
+            Event::UndoRefused { why, others, .. } => {
                 self.hold = Hold::Stuck;
+                self.changed_since.clone_from(others);
                 self.why = Some(why.clone());
             }
             _ => {}

@@ -25,7 +25,7 @@ pub(super) struct Fold<'a> {
     pub(super) acts: BTreeMap<StepKey, &'a Evidence>,
     /// What was kept of each step's target before it was touched.
     pub(super) captured: BTreeMap<StepKey, &'a Value>,
-    digest: Option<crate::domain::event::AlertRef>,
+    digest: Option<crate::domain::alert::AlertRef>,
 }
 
 /// Folds the dossier of one run.

@@ -78,6 +78,7 @@ impl<'a> Fold<'a> {
                 lifting: None,
                 lifted: None,
                 stuck: None,
+                changed_since: Vec::new(),
                 request: self.acts.get(key).map(|exchange| words::exchange(exchange)),
                 read_back: None,
                 showed: None,
@@ -94,7 +95,7 @@ impl<'a> Fold<'a> {
             | Event::ContainmentExpiring { containment, .. }
             | Event::ContainmentExtended { containment, .. }
             | Event::UndoRequested { containment, .. }
-            | Event::ContainmentLifted { containment }
+            | Event::ContainmentLifted { containment, .. }
             | Event::UndoRefused { containment, .. } => *containment,
             _ => return,
         };
@@ -119,18 +120,22 @@ impl<'a> Fold<'a> {
                 part.until = Some(*until);
                 part.extended = Some(noted(cut(by), moment));
             }
-            Event::UndoRequested { by, why, .. } => {
+            Event::UndoRequested { by, why, anyway, .. } => {
                 part.hold = Hold::Lifting;
-                let text = why.as_ref().map_or_else(|| by.clone(), |why| format!("{by}: {why}"));
+                part.changed_since.clear();
+                let over = if *anyway { " (also over what somebody else changed)" } else { "" };
+                let text = why.as_ref().map_or_else(|| by.clone(), |why| format!("{by}{over}: {why}"));
                 part.lifting = Some(noted(cut(&text), moment));
             }
-            Event::ContainmentLifted { .. } => {
+            Event::ContainmentLifted { others, .. } => {
                 part.hold = Hold::Lifted;
+                part.changed_since.clone_from(others);
                 part.lifted = Some(moment);
                 part.undo = None;
             }
-            Event::UndoRefused { why, .. } => {
+            Event::UndoRefused { why, others, .. } => {
                 part.hold = Hold::Stuck;
+                part.changed_since.clone_from(others);
                 part.stuck = Some(noted(cut(why), moment));
             }
             _ => {}

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::domain::alert::{Alert, Indicator, Object};
 use crate::domain::incident::IncidentChange;
+use crate::domain::kept::{LEFT_OUT, is_secret};
 use crate::domain::plan::Plan;
 use crate::domain::playbook::{Body, QuestionSpec};
 use crate::domain::run::StepKey;
@@ -18,18 +19,14 @@ pub(super) fn cut(text: &str) -> String {
     truncate_text(text, TEXT_BYTES_MAX).into_owned()
 }
 
-/// Names of fields whose values are never shown, in lower case and by part.
-const SECRET_NAMES: [&str; 6] = ["password", "secret", "token", "credential", "apikey", "api_key"];
-
 /// A value in one line, each field by its name, without secrets; nothing for
 /// nothing.
 pub(super) fn shown(value: &Value) -> Option<String> {
     fn bare(value: &Value) -> Value {
         match value {
             Value::Object(map) => {
-                let secret = |name: &str| SECRET_NAMES.iter().any(|part| name.to_lowercase().contains(part));
                 let pairs = map.iter().map(|(name, value)| {
-                    let value = if secret(name) { Value::from("(left out)") } else { bare(value) };
+                    let value = if is_secret(name) { Value::from(LEFT_OUT) } else { bare(value) };
                     (name.clone(), value)
                 });
                 Value::Object(pairs.collect())

@@ -93,6 +93,14 @@ fn of_case(entry: &Entry) -> Option<Told> {
             let by = change.by.as_deref().unwrap_or(PLAYBOOK);
             line("incident_changed", None, by, changed(change)?)
         }
+        Event::UndoOrdered(order) => {
+            let many = order.containments.len();
+            let what = if many == 1 { "one containment".to_owned() } else { format!("{many} containments") };
+            let why = order.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let over = if order.anyway { ", also over what somebody else changed since" } else { "" };
+            let text = format!("Incident: {what} to be lifted, the newest first{over}{why}");
+            line("undo_ordered", None, &order.by, text)
+        }
         Event::RunStarted(run) => {
             let text = format!("Run of playbook {} version {} started", run.playbook, run.version);
             line("run_started", None, &run.by, text)

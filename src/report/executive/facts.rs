@@ -334,7 +334,9 @@ impl Writer<'_> {
             }
             Hold::Stuck => {
                 let cite = part.stuck.as_ref().map_or(accepted, |noted| noted.cite);
-                Sentence::fact(format!("{title} could not be lifted; a person must look."), &[accepted, cite])
+                let why = if part.changed_since.is_empty() { "" } else { ": somebody else changed it since" };
+                let text = format!("{title} could not be lifted{why}; a person must look.");
+                Sentence::fact(text, &[accepted, cite])
             }
         }
     }

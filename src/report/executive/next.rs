@@ -49,7 +49,12 @@ impl Writer<'_> {
     fn on_containment(&self, part: &ContainmentPart) -> Option<(String, Cite, Option<Timestamp>)> {
         let title = self.step(&part.title);
         if let (Hold::Stuck, Some(stuck)) = (part.hold, &part.stuck) {
-            return Some((format!("Lift {title} by hand, or leave it."), stuck.cite, None));
+            let text = if part.changed_since.is_empty() {
+                format!("Lift {title} by hand, or leave it.")
+            } else {
+                format!("Somebody else changed what {title} had changed: say what is to stand.")
+            };
+            return Some((text, stuck.cite, None));
         }
         if let Some(drifted) = part.drift() {
             let text = format!("Contain again, or accept that {title} is no longer in force.");

@@ -297,6 +297,9 @@ pub(super) fn containment(part: &ContainmentPart) -> Card {
             pairs.push(pair(name, format!("{} on {}", noted.value, noted.at.to_minute())));
         }
     }
+    for field in &part.changed_since {
+        pairs.push(pair("Changed by somebody else", field.words()));
+    }
     if let Some(when) = part.lifted {
         pairs.push(pair("Lifted", when.at.to_string()));
     }

@@ -3,6 +3,7 @@
 use super::{PLAYBOOK, Told, line};
 use crate::domain::event::Event;
 use crate::domain::id::ContainmentId;
+use crate::domain::kept::words_of;
 use crate::projection::dossier::parts::step_title;
 use crate::projection::dossier::{Dossier, Sources};
 
@@ -38,14 +39,20 @@ pub(super) fn of_containment(sources: &Sources<'_>, dossier: &Dossier, event: &E
             let text = format!("{}: extended until {}", about(id), until.to_minute());
             line("containment_extended", step(id), by, text)
         }
-        Event::UndoRequested { containment: id, by, why } => {
+        Event::UndoRequested { containment: id, by, why, anyway } => {
             let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            line("undo_requested", step(id), by, format!("{}: to be lifted{why}", about(id)))
+            let over = if *anyway { ", also over what somebody else changed since" } else { "" };
+            line("undo_requested", step(id), by, format!("{}: to be lifted{over}{why}", about(id)))
         }
-        Event::ContainmentLifted { containment: id } => {
-            line("containment_lifted", step(id), PLAYBOOK, format!("{}: lifted, and read back", about(id)))
+        Event::ContainmentLifted { containment: id, others } => {
+            let left = match words_of(others, |_| true) {
+                diff if diff.is_empty() => String::new(),
+                diff => format!(". Left alone, because somebody else changed it since: {diff}"),
+            };
+            let text = format!("{}: lifted, and read back{left}", about(id));
+            line("containment_lifted", step(id), PLAYBOOK, text)
         }
-        Event::UndoRefused { containment: id, why } => {
+        Event::UndoRefused { containment: id, why, .. } => {
             line("undo_refused", step(id), PLAYBOOK, format!("{}: could not be lifted: {why}", about(id)))
         }
         _ => None,

@@ -1,0 +1,156 @@
+//! Orders to lift what the runs of an incident contained: which containment is
+//! to be asked for next. One after another, the newest first: the next begins
+//! when the one before it is lifted, is refused, or waits to be tried again, as
+//! within one run.
+
+use std::collections::BTreeSet;
+
+use crate::domain::event::{Entry, Event};
+use crate::domain::id::{ContainmentId, IncidentId, StreamId};
+use crate::domain::incident::UndoOrder;
+use crate::projection::fold::Projection;
+
+/// An order that is not carried out yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenOrder {
+    /// Of which incident.
+    pub incident: IncidentId,
+    /// What was ordered, by whom and why.
+    pub order: UndoOrder,
+    /// Those whose run was asked since.
+    asked: BTreeSet<ContainmentId>,
+    /// Those that the next need not wait for.
+    past: BTreeSet<ContainmentId>,
+}
+
+impl OpenOrder {
+    /// What is to be asked for now, if anything is. `set_aside` are those whose
+    /// run refused.
+    pub fn next(&self, set_aside: &BTreeSet<ContainmentId>) -> Option<ContainmentId> {
+        let is_over = |id: &ContainmentId| self.past.contains(id) || set_aside.contains(id);
+        let next = self.order.containments.iter().find(|id| !is_over(id))?;
+        (!self.asked.contains(next)).then_some(*next)
+    }
+
+    /// Whether nothing of it is left to be asked for or waited for.
+    pub fn is_over(&self, set_aside: &BTreeSet<ContainmentId>) -> bool {
+        self.order.containments.iter().all(|id| self.past.contains(id) || set_aside.contains(id))
+    }
+
+    fn is_asked(&self, id: ContainmentId) -> bool {
+        self.asked.contains(&id)
+    }
+
+    fn holds(&self, id: ContainmentId) -> bool {
+        self.order.containments.contains(&id)
+    }
+}
+
+/// All orders that are not carried out yet.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Orders {
+    open: Vec<OpenOrder>,
+}
+
+impl Orders {
+    /// Those that are not carried out yet, the oldest first.
+    pub fn open(&self) -> &[OpenOrder] {
+        &self.open
+    }
+
+    /// Whether an order has this containment still before it.
+    pub fn is_queued(&self, id: ContainmentId) -> bool {
+        self.open.iter().any(|open| open.holds(id) && !open.asked.contains(&id) && !open.past.contains(&id))
+    }
+}
+
+impl Projection for Orders {
+    fn apply(&mut self, entry: &Entry) {
+        if let (Event::UndoOrdered(order), StreamId::Incident(incident)) = (&entry.event, entry.stream) {
+            let (asked, past) = (BTreeSet::new(), BTreeSet::new());
+            self.open.push(OpenOrder { incident, order: (**order).clone(), asked, past });
+        }
+        if self.open.is_empty() {
+            return;
+        }
+        match (&entry.event, entry.stream) {
+            (Event::UndoRequested { containment, .. }, _) => {
+                for open in self.open.iter_mut().filter(|open| open.holds(*containment)) {
+                    open.asked.insert(*containment);
+                    open.past.remove(containment);
+                }
+            }
+            // Whoever asked for it.
+            (Event::ContainmentLifted { containment, .. }, _) => self.pass(*containment, |_, _| true),
+            (Event::UndoRefused { containment, .. }, _) => self.pass(*containment, OpenOrder::is_asked),
+            // It waits to be tried again: what comes after it need not.
+            (Event::AttemptDue { key, phase, .. }, StreamId::Run(run)) if phase.undoes() => {
+                let id = ContainmentId::derived(run.ulid(), &key.to_string());
+                self.pass(id, OpenOrder::is_asked);
+            }
+            _ => {}
+        }
+        let none = BTreeSet::new();
+        self.open.retain(|open| !open.is_over(&none));
+    }
+}
+
+impl Orders {
+    fn pass(&mut self, id: ContainmentId, when: impl Fn(&OpenOrder, ContainmentId) -> bool) {
+        for open in self.open.iter_mut().filter(|open| open.holds(id) && when(open, id)) {
+            open.past.insert(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ulid::Ulid;
+
+    use super::*;
+    use crate::domain::command::Phase;
+    use crate::domain::id::RunId;
+    use crate::domain::run::StepKey;
+    use crate::domain::time::Timestamp;
+
+    fn entry(stream: StreamId, event: Event) -> Entry {
+        Entry { stream, seq: 1, at: Timestamp::from_millis(1), event }
+    }
+
+    #[test]
+    fn one_is_asked_for_after_the_other_and_a_second_order_doubles_nothing() {
+        let runs = [1, 2, 3].map(|n| RunId::new(Ulid::from_parts(1, n)));
+        let ids = runs.map(|run| ContainmentId::derived(run.ulid(), "stop"));
+        let incident = IncidentId::new(Ulid::from_parts(1, 9));
+        let mut orders = Orders::default();
+        let none = BTreeSet::new();
+        let order = UndoOrder { containments: ids.to_vec(), by: "ana".to_owned(), why: None, anyway: false };
+        let next = |orders: &Orders| orders.open().first().and_then(|open| open.next(&none));
+        let requested = |n: usize| {
+            let (by, why) = ("ana".to_owned(), None);
+            entry(
+                StreamId::Run(runs[n]),
+                Event::UndoRequested { containment: ids[n], by, why, anyway: false },
+            )
+        };
+        orders.apply(&entry(StreamId::Incident(incident), Event::UndoOrdered(Box::new(order))));
+        assert_eq!(next(&orders), Some(ids[0]));
+        assert!(orders.is_queued(ids[2]));
+        orders.apply(&requested(0));
+        assert_eq!(next(&orders), None, "the first is under way");
+        // It cannot be lifted now, and is tried again later: the second need not wait.
+        let (key, at) = (StepKey::root("stop"), Timestamp::from_millis(9));
+        let due = Event::AttemptDue { key, phase: Phase::UndoCheck, at };
+        orders.apply(&entry(StreamId::Run(runs[0]), due));
+        assert_eq!(next(&orders), Some(ids[1]));
+        assert_eq!(orders.open()[0].next(&BTreeSet::from([ids[1]])), Some(ids[2]), "its run refused");
+        orders.apply(&requested(1));
+        let lifted = |n: usize| Event::ContainmentLifted { containment: ids[n], others: Vec::new() };
+        orders.apply(&entry(StreamId::Run(runs[1]), lifted(1)));
+        assert_eq!(next(&orders), Some(ids[2]));
+        // Its time box was faster.
+        orders.apply(&requested(2));
+        orders.apply(&entry(StreamId::Run(runs[2]), lifted(2)));
+        assert!(orders.open().is_empty());
+    }
+}
