@@ -32,7 +32,7 @@ impl Service {
             let mut seen = service.seen.clone();
             // What a run refused, or had nothing to do for, is not asked again by this process.
             let mut set_aside = BTreeSet::new();
-            loop {
+            while !service.is_stopped() {
                 let due = service.due_orders(&set_aside);
                 if due.is_empty() {
                     if seen.changed().await.is_err() {
