@@ -260,11 +260,6 @@ impl Projection for Containments {
                     row.next_try = Some(*at);
                 }
             }
-            Event::AttemptStarted { key, phase: Phase::UndoCheck, .. } => {
-                if let Some(row) = self.of_step(run, key) {
-                    row.next_try = None;
-                }
-            }
             Event::ContainmentAccepted { key, containment, operation, target, changed, until } => {
                 let irreversible = self.irreversible.remove(&(run, key.clone()));
                 self.accepted += 1;
@@ -287,7 +282,7 @@ impl Projection for Containments {
                     self.changed.insert((entry.at, *containment));
                 }
             }
-            event => self.change(event, entry.at),
+            event => self.change(run, event, entry.at),
         }
     }
 }
@@ -298,7 +293,12 @@ impl Containments {
         self.rows.get_mut(id)
     }
 
-    fn change(&mut self, event: &Event, at: Timestamp) {
+    fn change(&mut self, run: RunId, event: &Event, at: Timestamp) {
+        if let Event::AttemptStarted { key, phase: Phase::UndoCheck, .. } = event
+            && let Some(row) = self.of_step(run, key)
+        {
+            row.next_try = None;
+        }
         let id = match event {
             Event::ContainmentVerified { containment }
             | Event::ContainmentDrifted { containment, .. }
