@@ -44,7 +44,6 @@ fn seeds() -> Vec<u64> {
 #[test]
 fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
     let (mut crashes, mut uncertain, mut contained, mut lifted, mut failures) = (0, 0, 0, 0, 0);
-    let (mut called, mut released, mut drifted, mut reminded) = (0, 0, 0, 0);
     let (mut jumps, mut fired) = (0, 0);
     let (mut called, mut released, mut drifted, mut reminded, mut disputed) = (0, 0, 0, 0, 0);
     for seed in seeds() {
@@ -71,13 +70,7 @@ fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
     println!(
         "crashes {crashes}, uncertain {uncertain}, contained {contained}, lifted {lifted}, failures {failures}"
     );
-    println!("called {called}, released {released}, drifted {drifted}, reminded {reminded}");
     println!("clocks set {jumps} times, timers fired {fired}");
-    if seeds().len() > 1000 {
-        // The test would prove nothing if these never happened.
-        assert!(crashes > 1000 && uncertain > 10 && contained > 100 && lifted > 100 && failures > 500);
-        assert!(called > 100 && released > 0 && reminded > 100);
-        assert!(jumps > 1000 && fired > 1000);
     println!(
         "called {called}, released {released}, drifted {drifted}, reminded {reminded}, disputed {disputed}"
     );
@@ -85,6 +78,7 @@ fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
         // The test would prove nothing if these never happened.
         assert!(crashes > 1000 && uncertain > 10 && contained > 100 && lifted > 100 && failures > 500);
         assert!(called > 100 && released > 0 && reminded > 100 && disputed > 20);
+        assert!(jumps > 1000 && fired > 1000);
     }
 }
 

@@ -202,7 +202,7 @@ fn held_and_lifted(world: &World, record: &Record<'_>) -> Result<(), String> {
                     return Err(format!("{target} was contained twice by one step"));
                 }
             }
-            Event::ContainmentLifted { containment } => *lifted.entry(*containment).or_insert(0) += 1,
+            Event::ContainmentLifted { containment, .. } => *lifted.entry(*containment).or_insert(0) += 1,
             Event::StepEnded { key, end, .. }
                 if matches!(&*key.id, "suspend" | "boxed" | "held")
                     && !matches!(end, StepEnd::Succeeded | StepEnd::Undone) =>
