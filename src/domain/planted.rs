@@ -31,8 +31,6 @@ pub enum Bug {
     OneYesIsEnough,
     /// What was contained first is lifted first (`decide/undo.rs`).
     UndoRunsForward,
-    /// What does not show yet when it is to be lifted counts as lifted (`decide/undo.rs`).
-    LiftedAfterOneLook,
     /// The way back counts as done when it was accepted, not when it was seen
     /// (`decide/undo.rs`).
     LiftedUnseen,

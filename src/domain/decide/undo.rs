@@ -52,12 +52,7 @@ impl Turn<'_> {
             Phase::UndoCheck => match output.get("state").and_then(Value::as_str) {
                 // What was never seen to hold may come late: then this look proves nothing,
                 // and writing the state before once more does no harm.
-                Some("restored")
-                    if self.state.containments[&id].verified_at.is_some()
-                        || planted(Bug::LiftedAfterOneLook) =>
-                {
-                    self.lifted(id)
-                }
+                Some("restored") if self.state.containments[&id].verified_at.is_some() => self.lifted(id),
                 Some("changed") if !self.state.containments[&id].anyway => {
                     let others = changed_since(&self.state.containments[&id]);
                     let looked = output.get("diff").and_then(Value::as_str).unwrap_or_default();
