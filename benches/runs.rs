@@ -127,7 +127,7 @@ async fn server(dir: &std::path::Path) {
     let out = std::io::BufReader::new(server.stdout.take().expect("it is piped"));
     let told = out.lines().map_while(Result::ok).find_map(|line| {
         let at = line.find("http://")?;
-        line[at..].split_whitespace().next().map(str::to_owned)
+        line[at..].split([' ', ';']).next().map(str::to_owned)
     });
     let url = format!("{}/readyz", told.expect("it says where").trim_end_matches('/'));
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
