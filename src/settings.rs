@@ -34,6 +34,26 @@ pub struct TokenSetting {
     pub roles: Vec<String>,
 }
 
+/// The most that `runs_at_once` may ask for: each run at work holds its state, a
+/// call and its answer.
+const RUNS_AT_ONCE_MAX: i64 = 10_000;
+
+/// The most that `queue` may ask for: each run that waits takes some hundred
+/// bytes, so this is some gigabytes.
+const QUEUE_MAX: i64 = 10_000_000;
+
+/// `limits:` of the settings; what is absent has a default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Runs at work at the same time.
+    pub runs_at_once: Option<usize>,
+    /// Runs that may wait for their turn.
+    pub queue: Option<usize>,
+    /// Runs of one playbook at work at the same time, by its name and where
+    /// that is written.
+    pub playbooks: Vec<(String, Place, usize)>,
+}
+
 /// The settings of one server.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -63,6 +83,8 @@ pub struct Settings {
     pub mail_from: String,
     /// Tokens for the API.
     pub tokens: Vec<TokenSetting>,
+    /// How much is done at the same time.
+    pub limits: LimitSettings,
     /// `connectors:` as written.
     pub connectors: Option<Node>,
     /// `sources:` as written.
@@ -89,6 +111,7 @@ impl Default for Settings {
             mail_place: Place::default(),
             mail_from: "quell@localhost".to_owned(),
             tokens: Vec::new(),
+            limits: LimitSettings::default(),
             connectors: None,
             sources: None,
             people: None,
@@ -209,6 +232,7 @@ impl Settings {
         }
         self.fill_store(&map, base);
         self.fill_access(&map);
+        self.fill_limits(&map);
         if let Some(mail) = map.optional("mail").and_then(|field| field.map()) {
             let connector = mail.required("connector");
             self.mail_place = connector.map(Field::place).unwrap_or_default();
@@ -296,6 +320,27 @@ impl Settings {
         access.finish();
     }
 
+    fn fill_limits(&mut self, map: &MapReader<'_>) {
+        let Some(limits) = map.optional("limits").and_then(|field| field.map()) else {
+            return;
+        };
+        let number = |field: Field<'_>, most: i64| {
+            let number = field.int(1..=most)?;
+            usize::try_from(number).ok()
+        };
+        self.limits.runs_at_once =
+            limits.optional("runs_at_once").and_then(|field| number(field, RUNS_AT_ONCE_MAX));
+        self.limits.queue = limits.optional("queue").and_then(|field| number(field, QUEUE_MAX));
+        if let Some(playbooks) = limits.optional("playbooks").and_then(|field| field.map()) {
+            for (key, field) in playbooks.entries() {
+                let most = number(field, RUNS_AT_ONCE_MAX);
+                self.limits.playbooks.extend(most.map(|most| (key.name.clone(), key.place, most)));
+            }
+            playbooks.finish();
+        }
+        limits.finish();
+    }
+
     /// The store's directory.
     pub fn store_dir(&self) -> PathBuf {
         self.store.clone().unwrap_or_else(|| self.data.join("store"))
@@ -315,6 +360,19 @@ mod tests {
         assert_eq!(settings.public_url.as_deref(), Some("https://q.example.com"));
         assert_eq!(settings.tokens[0].who, "ana@example.com");
         assert_eq!(settings.store_dir(), Path::new("/etc/quell/d/store"));
+    }
+
+    #[test]
+    fn limits_are_read_and_bounded() {
+        let read = |text: &str| Settings::read("quell.yaml", text.as_bytes(), Path::new(""));
+        let limits =
+            read("limits: { runs_at_once: 8, queue: 100, playbooks: { look-twice: 2 } }").expect("right");
+        let limits = limits.limits;
+        assert_eq!((limits.runs_at_once, limits.queue), (Some(8), Some(100)));
+        assert_eq!((limits.playbooks[0].0.as_str(), limits.playbooks[0].2), ("look-twice", 2));
+        for wrong in ["runs_at_once: 0", "queue: -1", "playbooks: { a: 0 }", "runs: 3"] {
+            assert!(read(&format!("limits: {{ {wrong} }}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use parking_lot::{Mutex, RwLock};
@@ -13,10 +14,12 @@ use crate::app::archive::Archive;
 use crate::app::keys::{kept, link_key, private_dir};
 use crate::app::load::{Loaded, load};
 use crate::connector::hub::Hub;
+use crate::domain::queue::Limits;
 use crate::domain::time::Timestamp;
 use crate::failpoint::pass;
 use crate::guard::under_way::UnderWay;
 use crate::projection::views::Views;
+use crate::scheduler::admission::{QUEUE_DEFAULT, RUNS_AT_ONCE_DEFAULT};
 use crate::scheduler::run::Scheduler;
 use crate::service::house::Service;
 use crate::settings::Settings;
@@ -38,6 +41,11 @@ pub const OPERATOR: &str = "operator@localhost";
 
 /// Where reports are kept in the data directory.
 pub const REPORTS_DIR: &str = "reports";
+
+/// How long what is under way may take to end when the process stops. What has
+/// not ended by then is taken up at the next start, as after a crash. Some
+/// seconds below the 30 that supervisors commonly grant before they kill.
+const DRAIN: Duration = Duration::from_secs(25);
 
 /// Why the house could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -102,8 +110,16 @@ impl House {
         }
     }
 
-    /// Stops waking runs and firing schedules. What is in flight ends in its own time.
+    /// Waits until everything under way has ended and is recorded, but not for
+    /// longer than [`DRAIN`]. Called after [`House::stop`].
+    pub async fn drained(&self) {
+        let _ = tokio::time::timeout(DRAIN, self.service.scheduler.drained()).await;
+    }
+
+    /// Begins nothing new: no run, no step, no firing. What is under way ends in
+    /// its own time.
     pub fn stop(&self) {
+        self.service.scheduler.stop();
         self.keeper.abort();
         self.orders.abort();
         if let Some(schedules) = self.schedules.lock().take() {
@@ -175,18 +191,30 @@ async fn open_on(
         records: Arc::new(records),
         now,
     });
-    let scheduler = Scheduler::new(Arc::clone(&journal), Arc::clone(&world));
+    let scheduler = Scheduler::with_limits(Arc::clone(&journal), Arc::clone(&world), limits(settings));
     let authored = (loaded.library, loaded.around);
     let service =
         Service::new(Arc::clone(&scheduler), journal, world, (views, seen), authored, loaded.sources);
-    let unfinished = service.unfinished();
+    let (unfinished, queued) = (service.unfinished(), service.queued());
     pass("start.read");
     scheduler.recover(unfinished).await;
+    scheduler.line_up(queued);
     pass("start.recovered");
     let keeper = scheduler.keep_time();
     let orders = service.keep_orders();
     let web = Web { service: Arc::clone(&service), tokens: Arc::new(tokens) };
     Ok(House { service, web, keeper, orders, schedules: Mutex::new(None) })
+}
+
+/// How much is done at the same time.
+fn limits(settings: &Settings) -> Limits {
+    let own = &settings.limits;
+    let playbooks = own.playbooks.iter().map(|(name, _, most)| (name.clone(), *most)).collect();
+    Limits::runs(
+        own.runs_at_once.unwrap_or(RUNS_AT_ONCE_DEFAULT),
+        own.queue.unwrap_or(QUEUE_DEFAULT),
+        playbooks,
+    )
 }
 
 /// The tokens of the settings and the local operator's.

@@ -103,10 +103,29 @@ pub fn load_all(settings: &Settings) -> (Option<Loaded>, Vec<Diagnostic>) {
     let files = playbook_files(settings, &mut mistakes);
     let (library, found) = Library::load(files, &around);
     around.playbooks = library.signatures();
+    if found.is_empty() {
+        mistakes.extend(limits_of_nothing(settings, &library));
+    }
     mistakes.extend(found);
     let loaded =
         templates.map(|templates| Loaded { instances, around, templates, people, guard, sources, library });
     (loaded, mistakes)
+}
+
+/// Limits of playbooks that are not there: whoever wrote them would wait in vain.
+fn limits_of_nothing(settings: &Settings, library: &Library) -> Vec<Diagnostic> {
+    let file: Arc<str> = settings.file.clone().unwrap_or_else(|| "the settings".into());
+    let known = &library.playbooks;
+    let unknown = settings.limits.playbooks.iter().filter(|(name, _, _)| !known.contains_key(name.as_str()));
+    let told = |(name, place, _): &(String, Place, usize)| {
+        let message = format!("there is no playbook `{}`", name.escape_debug());
+        let help = did_you_mean(name, known.keys()).map_or_else(
+            || "take it out, or write the name that stands under `playbook:`".to_owned(),
+            |meant| format!("did you mean `{meant}`?"),
+        );
+        Diagnostic::error("unknown-playbook", &file, *place, message).help(help)
+    };
+    unknown.map(told).collect()
 }
 
 fn beside<T>(mistakes: &mut Vec<Diagnostic>, (read, found): (T, Vec<Diagnostic>)) -> T {

@@ -100,6 +100,13 @@ impl Progress {
                 started.playbook.clone(),
                 format!("version {}, {}, {}", started.version, started.run, started.incident),
             ),
+            Event::RunQueued { urgency } => (
+                Style::Dim,
+                "…",
+                "run".to_owned(),
+                format!("waits for its turn ({urgency}); others go first"),
+            ),
+            Event::RunAdmitted {} => (Style::Dim, "▶", "run".to_owned(), "its turn has come".to_owned()),
             Event::AttemptEnded { key, phase, outcome, attempt } => {
                 return self.attempt(key, *phase, *attempt, outcome);
             }

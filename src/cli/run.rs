@@ -109,6 +109,7 @@ async fn run_here(
     let run = service.start_run(order).await?;
     let end = follow_here(service, run, screen).await?;
     house.stop();
+    house.drained().await;
     Ok(ended(end))
 }
 

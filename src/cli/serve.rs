@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::app::house::{House, OpenError, open};
@@ -50,16 +50,31 @@ pub fn tell_address(data: &Path, address: &str) -> Result<(), CliError> {
         .map_err(|error| CliError::new(Exit::Own, "data", error))
 }
 
-/// Done when the process is told to stop (SIGTERM, SIGINT).
-pub async fn told_to_stop() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// The signals that tell a process to stop: SIGTERM, SIGINT.
+struct Stop(Option<(Signal, Signal)>);
+
+impl Stop {
+    fn new() -> Self {
+        Self(
+            signal(SignalKind::terminate())
+                .and_then(|term| Ok((term, signal(SignalKind::interrupt())?)))
+                .ok(),
+        )
     }
+
+    /// Done each time the process is told to stop.
+    async fn told(&mut self) {
+        let Some((term, int)) = &mut self.0 else { return std::future::pending().await };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    }
+}
+
+/// Done when the process is told to stop.
+pub async fn told_to_stop() {
+    Stop::new().told().await;
 }
 
 /// Serves until told to stop.
@@ -145,29 +160,35 @@ async fn journal_stopped(service: Arc<Service>) {
 /// Serves the web until told to stop, or until the journal takes nothing more:
 /// then the process ends with a failure, and a supervisor may start it again.
 ///
+/// Told to stop, it begins nothing new, lets what is under way end and be
+/// recorded for a bounded time, and ends well. Told a second time, it ends at once.
+///
 /// # Errors
 /// When the listener fails, or the journal stopped.
 pub async fn until_stopped(house: &House, listener: TcpListener) -> Result<Exit, CliError> {
     house.keep_schedules();
+    let mut stop = Stop::new();
     let (stopping, told) = tokio::sync::oneshot::channel::<()>();
     let listen = |error| CliError::new(Exit::Own, "listen", error);
     let serving = serve_web(listener, house.web.clone(), async move {
         let _ = told.await;
     });
-    tokio::pin!(serving);
+    let mut serving = tokio::spawn(serving);
     tokio::select! {
-        ended = &mut serving => ended.map_err(listen)?,
-        () = told_to_stop() => {}
+        ended = &mut serving => {
+            return ended.map_err(std::io::Error::other).flatten().map_err(listen).map(|()| Exit::Done);
+        }
+        () = stop.told() => {}
         () = journal_stopped(Arc::clone(&house.service)) => {}
     }
-    drop(stopping);
-    // Who follows a run's events would stay for ever.
-    if let Ok(ended) = tokio::time::timeout(DRAIN, serving).await {
-        ended.map_err(listen)?;
-    }
     house.stop();
-    if !house.service.is_stopped() {
-        drain(house).await;
+    drop(stopping);
+    tokio::select! {
+        () = end(house, serving) => {}
+        () = stop.told() => {
+            tracing::warn!("told to stop twice: what is under way is taken up at the next start, as after a crash");
+            return Ok(Exit::Failed);
+        }
     }
     match house.service.journal.health() {
         Err(error) if house.service.is_stopped() => Err(CliError::new(Exit::Own, "store-stopped", error)),
@@ -175,13 +196,16 @@ pub async fn until_stopped(house: &House, listener: TcpListener) -> Result<Exit,
     }
 }
 
-/// How long what is in flight may take to end when the server stops. What has
-/// not ended by then is taken up at the next start, as after a crash.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long open calls to the web may take to end. They take milliseconds, but
+/// for those that follow the events of a run: they would stay for ever.
+const CALLS_END: Duration = Duration::from_secs(3);
 
-async fn drain(house: &House) {
-    let until = tokio::time::Instant::now() + DRAIN;
-    while house.service.scheduler.load_now().0 > 0 && tokio::time::Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+async fn end(house: &House, serving: JoinHandle<std::io::Result<()>>) {
+    let drained = async {
+        // A journal that takes nothing more records no outcome either.
+        if !house.service.is_stopped() {
+            house.drained().await;
+        }
+    };
+    let _ = tokio::join!(tokio::time::timeout(CALLS_END, serving), drained);
 }

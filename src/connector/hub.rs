@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::connector::driver::http::{HttpDriver, HttpRequest};
 use crate::connector::driver::smtp::SmtpDriver;
+use crate::connector::gate::Pass;
 use crate::connector::instance::{Instance, Transport};
 use crate::connector::judge::judge;
 use crate::connector::spec::{ConnectorSpec, DriverKind, Operation, Request};
@@ -19,6 +20,7 @@ use crate::domain::expr::template::Template;
 use crate::domain::outcome::{Evidence, Failure, FailureClass, Outcome};
 use crate::domain::playbook::InputKind;
 use crate::domain::time::Timestamp;
+use crate::domain::urgency::Urgency;
 use crate::domain::value::{Value, digest};
 use crate::yaml::diagnostic::did_you_mean;
 
@@ -52,6 +54,10 @@ pub struct OperationCall<'a> {
     pub idempotency_key: &'a str,
     /// How long it may take.
     pub timeout: Duration,
+    /// The playbook it is made for; playbooks take turns.
+    pub playbook: &'a str,
+    /// How urgent it is.
+    pub urgency: Urgency,
 }
 
 /// What came of a call.
@@ -72,6 +78,17 @@ impl Hub {
     /// A hub over configured connectors.
     pub fn new(instances: BTreeMap<String, Instance>, now: fn() -> Timestamp) -> Self {
         Self { instances, parsed: Mutex::new(HashMap::new()), now }
+    }
+
+    /// Makes no further calls. Those that wait for their turn are called off;
+    /// those that are made go on to their end.
+    pub fn close(&self) {
+        self.instances.values().for_each(|instance| instance.gate.close());
+    }
+
+    /// How many calls wait for their turn, by connector.
+    pub fn waiting(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.instances.iter().map(|(name, instance)| (name.as_str(), instance.gate.waiting()))
     }
 
     /// The declaration of a configured connector, as it is now.
@@ -129,14 +146,9 @@ impl Hub {
         if let Err(failure) = check_input(operation, call) {
             return OperationAnswer::failed(failure);
         }
-        // Waiting for one's turn is no failure, and is not part of the attempt's time.
-        instance.take_turn().await;
-        let Ok(_room) = instance.room.acquire().await else {
-            return OperationAnswer::failed(Failure::new(
-                FailureClass::Transient,
-                "stopping",
-                "the server is stopping",
-            ));
+        let _pass = match through(instance, call).await {
+            Ok(pass) => pass,
+            Err(called_off) => return called_off,
         };
         let input = with_defaults(operation, call.input);
         let timeout = instance.spec.limits.timeout.map_or(call.timeout, |most| most.min(call.timeout));
@@ -218,6 +230,28 @@ impl Hub {
         }
     }
 }
+
+/// Waits for a call's turn: for a place at the gate, the more urgent first, then
+/// for the connector's rate. Waiting is no failure, and is not part of the
+/// attempt's time.
+async fn through<'a>(instance: &'a Instance, call: &OperationCall<'_>) -> Result<Pass<'a>, OperationAnswer> {
+    let called_off = |why: &str| OperationAnswer { outcome: Outcome::called_off(why), body: Vec::new() };
+    let stops = "the server is stopping";
+    let enter = instance.gate.enter(call.playbook, call.urgency);
+    let pass = match tokio::time::timeout(WAIT_MAX, enter).await {
+        Ok(pass) => pass.ok_or_else(|| called_off(stops))?,
+        Err(_) => return Err(called_off(&format!("too much is asked of `{}` at once", call.connector))),
+    };
+    tokio::select! {
+        () = instance.take_turn() => Ok(pass),
+        () = instance.gate.closed() => Err(called_off(stops)),
+    }
+}
+
+/// The longest that a call waits for its turn; then its attempt is called off
+/// and made anew. Less than what the scheduler grants an attempt beyond its own
+/// time, so that waiting is never taken for an unknown outcome.
+const WAIT_MAX: Duration = Duration::from_secs(10 * 60);
 
 pub(super) fn permanent(code: &str, message: impl Into<String>) -> Failure {
     Failure::new(FailureClass::Permanent, code, message)

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::connector::driver::http::HttpDriver;
 use crate::connector::driver::smtp::SmtpDriver;
+use crate::connector::gate::Gate;
 use crate::connector::secret::{SECRET_MISSING, placeholder, resolve};
 use crate::connector::spec::{Auth, ConnectorSpec, DriverKind};
 use crate::domain::expr::scope::Scope;
@@ -37,8 +38,8 @@ pub struct Instance {
     pub spec: Arc<ConnectorSpec>,
     /// Where calls go.
     pub transport: Transport,
-    /// Places for calls at the same time.
-    pub room: Semaphore,
+    /// How many calls at the same time, and whose turn it is.
+    pub gate: Gate,
     /// The earliest time of the next call, when there is a rate.
     turn: Mutex<Option<Instant>>,
 }
@@ -60,6 +61,10 @@ impl Instance {
         tokio::time::sleep_until(at).await;
     }
 }
+
+/// Calls of one connector at the same time that settings may ask for. Each holds
+/// a socket; a declaration may ask for as many.
+const AT_ONCE_MAX: i64 = 1000;
 
 /// Reads `connectors:` of the settings into instances, every mistake at once.
 ///
@@ -129,6 +134,7 @@ fn read_instance(
     });
     let url = map.required("url");
     let secrets = read_secrets(&map);
+    let at_once = map.optional("at_once").and_then(|field| field.int(1..=AT_ONCE_MAX));
     map.finish();
     let (spec, url) = (spec?, url?);
     let address = url.non_empty()?;
@@ -138,8 +144,10 @@ fn read_instance(
     };
     match transport {
         Ok(transport) => {
-            let room = Semaphore::new(spec.limits.at_once);
-            Some(Instance { name: name.to_owned(), spec, transport, room, turn: Mutex::new(None) })
+            // What an operator knows of this system goes before what is usual for its sort.
+            let own = at_once.and_then(|at_once| usize::try_from(at_once).ok());
+            let gate = Gate::new(own.unwrap_or(spec.limits.at_once));
+            Some(Instance { name: name.to_owned(), spec, transport, gate, turn: Mutex::new(None) })
         }
         Err(why) => {
             url.mistake(

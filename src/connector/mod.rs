@@ -6,6 +6,7 @@
 //!   shipped.rs   the connectors that come with Quell, one visible list
 //!   secret.rs    references to secrets; nothing else may stand in their place
 //!   instance.rs  configured connectors: where, with which secrets, how fast
+//!   gate.rs      how many calls at once, and who goes next
 //!   hub.rs       one operation of one instance
 //!   judge.rs     what a peer's answer means
 //!   contain.rs   the parts of a containment: look, read back, compare
@@ -15,6 +16,7 @@
 
 pub mod contain;
 pub mod driver;
+pub mod gate;
 pub mod hub;
 pub mod instance;
 mod judge;

@@ -5,18 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::AlertId;
+use crate::domain::id::{AlertId, IncidentId, RunId};
 use crate::domain::time::Timestamp;
 use crate::domain::value::{Digest, Value};
-
-/// Where an alert is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AlertRef {
-    /// Its id.
-    pub id: AlertId,
-    /// Digest of the stored alert.
-    pub digest: Digest,
-}
 
 /// What sort of detector spoke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,6 +177,33 @@ impl Alert {
             })
         })
     }
+}
+
+/// Where an alert is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertRef {
+    /// Its id.
+    pub id: AlertId,
+    /// Digest of the stored alert.
+    pub digest: Digest,
+}
+
+/// What became of an alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// Runs were started.
+    RunStarted {
+        /// Which.
+        runs: Vec<RunId>,
+        /// The investigation they belong to.
+        incident: IncidentId,
+    },
+    /// No playbook wanted it.
+    NoPlaybook {
+        /// Which were asked and why each said no.
+        reasons: Vec<String>,
+    },
 }
 
 #[cfg(test)]

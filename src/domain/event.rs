@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::alert::AlertRef;
+use crate::domain::alert::{AlertRef, Fate};
 use crate::domain::approval::{Covered, Verdict};
 use crate::domain::command::{Child, Parent, Phase};
 use crate::domain::firing::SkipReason;
@@ -13,6 +13,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::playbook::IfSilent;
 use crate::domain::run::{StepEnd, StepKey};
 use crate::domain::time::Timestamp;
+use crate::domain::urgency::Urgency;
 use crate::domain::value::{Digest, Value};
 
 /// One fact of one stream, as the journal keeps it.
@@ -52,24 +53,6 @@ pub struct RunStarted {
     /// The step that runs it and waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
-}
-
-/// What became of an alert.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fate {
-    /// Runs were started.
-    RunStarted {
-        /// Which.
-        runs: Vec<RunId>,
-        /// The investigation they belong to.
-        incident: IncidentId,
-    },
-    /// No playbook wanted it.
-    NoPlaybook {
-        /// Which were asked and why each said no.
-        reasons: Vec<String>,
-    },
 }
 
 /// A past-tense fact.
@@ -157,6 +140,13 @@ pub enum Event {
     // Runs.
     /// The run began.
     RunStarted(Box<RunStarted>),
+    /// Others go first: nothing of it begins yet.
+    RunQueued {
+        /// How urgent it is.
+        urgency: Urgency,
+    },
+    /// Its turn has come.
+    RunAdmitted {},
     /// The run is on its way to its end: nothing new starts.
     RunEnding {
         /// How it will end.

@@ -65,6 +65,8 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
         | Event::ScheduleDisarmed => Err("it belongs to another kind of stream".to_owned()),
         Event::IncidentChanged { .. }
         | Event::RunStarted(_)
+        | Event::RunQueued { .. }
+        | Event::RunAdmitted {}
         | Event::RunEnding { .. }
         | Event::RunEnded { .. }
         | Event::RunCutShort { .. }
@@ -113,7 +115,10 @@ fn apply_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), S
             state.inputs = Shared::new(started.inputs.clone());
             state.started = Some(((**started).clone(), at));
         }
+        Event::RunQueued { urgency } => state.queued = Some(*urgency),
+        Event::RunAdmitted {} => state.queued = None,
         Event::RunEnding { end, why, disposition } => {
+            state.queued = None;
             state.ending = Some((*end, why.clone()));
             state.disposition = disposition.or(state.disposition);
         }
@@ -211,41 +216,26 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
         }
         Event::AttemptEnded { outcome, .. } => {
             step.lost.remove(&phase);
+            if outcome.not_begun() && phase != Phase::Act {
+                // Nothing was tried, so it does not count as a try. Acts are counted
+                // on: an earlier one may have happened unheard.
+                step.attempts.entry(phase).and_modify(|tried| *tried = tried.saturating_sub(1));
+            }
             step.failure = match outcome {
                 Outcome::Failed { failure, .. } => Some(failure.clone()),
                 Outcome::Succeeded { .. } => None,
             };
-            match outcome {
-                Outcome::Succeeded { output, .. } => {
-                    let output = Shared::new(output.clone());
-                    match phase {
-                        Phase::Capture => step.captured = Some(output),
-                        Phase::Act => step.acted = Some(output),
-                        Phase::Reconcile => step.looks += 1,
-                        Phase::Verify => {
-                            step.looks += 1;
-                            step.left = step.left.take().or_else(|| how_left(output.value()));
-                            step.observed = Some(output);
-                        }
-                        Phase::UndoCheck => {
-                            let containment = step.containment;
-                            step.observed = Some(output.clone());
-                            if let Some(containment) = containment {
-                                held(state, containment)?.checked = Some(output);
-                            }
-                        }
-                        Phase::UndoVerify | Phase::Recheck => step.observed = Some(output),
-                        Phase::Remind => {
-                            if let Some(question) = step.question {
-                                ask_also(state, question, output.value());
-                            }
-                        }
-                        Phase::Announce | Phase::Undo | Phase::Warn => {}
-                    }
-                }
-                Outcome::Failed { .. } => {}
+            if let Outcome::Succeeded { output, .. } = outcome {
+                learn(state, key, phase, Shared::new(output.clone()))?;
             }
-            settle_stage(state, key, phase)?;
+            let untouched = known(state, key)?.attempts.get(&phase).is_none_or(|tried| *tried == 0);
+            if phase == Phase::UndoCheck && untouched {
+                // Lifting has not begun: the order among those to be lifted is open again.
+                let containment = known(state, key)?.containment.ok_or("the step contained nothing")?;
+                held(state, containment)?.undo = None;
+            } else {
+                settle_stage(state, key, phase)?;
+            }
         }
         Event::AttemptLost { .. } => {
             *step.lost.entry(phase).or_default() += 1;
@@ -253,6 +243,36 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
         }
         Event::AttemptDue { at, .. } => set_stage(state, key, phase, Stage::Due { phase, at: *at })?,
         _ => {}
+    }
+    Ok(())
+}
+
+/// Takes in what an attempt that succeeded gave.
+fn learn(state: &mut RunState, key: &StepKey, phase: Phase, output: Shared) -> Result<(), String> {
+    let step = known(state, key)?;
+    match phase {
+        Phase::Capture => step.captured = Some(output),
+        Phase::Act => step.acted = Some(output),
+        Phase::Reconcile => step.looks += 1,
+        Phase::Verify => {
+            step.looks += 1;
+            step.left = step.left.take().or_else(|| how_left(output.value()));
+            step.observed = Some(output);
+        }
+        Phase::UndoCheck => {
+            let containment = step.containment;
+            step.observed = Some(output.clone());
+            if let Some(containment) = containment {
+                held(state, containment)?.checked = Some(output);
+            }
+        }
+        Phase::UndoVerify | Phase::Recheck => step.observed = Some(output),
+        Phase::Remind => {
+            if let Some(question) = step.question {
+                ask_also(state, question, output.value());
+            }
+        }
+        Phase::Announce | Phase::Undo | Phase::Warn => {}
     }
     Ok(())
 }

@@ -51,6 +51,23 @@ impl Failure {
     }
 }
 
+/// The code of an attempt that was called off before anything of it was sent,
+/// because the server stops or others went first for too long.
+pub const NOT_BEGUN: &str = "not-begun";
+
+impl Outcome {
+    /// An attempt that was called off before anything of it was sent.
+    pub fn called_off(why: &str) -> Self {
+        Failure::new(FailureClass::Transient, NOT_BEGUN, format!("{why}; nothing was sent")).into()
+    }
+
+    /// Whether the attempt was called off before anything of it was sent.
+    pub fn not_begun(&self) -> bool {
+        matches!(self, Self::Failed { failure, .. }
+            if failure.class == FailureClass::Transient && failure.code == NOT_BEGUN)
+    }
+}
+
 impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Self {
         Outcome::Failed { failure, evidence: None }

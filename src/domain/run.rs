@@ -19,6 +19,7 @@ use crate::domain::outcome::Failure;
 use crate::domain::plan::Plan;
 use crate::domain::playbook::{IfSilent, Section};
 use crate::domain::time::Timestamp;
+use crate::domain::urgency::Urgency;
 use crate::domain::value::{Digest, Value};
 
 /// One step of one run: the step's id and the place in each loop around it.
@@ -369,6 +370,8 @@ pub struct RunState {
     pub inputs: Shared,
     /// The number of its last entry.
     pub seq: u64,
+    /// How urgent it is, while others go first and nothing of it has begun.
+    pub queued: Option<Urgency>,
     /// How it is about to end, and why.
     pub ending: Option<(RunEnd, String)>,
     /// Which step failed each section, and why.
@@ -410,6 +413,7 @@ impl RunState {
             started: None,
             inputs: Shared::default(),
             seq: 0,
+            queued: None,
             ending: None,
             broken: BTreeMap::new(),
             cut_short: false,
@@ -431,10 +435,14 @@ impl RunState {
         self.alert.as_ref().is_some_and(|(alert, _)| alert.may_be_about(address))
     }
 
-    /// When the run must be over, while it is not on its way to its end.
+    /// When the run must be over, while it is under way and not on its way to its end.
     pub fn deadline(&self) -> Option<Timestamp> {
         let (_, began) = self.started.as_ref()?;
-        let within = self.plan.playbook.within.filter(|_| self.ending.is_none() && self.ended.is_none())?;
+        let within = self
+            .plan
+            .playbook
+            .within
+            .filter(|_| self.queued.is_none() && self.ending.is_none() && self.ended.is_none())?;
         Some(began.after(within))
     }
 }
@@ -444,6 +452,7 @@ impl PartialEq for RunState {
     fn eq(&self, other: &Self) -> bool {
         self.started == other.started
             && self.seq == other.seq
+            && self.queued == other.queued
             && self.ending == other.ending
             && self.broken == other.broken
             && self.cut_short == other.cut_short

@@ -9,6 +9,7 @@ use crate::domain::event::{RunEnd, RunStarted};
 use crate::domain::id::{ApprovalId, ContainmentId, QuestionId, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::run::StepKey;
+use crate::domain::urgency::Urgency;
 use crate::domain::value::Value;
 
 /// Who did something: an address, and the groups it is in at that moment.
@@ -25,6 +26,15 @@ pub struct Person {
 pub enum Signal {
     /// Begin.
     Start(Box<RunStarted>),
+    /// Begin once its turn has come.
+    Queue {
+        /// How it begins.
+        started: Box<RunStarted>,
+        /// How urgent it is.
+        urgency: Urgency,
+    },
+    /// Its turn has come.
+    Admit,
     /// An attempt has ended.
     Performed {
         /// Which step.

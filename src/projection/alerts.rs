@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::domain::event::{Entry, Event, Fate};
+use crate::domain::alert::Fate;
+use crate::domain::event::{Entry, Event};
 use crate::domain::id::{AlertId, StreamId};
 use crate::domain::time::Timestamp;
 use crate::domain::value::truncate_text;

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
-use crate::domain::event::{Entry, Event, Fate};
+use crate::domain::alert::Fate;
+use crate::domain::event::{Entry, Event};
 use crate::domain::id::{AlertId, IncidentId, RunId, StreamId};
 use crate::domain::incident::{Disposition, IncidentChange, Status};
 use crate::domain::time::Timestamp;

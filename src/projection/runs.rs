@@ -10,6 +10,7 @@ use crate::domain::event::{Entry, Event, RunEnd};
 use crate::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
 use crate::domain::run::StepKey;
 use crate::domain::time::Timestamp;
+use crate::domain::urgency::Urgency;
 use crate::domain::value::Digest;
 use crate::projection::fold::{Page, Projection, page};
 
@@ -17,6 +18,8 @@ use crate::projection::fold::{Page, Projection, page};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
+    /// It is accepted, and others go first.
+    Queued,
     /// Something is being done.
     Running,
     /// It waits for a person or a point in time.
@@ -97,6 +100,9 @@ pub struct RunRow {
     /// The number of its last entry.
     #[serde(skip)]
     pub seq: u64,
+    /// How urgent it is, while others go first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued: Option<Urgency>,
     #[serde(skip)]
     ending: bool,
     #[serde(skip)]
@@ -121,6 +127,7 @@ impl RunRow {
             Some(RunEnd::Succeeded) => RunStatus::Succeeded,
             Some(RunEnd::Failed) => RunStatus::Failed,
             Some(RunEnd::Cancelled) => RunStatus::Cancelled,
+            None if self.queued.is_some() => RunStatus::Queued,
             None if self.ending => RunStatus::Ending,
             None if self.in_flight == 0 && !self.waiting_on.is_empty() => RunStatus::Waiting,
             None => RunStatus::Running,
@@ -139,7 +146,12 @@ impl RunRow {
     /// Takes in an event of the run after its start.
     fn change(&mut self, event: &Event, at: Timestamp) {
         match event {
-            Event::RunEnding { .. } => self.ending = true,
+            Event::RunQueued { urgency } => self.queued = Some(*urgency),
+            Event::RunAdmitted {} => self.queued = None,
+            Event::RunEnding { .. } => {
+                self.queued = None;
+                self.ending = true;
+            }
             Event::RunQuarantined { .. } => self.quarantined = true,
             Event::RunReleased { .. } => self.quarantined = false,
             // Looking after what is contained goes on beside the run.
@@ -317,6 +329,7 @@ impl Projection for Runs {
                 waiting_on: Vec::new(),
                 last_step: None,
                 seq: entry.seq,
+                queued: None,
                 ending: false,
                 quarantined: false,
                 in_flight: 0,

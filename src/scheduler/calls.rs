@@ -9,8 +9,9 @@ use crate::domain::command::{Child, Parent};
 use crate::domain::decide::calls::end_for_parent;
 use crate::domain::event::{Event, RunStarted};
 use crate::domain::id::{RunId, StreamId};
-use crate::domain::run::RunState;
+use crate::domain::run::{Hold, RunState};
 use crate::domain::signal::Signal;
+use crate::domain::urgency::Urgency;
 use crate::failpoint::pass;
 use crate::scheduler::run::{Scheduler, SchedulerError, Start};
 use crate::store::error::StoreError;
@@ -36,19 +37,23 @@ impl Scheduler {
             }),
         };
         let alert = parent.alert.as_ref().map(|(alert, _)| Arc::clone(alert));
+        // What a run that holds somebody's access waits for is not queued.
+        let holds = parent.containments.values().any(|held| held.hold != Hold::Lifted);
+        let own = Urgency::of_run(&begun.by, alert.as_deref());
+        let urgency = if holds { Urgency::Access } else { own };
         let scheduler = Arc::clone(self);
         tokio::spawn(async move {
             let run = begun.run;
             pass("child.begins");
             let result = async {
                 if !scheduler.journal.read(StreamId::Run(run), 0).await?.is_empty() {
-                    return scheduler.replay(run).await.map(|state| scheduler.tell_end(&state));
+                    return scheduler.seen_to(run).await;
                 }
                 let plan = scheduler.plans.get(&*scheduler.journal, begun.plan).await?;
-                let start = Start { started: begun, plan, alert };
+                let start = Start { started: begun, plan, alert, urgency };
                 match scheduler.start(vec![start], Batch::default()).await {
-                    // Somebody else was first; its end is told when it comes.
-                    Ok(_) | Err(SchedulerError::Store(StoreError::Conflict { .. })) => Ok(()),
+                    Ok(_) => Ok(()),
+                    Err(SchedulerError::Store(StoreError::Conflict { .. })) => scheduler.seen_to(run).await,
                     Err(error) => Err(error),
                 }
             };
@@ -56,6 +61,17 @@ impl Scheduler {
                 tracing::error!(%run, %error, "a run that a step waits for could not begin");
             }
         });
+    }
+
+    /// Somebody else saw to it that this run is in the journal: its end is told
+    /// if it has come, and its turn is waited for if it has not.
+    async fn seen_to(self: &Arc<Self>, run: RunId) -> Result<(), SchedulerError> {
+        let state = self.replay(run).await?;
+        self.tell_end(&state);
+        if let (Some(urgency), Some((started, _))) = (state.queued, &state.started) {
+            self.wait_for_turn(run, &started.playbook, urgency);
+        }
+        Ok(())
     }
 
     /// Ends a child that is no longer wanted; its own end is waited for.

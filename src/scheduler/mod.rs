@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   run.rs       one signal of one run: decide, append (durable), dispatch
+//!   admission.rs who begins when not all can, and the end of the process
 //!   slot.rs      the runs that are in memory, each behind its own lock
 //!   worker.rs    carries out one attempt and signals its outcome
 //!   calls.rs     runs of other playbooks that a step waits for
@@ -13,6 +14,7 @@
 //! A run that waits for a person or a time is not in memory: it is its entries
 //! in the journal and a line in the timer.
 
+pub mod admission;
 pub mod calls;
 pub mod plans;
 pub mod recovery;

@@ -1,22 +1,27 @@
 //! One signal of one run: decide, append (durable), dispatch.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::domain::alert::Alert;
 use crate::domain::command::Command;
-use crate::domain::decide::turn::take;
+use crate::domain::decide::turn::{take, take_last};
 use crate::domain::event::{Event, RunStarted};
 use crate::domain::evolve::{Corrupt, evolve};
 use crate::domain::id::{RunId, StreamId};
 use crate::domain::owed::{RULES, commands, rests};
 use crate::domain::plan::Plan;
 use crate::domain::planted::{Bug, planted};
+use crate::domain::queue::{Limits, Queue};
 use crate::domain::run::RunState;
 use crate::domain::signal::{Refusal, Signal};
+use crate::domain::urgency::Urgency;
 use crate::domain::value::Digest;
 use crate::failpoint::pass;
+use crate::scheduler::admission::default_limits;
 use crate::scheduler::plans::{Plans, stored_alert};
 use crate::scheduler::slot::{Slot, Slots};
 use crate::scheduler::timer::Timer;
@@ -29,6 +34,10 @@ use crate::store::journal::{Append, Batch, Journal, Receipt, Rest};
 /// and some tens of kilobytes; peers have limits of their own beside this.
 pub const ATTEMPTS_AT_ONCE_MAX: usize = 1024;
 
+/// Beside these, attempts that somebody's access or a critical alert hangs on:
+/// calls of a slow system that wait for their turn must not hold them up.
+pub const URGENT_ATTEMPTS_AT_ONCE_MAX: usize = 256;
+
 /// Why a signal was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum SchedulerError {
@@ -38,6 +47,14 @@ pub enum SchedulerError {
     /// The journal did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Too many runs wait for their turn; nothing was stored.
+    #[error(
+        "{waiting} runs wait for their turn and no more are taken now; nothing of this was stored. Send it again a little later"
+    )]
+    Crowded {
+        /// How many wait.
+        waiting: usize,
+    },
     /// The run's own record does not add up; it is set aside.
     #[error("run {run} is set aside, its record does not add up: {corrupt}; the other runs go on")]
     Quarantined {
@@ -82,6 +99,8 @@ pub struct Start {
     pub plan: Arc<Plan>,
     /// Its alert.
     pub alert: Option<Arc<Alert>>,
+    /// How urgent it is.
+    pub urgency: Urgency,
 }
 
 /// The only writer.
@@ -91,23 +110,34 @@ pub struct Scheduler {
     pub(super) plans: Plans,
     pub(super) slots: Slots,
     pub(super) timer: Timer,
-    pub(super) room: Semaphore,
     /// What keeps runs from moving and stands in no journal.
     pub troubles: Troubles,
+    pub(super) queue: Mutex<Queue<RunId>>,
+    pub(super) attempts: Semaphore,
+    pub(super) urgent_attempts: Semaphore,
+    pub(super) stopping: AtomicBool,
 }
 
 impl Scheduler {
     /// A scheduler over a journal, acting on a world. Nothing moves until
     /// [`Scheduler::recover`] and [`Scheduler::keep_time`] are called.
     pub fn new(journal: Arc<dyn Journal>, world: Arc<World>) -> Arc<Self> {
+        Self::with_limits(journal, world, default_limits())
+    }
+
+    /// A scheduler with limits of its own.
+    pub fn with_limits(journal: Arc<dyn Journal>, world: Arc<World>, limits: Limits) -> Arc<Self> {
         Arc::new(Self {
             journal,
             world,
             plans: Plans::default(),
             slots: Slots::default(),
             timer: Timer::default(),
-            room: Semaphore::new(ATTEMPTS_AT_ONCE_MAX),
             troubles: Troubles::default(),
+            queue: Mutex::new(Queue::new(limits)),
+            attempts: Semaphore::new(ATTEMPTS_AT_ONCE_MAX),
+            urgent_attempts: Semaphore::new(URGENT_ATTEMPTS_AT_ONCE_MAX),
+            stopping: AtomicBool::new(false),
         })
     }
 
@@ -125,7 +155,8 @@ impl Scheduler {
     }
 
     /// Starts runs together with other facts (the alert, the incident), all or
-    /// nothing, and gives the receipt once that is durable.
+    /// nothing, and gives the receipt once that is durable. A run that others
+    /// go before is recorded as started and queued, and begins in its turn.
     ///
     /// # Errors
     /// When a run cannot begin or the journal does not take it.
@@ -136,18 +167,43 @@ impl Scheduler {
     ) -> Result<Receipt, SchedulerError> {
         let now = (self.world.now)();
         let mut begun = Vec::with_capacity(starts.len());
+        let mut refused = None;
         for start in starts {
-            let run = start.started.run;
+            let (run, urgency) = (start.started.run, start.urgency);
+            let known = self.queue.lock().knows(run);
+            let begins = self.may_begin(run, &start.started.playbook, urgency);
+            let started = Box::new(start.started);
+            let signal = if begins { Signal::Start(started) } else { Signal::Queue { started, urgency } };
             let mut state = RunState::new(start.plan, start.alert);
-            let events = take(&mut state, &Signal::Start(Box::new(start.started)), now)?;
-            batch.appends.push(Append { stream: StreamId::Run(run), after: 0, at: now, events });
-            batch.rests.extend(rest(run, &state, false));
-            begun.push((run, state));
+            let events = take(&mut state, &signal, now);
+            if begins {
+                batch.rests.extend(rest(run, &state, false));
+            }
+            begun.push((run, state, known));
+            match events {
+                Ok(events) => {
+                    batch.appends.push(Append { stream: StreamId::Run(run), after: 0, at: now, events });
+                }
+                Err(refusal) => refused = Some(refusal),
+            }
         }
-        pass("run.decided");
-        let receipt = self.journal.append(batch).await?;
+        let appended = match refused {
+            Some(refusal) => Err(refusal.into()),
+            None => {
+                pass("run.decided");
+                self.journal.append(batch).await.map_err(SchedulerError::from)
+            }
+        };
+        let receipt = appended.inspect_err(|_| {
+            // One that was there before keeps its place.
+            begun.iter().filter(|(_, _, known)| !known).for_each(|(run, _, _)| self.leave(*run));
+        })?;
         pass("run.kept");
-        for (run, state) in begun {
+        for (run, state, _) in begun {
+            if let (Some(urgency), Some((started, _))) = (state.queued, &state.started) {
+                self.wait_for_turn(run, &started.playbook, urgency);
+                continue;
+            }
             let slot = self.slots.get(run);
             let mut slot = slot.lock().await;
             self.tell_parent(&state, &receipt);
@@ -179,11 +235,14 @@ impl Scheduler {
         result: Result<Option<Receipt>, SchedulerError>,
     ) -> Result<Option<Receipt>, SchedulerError> {
         self.troubles.note(run, &result, (self.world.now)());
-        if result.is_err() {
+        if let Err(error) = &result {
             // What was decided and not journalled must not be seen again.
             slot.state = None;
             if slot.held.is_empty() {
                 self.slots.release(run, slot);
+                if !error.is_full() {
+                    self.rest(run);
+                }
             }
         } else {
             if let (Ok(Some(receipt)), Some(state)) = (&result, &slot.state) {
@@ -211,7 +270,8 @@ impl Scheduler {
         };
         let after = state.seq;
         let now = (self.world.now)();
-        let events = take(state, signal, now)?;
+        let events =
+            if self.is_stopping() { take_last(state, signal, now) } else { take(state, signal, now) }?;
         if events.is_empty() {
             return Ok(None);
         }
@@ -297,6 +357,7 @@ impl Scheduler {
             }
         }
         self.timer.set(run, wake);
+        self.keep_place(run, state, slot.held.is_empty());
         if slot.held.is_empty() {
             self.slots.release(run, slot);
         }

@@ -13,14 +13,16 @@ use crate::domain::nesting::container_of;
 use crate::domain::outcome::{Failure, FailureClass, Outcome};
 use crate::domain::run::{Approval, RunState};
 use crate::domain::signal::Signal;
+use crate::domain::urgency::Urgency;
 use crate::failpoint::pass_with;
 use crate::scheduler::run::{Scheduler, SchedulerError};
 use crate::step::kind::{carry_out, kind};
 use crate::step::world::{Call, Done};
 
-/// What an attempt may take beyond its own timeout, for its connector's queue
-/// and for tidying up, before it is given up as unknown.
-const GRACE: Duration = Duration::from_secs(60);
+/// What an attempt may take beyond its own timeout before it is given up as
+/// unknown. Its calls wait for their turn at the connector, some minutes each at
+/// the most, and a call that only waits must never count as one that was sent.
+const GRACE: Duration = Duration::from_secs(30 * 60);
 
 /// Everything an attempt needs, apart from the run's state.
 struct Attempt {
@@ -56,11 +58,16 @@ impl Scheduler {
     }
 
     async fn perform(&self, attempt: &Attempt) -> Done {
-        let Ok(_room) = self.room.acquire().await else {
-            return lost("the server is stopping");
-        };
         let perform = &attempt.perform;
         pass_with("attempt.begins", || perform.phase.to_string());
+        let run_urgency = Urgency::of_run(&attempt.started.by, attempt.alert.as_deref());
+        let places = match run_urgency.of_phase(perform.phase) {
+            Urgency::Access | Urgency::Critical => &self.urgent_attempts,
+            _ => &self.attempts,
+        };
+        let Ok(_place) = places.acquire().await else {
+            return Outcome::called_off("the server is stopping").into();
+        };
         let Some((_, step)) = attempt.plan.playbook.step(&perform.key.id) else {
             return Outcome::from(Failure::new(
                 FailureClass::Permanent,

@@ -7,15 +7,17 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::domain::alert::{Alert, AlertRef};
-use crate::domain::event::{Event, Fate, RunStarted};
+use crate::domain::alert::{Alert, AlertRef, Fate};
+use crate::domain::event::{Event, RunStarted};
 use crate::domain::expr::scope::Scope;
 use crate::domain::id::{AlertId, IncidentId, RunId, StreamId};
 use crate::domain::playbook::Trigger;
 use crate::domain::run::Shared;
+use crate::domain::urgency::Urgency;
 use crate::domain::value::{Digest, Value, digest};
 use crate::intake::normalise::normalise;
 use crate::intake::signature::Header;
+use crate::playbook::library::Prepared;
 use crate::scheduler::run::{SchedulerError, Start};
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
@@ -46,15 +48,23 @@ struct Stored {
     bytes: Vec<u8>,
 }
 
-/// Runs to start, their plans to store, and why other playbooks did not want it.
-type Triaged = (Vec<Start>, Vec<(Digest, Vec<u8>)>, Vec<String>);
+/// An alert, and what is to follow from it.
+struct Triaged {
+    stored: Stored,
+    incident: IncidentId,
+    starts: Vec<Start>,
+    /// The playbooks of these runs, whose plans are stored with them.
+    wanted: Vec<Arc<Prepared>>,
+    /// Why other playbooks did not want it.
+    reasons: Vec<String>,
+}
 
 impl Service {
     /// Takes a delivery of a configured source. Durable when it returns.
     ///
     /// # Errors
-    /// When the source is unknown, the delivery is not genuine, or the payload
-    /// cannot be read; then nothing of it is stored.
+    /// When the source is unknown, the delivery is not genuine, the payload
+    /// cannot be read, or too many runs wait already; then nothing of it is stored.
     pub async fn submit(
         &self,
         source: &str,
@@ -91,20 +101,26 @@ impl Service {
                     error.to_string(),
                 )
             })?;
-        let mut accepted = Vec::with_capacity(alerts.len());
+        let mut triaged = Vec::with_capacity(alerts.len());
         for (index, alert) in alerts.into_iter().enumerate() {
             let key = delivery_key(source, delivery.id.as_deref(), index, &alert);
-            accepted.push(self.take_alert(alert, key).await?);
+            triaged.push((self.triage(store_form(alert)?), key));
+        }
+        // A delivery is taken whole, or not at all.
+        let starts = || triaged.iter().flat_map(|(triaged, _)| &triaged.starts);
+        let most_urgent = starts().map(|start| start.urgency).min().unwrap_or(Urgency::Informational);
+        let _room = self.scheduler.room_for(starts().count(), most_urgent)?;
+        let mut accepted = Vec::with_capacity(triaged.len());
+        for (triaged, key) in triaged {
+            accepted.push(self.take_alert(triaged, key).await?);
         }
         Ok(accepted)
     }
 
     /// Stores one alert with what follows from it.
-    async fn take_alert(&self, alert: Alert, key: String) -> Result<Accepted, ServiceError> {
-        let stored = store_form(alert)?;
+    async fn take_alert(&self, triaged: Triaged, key: String) -> Result<Accepted, ServiceError> {
+        let Triaged { stored, incident, starts, wanted, reasons } = triaged;
         let now = self.now();
-        let incident = IncidentId::derived(stored.alert.id.ulid(), "incident");
-        let (starts, plans, reasons) = self.triage(&stored, incident);
         let runs: Vec<RunId> = starts.iter().map(|start| start.started.run).collect();
         let alert = &stored.alert;
         let fate = if runs.is_empty() {
@@ -126,7 +142,7 @@ impl Service {
             keys: vec![key.clone()],
             ..Batch::default()
         };
-        batch.blobs.extend(plans);
+        batch.blobs.extend(wanted.iter().flat_map(|prepared| prepared.blobs()));
         let opened = !runs.is_empty();
         if opened {
             batch.appends.push(open_incident(incident, alert, now));
@@ -173,11 +189,12 @@ impl Service {
     }
 
     /// Which playbooks want the alert, and why the others do not.
-    fn triage(&self, stored: &Stored, incident: IncidentId) -> Triaged {
+    fn triage(&self, stored: Stored) -> Triaged {
+        let incident = IncidentId::derived(stored.alert.id.ulid(), "incident");
         let library = Arc::clone(&self.library.read());
         let shared = Shared::new(serde_json::to_value(&*stored.alert).unwrap_or(Value::Null));
         let scope = Scope::new().with_root("alert", shared.root());
-        let (mut starts, mut plans, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut starts, mut preparations, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
         for (name, prepared) in &library.playbooks {
             let mut wanted = false;
             for trigger in &prepared.plan.playbook.triggers {
@@ -215,13 +232,14 @@ impl Service {
                 parent: None,
             };
             starts.push(Start {
+                urgency: Urgency::of_run(&started.by, Some(&stored.alert)),
                 started,
                 plan: Arc::clone(&prepared.plan),
                 alert: Some(Arc::clone(&stored.alert)),
             });
-            plans.extend(prepared.blobs());
+            preparations.push(Arc::clone(prepared));
         }
-        (starts, plans, reasons)
+        Triaged { stored, incident, starts, wanted: preparations, reasons }
     }
 
     /// Stores an alert that a person gave by hand, and starts one playbook on it.
@@ -229,7 +247,7 @@ impl Service {
         &self,
         alert: Alert,
         mut started: RunStarted,
-        prepared: &crate::playbook::library::Prepared,
+        prepared: &Prepared,
         keys: Vec<String>,
     ) -> Result<Receipt, ServiceError> {
         let stored = store_form(alert)?;
@@ -254,7 +272,10 @@ impl Service {
             keys,
             ..Batch::default()
         };
-        let start = Start { started, plan: Arc::clone(&prepared.plan), alert: Some(Arc::clone(alert)) };
+        let urgency = Urgency::of_run(&started.by, Some(alert));
+        let _room = self.scheduler.room_for(1, urgency)?;
+        let start =
+            Start { started, plan: Arc::clone(&prepared.plan), alert: Some(Arc::clone(alert)), urgency };
         Ok(self.scheduler.start(vec![start], batch).await?)
     }
 }

@@ -85,6 +85,7 @@ impl From<SchedulerError> for ServiceError {
         match error {
             SchedulerError::Refused(refusal) => refusal.into(),
             SchedulerError::Store(error) => error.into(),
+            SchedulerError::Crowded { .. } => Self::new(Sort::Busy, "queue-full", error.to_string()),
             other => Self::new(Sort::Own, "run-damaged", other.to_string()),
         }
     }

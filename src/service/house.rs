@@ -13,7 +13,9 @@ use crate::intake::signature::Door;
 use crate::intake::source::SourceSpec;
 use crate::playbook::library::Library;
 use crate::projection::fold::Projection;
+use crate::projection::runs::RunRow;
 use crate::projection::views::Views;
+use crate::scheduler::admission::Queued;
 use crate::scheduler::run::Scheduler;
 use crate::step::kind::Surroundings;
 use crate::step::world::World;
@@ -152,15 +154,24 @@ impl Service {
         let _ = tokio::time::timeout(CATCH_UP, seen.wait_for(|position| *position >= head)).await;
     }
 
-    /// The runs that have not ended, or still hold something, each with the number
-    /// of its last entry. Those come first that hold somebody longer than they may,
-    /// the longest overdue at the head; without a number, so that they are taken up
-    /// at once, wherever they rested.
+    /// The runs that wait for their turn, the first to come first.
+    pub fn queued(&self) -> Vec<Queued> {
+        let views = self.views.read();
+        let queued = |row: &RunRow| {
+            Some(Queued { run: row.id, playbook: Arc::clone(&row.playbook), urgency: row.queued? })
+        };
+        views.runs.live().filter_map(queued).collect()
+    }
+
+    /// The runs that have begun and not ended, or still hold something, each with
+    /// the number of its last entry. Those come first that hold somebody longer than
+    /// they may, the longest overdue at the head; without a number, so that they are
+    /// taken up at once, wherever they rested.
     pub fn unfinished(&self) -> Vec<(RunId, u64)> {
         let views = self.views.read();
-        let live = views.runs.live();
+        let begun = views.runs.live().filter(|row| row.queued.is_none());
         let holding = views.containments.holding().filter_map(|row| views.runs.get(row.run));
-        let mut runs: Vec<(RunId, u64)> = live.chain(holding).map(|row| (row.id, row.seq)).collect();
+        let mut runs: Vec<(RunId, u64)> = begun.chain(holding).map(|row| (row.id, row.seq)).collect();
         runs.sort_unstable();
         let mut seen = BTreeSet::new();
         let overdue = views.containments.overdue(self.now()).into_iter().map(|run| (run, 0));

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use serde_json::Map;
 
-use crate::domain::alert::Alert;
-use crate::domain::event::{Event, Fate, RunStarted};
+use crate::domain::alert::{Alert, Fate};
+use crate::domain::event::{Event, RunStarted};
 use crate::domain::id::{ContainmentId, IncidentId, RunId, StreamId};
 use crate::domain::playbook::{InputKind, Playbook, Trigger};
 use crate::domain::run::StepKey;
 use crate::domain::signal::Signal;
 use crate::domain::time::Timestamp;
+use crate::domain::urgency::Urgency;
 use crate::domain::value::Value;
 use crate::playbook::library::{Prepared, diagnosed};
 use crate::scheduler::run::{SchedulerError, Start};
@@ -125,7 +126,9 @@ impl Service {
             keys,
             ..Batch::default()
         };
-        let start = Start { started, plan: Arc::clone(&prepared.plan), alert: None };
+        let urgency = Urgency::of_run(&started.by, None);
+        let _room = self.scheduler.room_for(1, urgency)?;
+        let start = Start { started, plan: Arc::clone(&prepared.plan), alert: None, urgency };
         match self.scheduler.start(vec![start], batch).await {
             Ok(receipt) => Ok(receipt),
             Err(SchedulerError::Store(StoreError::Taken { .. })) => Err(ServiceError::new(

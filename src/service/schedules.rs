@@ -21,6 +21,7 @@ use crate::domain::id::{IncidentId, RunId, ScheduleId, StreamId};
 use crate::domain::playbook::Trigger;
 use crate::domain::schedule::{Missed, Overlap, ScheduleSpec, Times};
 use crate::domain::time::Timestamp;
+use crate::domain::urgency::Urgency;
 use crate::domain::value::Value;
 use crate::playbook::library::Prepared;
 use crate::projection::schedules::{LastFiring, ScheduleRow};
@@ -316,7 +317,10 @@ impl Service {
             keys: vec![format!("schedule/{}/{moment}", schedule.id)],
             ..Batch::default()
         };
-        let start = Start { started, plan: Arc::clone(&schedule.prepared.plan), alert: None };
+        // What the calendar wants is not turned away: a schedule has its own ways
+        // with a run that goes on.
+        let urgency = Urgency::of_run(&started.by, None);
+        let start = Start { started, plan: Arc::clone(&schedule.prepared.plan), alert: None, urgency };
         self.scheduler.start(vec![start], batch).await.map_err(|error| match error {
             SchedulerError::Store(StoreError::Taken { .. }) => Unfired::Skip(SkipReason::Repeated),
             SchedulerError::Refused(refusal) => Unfired::Skip(SkipReason::CannotStart(refusal.message)),

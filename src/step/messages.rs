@@ -397,6 +397,8 @@ async fn send(call: &Call<'_>, world: &World, mail: &Mail<'_>) -> Result<Option<
         captured: None,
         idempotency_key: &key,
         timeout: call.perform.timeout,
+        playbook: &call.started.playbook,
+        urgency: call.urgency(),
     };
     match world.hub.perform(&operation).await.outcome {
         Outcome::Succeeded { evidence, .. } => Ok(evidence),

@@ -116,6 +116,8 @@ fn operation_call<'a>(
         captured: call.perform.captured.as_ref(),
         idempotency_key: &call.perform.idempotency_key,
         timeout: call.perform.timeout,
+        playbook: &call.started.playbook,
+        urgency: call.urgency(),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::domain::plan::Plan;
 use crate::domain::playbook::Step;
 use crate::domain::run::Approval;
 use crate::domain::time::Timestamp;
+use crate::domain::urgency::Urgency;
 use crate::domain::value::Digest;
 use crate::guard::people::People;
 use crate::guard::under_way::{Contained, UnderWay};
@@ -86,6 +87,11 @@ impl Call<'_> {
     /// The investigation.
     pub fn incident(&self) -> IncidentId {
         self.started.incident
+    }
+
+    /// How urgent the attempt is.
+    pub fn urgency(&self) -> Urgency {
+        Urgency::of_run(&self.started.by, self.alert).of_phase(self.perform.phase)
     }
 }
 

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
+use crate::domain::urgency::Urgency;
 use crate::projection::questions::QuestionFilter;
 use crate::projection::runs::RunStatus;
 use crate::projection::views::Views;
@@ -25,20 +26,31 @@ const QUESTIONS_COUNTED: usize = 500;
 pub async fn show(State(web): State<Web>, caller: Caller) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
     let needs = web.service.needs().len();
-    let text = text(&web.service.views.read(), needs);
+    let queued = web.service.scheduler.queue_lengths();
+    let mut text = text(&web.service.views.read(), needs, &queued);
+    calls(&mut text, web.service.world.hub.waiting());
     Ok(([(header::CONTENT_TYPE, KIND)], text).into_response())
 }
 
-fn text(views: &Views, needs: usize) -> String {
+fn text(views: &Views, needs: usize, queued: &[(Urgency, usize)]) -> String {
     let mut out = String::new();
     let mut live: BTreeMap<&str, usize> =
-        ["running", "waiting", "ending", "needs_person", "quarantined"].map(|status| (status, 0)).into();
+        ["queued", "running", "waiting", "ending", "needs_person", "quarantined"]
+            .map(|status| (status, 0))
+            .into();
     for row in views.runs.live() {
         *live.entry(word(row.status)).or_default() += 1;
     }
     let _ = writeln!(out, "# HELP quell_runs_live Runs that have not ended.\n# TYPE quell_runs_live gauge");
     for (status, count) in live {
         let _ = writeln!(out, "quell_runs_live{{status=\"{status}\"}} {count}");
+    }
+    let _ = writeln!(
+        out,
+        "# HELP quell_runs_queued Runs that wait for their turn.\n# TYPE quell_runs_queued gauge"
+    );
+    for (urgency, count) in queued {
+        let _ = writeln!(out, "quell_runs_queued{{severity=\"{urgency}\"}} {count}");
     }
     let open = QuestionFilter { open: Some(true), run: None };
     let questions = views.questions.list(open, None, QUESTIONS_COUNTED).items.len();
@@ -64,8 +76,20 @@ fn text(views: &Views, needs: usize) -> String {
     out
 }
 
+/// Calls that wait for a connector, by its name in the settings.
+fn calls<'a>(out: &mut String, waiting: impl Iterator<Item = (&'a str, usize)>) {
+    out.push_str("# HELP quell_calls_waiting Calls that wait for their turn at a connector.\n");
+    out.push_str("# TYPE quell_calls_waiting gauge\n");
+    for (name, count) in waiting {
+        // Only these are special inside a label's value.
+        let name = name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let _ = writeln!(out, "quell_calls_waiting{{connector=\"{name}\"}} {count}");
+    }
+}
+
 fn word(status: RunStatus) -> &'static str {
     match status {
+        RunStatus::Queued => "queued",
         RunStatus::Waiting => "waiting",
         RunStatus::Ending => "ending",
         RunStatus::NeedsPerson => "needs_person",
@@ -79,11 +103,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_name_from_the_settings_stays_inside_its_label() {
+        let mut out = String::new();
+        calls(&mut out, [("a\"b\\c\nd", 2)].into_iter());
+        assert_eq!(out.lines().last(), Some(r#"quell_calls_waiting{connector="a\"b\\c\nd"} 2"#));
+    }
+
+    #[test]
     fn an_empty_house_counts_nothing_and_says_so() {
-        let text = text(&Views::default(), 0);
-        for line in
-            ["quell_runs_live{status=\"waiting\"} 0", "quell_runs_total 0", "quell_containments_holding 0"]
-        {
+        let text = text(&Views::default(), 0, &Urgency::ALL.map(|urgency| (urgency, 0)));
+        for line in [
+            "quell_runs_live{status=\"waiting\"} 0",
+            "quell_runs_queued{severity=\"critical\"} 0",
+            "quell_runs_total 0",
+            "quell_containments_holding 0",
+        ] {
             assert!(text.lines().any(|told| told == line), "{text}");
         }
         assert!(

@@ -44,7 +44,8 @@ fn status(sort: Sort) -> StatusCode {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = status(self.0.sort);
-        if status.is_server_error() {
+        // A full queue is no failure; `/metrics` tells of it, and a flood must not fill the log.
+        if status.is_server_error() && self.0.code != "queue-full" {
             tracing::error!(code = %self.0.code, message = %self.0.message, "a call failed");
         }
         let body = json!({

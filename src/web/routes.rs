@@ -67,7 +67,7 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             get("one alert by its id, with what became of it", &[], Answer::Object),
             open(
                 "post",
-                "a webhook: takes alerts of a configured source, signed as the source says; durable before it answers",
+                "a webhook: takes alerts of a configured source, signed as the source says; durable before it answers; 503 while too many runs wait",
                 Answer::Accepted,
             ),
         ],
@@ -91,7 +91,7 @@ pub const ROUTES: &[(&str, &[Described])] = &[
         "/playbooks/{name}/runs",
         &[post(
             "responder",
-            "starts a run; an `Idempotency-Key` header starts one run only",
+            "starts a run; an `Idempotency-Key` header starts one run only; 503 while too many runs wait",
             START,
             Answer::Created,
         )],

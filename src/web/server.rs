@@ -4,9 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::map_response;
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
@@ -80,8 +80,21 @@ pub fn routes(web: Web) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(no_such_call)
         .layer(map_response(in_words))
+        .layer(from_fn(to_its_end))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(web)
+}
+
+/// A call that has begun goes on to its end, also when the caller hangs up:
+/// between the record of a run and its first step nobody may drop it.
+async fn to_its_end(request: Request, next: Next) -> Response {
+    match tokio::spawn(next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let message = "a mistake in Quell stopped this call; please report it with the server's log";
+            Problem::new(Sort::Own, "unanswered", message).into_response()
+        }
+    }
 }
 
 async fn nothing_here() -> Problem {

@@ -234,6 +234,8 @@ async fn a_wrong_call_sends_nothing() {
         captured: None,
         idempotency_key: "k",
         timeout: PROMPT,
+        playbook: "p",
+        urgency: quell::domain::urgency::Urgency::High,
     };
     assert_eq!(failure(setup.hub.perform(&call("pear", "read")).await).code, "connector-unknown");
     assert_eq!(failure(setup.hub.perform(&call("peer", "red")).await).code, "operation-unknown");

@@ -118,6 +118,8 @@ impl Setup {
             captured,
             idempotency_key: "run/step/0/act",
             timeout,
+            playbook: "p",
+            urgency: quell::domain::urgency::Urgency::High,
         };
         match part {
             Part::Perform => self.hub.perform(&call).await,

@@ -90,6 +90,7 @@ impl Lab {
 pub struct Answer {
     pub status: u16,
     pub kind: String,
+    pub retry_after: Option<u64>,
     pub body: Value,
 }
 
@@ -165,9 +166,43 @@ impl Server {
         panic!("the server never got ready");
     }
 
+    fn home(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Tells it to stop, as a supervisor does, and waits until it takes no calls any more.
+    pub async fn tell_to_stop(&self) {
+        let told = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status();
+        assert!(told.expect("there is a shell").success());
+        let http = reqwest::Client::new();
+        while http.get(format!("{}/healthz", self.base)).send().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Its exit code, once it has ended by itself.
+    pub async fn ended(&mut self) -> Option<i32> {
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it can be asked") {
+                return status.code();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Ends it as a power cut would, if it has not ended yet, and starts it again.
+    pub async fn again(mut self) -> Self {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_file(self.home().join("data/address"));
+        self.child = serve(self.home());
+        self.until_ready().await;
+        self
+    }
+
     /// Its settings file, for the command line.
     pub fn settings(&self) -> String {
-        self.dir.path().join("quell.yaml").display().to_string()
+        self.home().join("quell.yaml").display().to_string()
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -203,8 +238,8 @@ impl Server {
 
     /// The command line, as the operator of this server uses it.
     pub fn quell(&self, args: &[&str]) -> Out {
-        let data = self.dir.path().join("data");
-        quell(&[&["--data", data.to_str().expect("it is text")][..], args].concat(), self.dir.path())
+        let data = self.home().join("data");
+        quell(&[&["--data", data.to_str().expect("it is text")][..], args].concat(), self.home())
     }
 
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {
@@ -239,8 +274,9 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
         .and_then(|kind| kind.to_str().ok())
         .unwrap_or_default()
         .to_owned();
+    let retry_after = answer.headers().get("retry-after").and_then(|after| after.to_str().ok()?.parse().ok());
     let text = answer.text().await.expect("the answer is whole");
-    Answer { status, kind, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    Answer { status, kind, retry_after, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
 }
 
 impl Drop for Server {

@@ -5,6 +5,7 @@ mod attention;
 mod checking;
 mod doors;
 mod house;
+mod queue;
 mod shows;
 mod undo;
 

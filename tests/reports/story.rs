@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use quell::domain::alert::{Alert, AlertRef, Category, Dest, Host, Indicator, Object, Rule, User};
+use quell::domain::alert::{Alert, AlertRef, Category, Dest, Fate, Host, Indicator, Object, Rule, User};
 use quell::domain::approval::Verdict;
 use quell::domain::command::Phase;
-use quell::domain::event::{Entry, Event, Fate, RunEnd, RunStarted};
+use quell::domain::event::{Entry, Event, RunEnd, RunStarted};
 use quell::domain::expr::template::Template;
 use quell::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
 use quell::domain::incident::{Disposition, IncidentChange, Status};

@@ -38,6 +38,8 @@ pub struct Timers {
     sleeps: BTreeMap<StepKey, Timestamp>,
     due: BTreeMap<(StepKey, Phase), Timestamp>,
     approvals: BTreeMap<ApprovalId, (Timestamp, bool)>,
+    /// The steps that ask.
+    asking: BTreeMap<ApprovalId, StepKey>,
     questions: BTreeMap<QuestionId, (StepKey, Timestamp, Timestamp, u32)>,
     boxes: BTreeMap<ContainmentId, Timestamp>,
     held: BTreeMap<StepKey, ContainmentId>,
@@ -85,7 +87,8 @@ impl Timers {
 
     fn see_people(&mut self, playbook: &Playbook, event: &Event, now: Timestamp) -> Result<(), String> {
         match event {
-            Event::ApprovalRequested { approval, until, .. } => {
+            Event::ApprovalRequested { key, approval, until, .. } => {
+                self.asking.insert(*approval, key.clone());
                 self.approvals.insert(*approval, (*until, false));
             }
             Event::ApprovalEscalated { approval, until } => {
@@ -93,6 +96,9 @@ impl Timers {
                 if before.is_some_and(|(_, again)| again) {
                     return Err(format!("{approval} was asked a third time"));
                 }
+                // Who is asked once more is told at once.
+                let key = self.asking.get(approval).ok_or("an approval nobody asked for")?;
+                self.due.remove(&(key.clone(), Phase::Announce));
                 self.fire("an approval's silence", before.map(|(until, _)| until), now)?;
             }
             Event::ApprovalClosed { approval, verdict } => {

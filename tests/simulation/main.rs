@@ -46,6 +46,7 @@ fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
     let (mut crashes, mut uncertain, mut contained, mut lifted, mut failures) = (0, 0, 0, 0, 0);
     let (mut jumps, mut fired) = (0, 0);
     let (mut called, mut released, mut drifted, mut reminded, mut disputed) = (0, 0, 0, 0, 0);
+    let (mut stops, mut called_off) = (0, 0);
     for seed in seeds() {
         let mut range = Range::new(seed, true);
         if let Err(broken) = range.play() {
@@ -66,11 +67,13 @@ fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
         jumps += range.jumps;
         fired += range.timers.fired;
         disputed += range.disputed;
+        stops += range.stops;
+        called_off += range.called_off;
     }
     println!(
         "crashes {crashes}, uncertain {uncertain}, contained {contained}, lifted {lifted}, failures {failures}"
     );
-    println!("clocks set {jumps} times, timers fired {fired}");
+    println!("clocks set {jumps} times, timers fired {fired}, stops {stops}, called off {called_off}");
     println!(
         "called {called}, released {released}, drifted {drifted}, reminded {reminded}, disputed {disputed}"
     );
@@ -79,6 +82,7 @@ fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
         assert!(crashes > 1000 && uncertain > 10 && contained > 100 && lifted > 100 && failures > 500);
         assert!(called > 100 && released > 0 && reminded > 100 && disputed > 20);
         assert!(jumps > 1000 && fired > 1000);
+        assert!(stops > 1000 && called_off > 100);
     }
 }
 

@@ -400,7 +400,12 @@ async fn start(scheduler: Arc<Scheduler>, run: RunId) {
     let plans = std::iter::once((prepared.plan_digest, &prepared.plan_bytes))
         .chain(prepared.callees.iter().map(|(digest, bytes)| (*digest, bytes)));
     let blobs: Vec<(Digest, Vec<u8>)> = plans.map(|(digest, bytes)| (digest, bytes.to_vec())).collect();
-    let begin = Start { started, plan: Arc::clone(&prepared.plan), alert: None };
+    let begin = Start {
+        started,
+        plan: Arc::clone(&prepared.plan),
+        alert: None,
+        urgency: quell::domain::urgency::Urgency::High,
+    };
     let receipt = scheduler.start(vec![begin], Batch { blobs, ..Batch::default() }).await;
     let Some(kept) = WATCH.with_borrow(|watch| watch.kept.clone()) else { return };
     let entries = kept.read(StreamId::Run(run), 0).await.unwrap_or_default();

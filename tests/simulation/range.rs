@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quell::domain::command::{Command, Perform, Phase};
-use quell::domain::decide::turn::{decide, take};
+use quell::domain::decide::turn::{decide, take, take_last};
 use quell::domain::event::{Entry, Event, RunEnd, RunStarted};
 use quell::domain::evolve::evolve;
 use quell::domain::id::{ContainmentId, IncidentId, RunId, StreamId};
@@ -19,6 +19,7 @@ use quell::domain::playbook::{Body, Effect};
 use quell::domain::run::{Hold, RunState, Stage, StepEnd, StepKey};
 use quell::domain::signal::{Person, Signal};
 use quell::domain::time::Timestamp;
+use quell::domain::urgency::Urgency;
 use quell::domain::value::digest;
 use serde_json::{Value, json};
 use ulid::Ulid;
@@ -105,6 +106,12 @@ pub struct Range {
     peer: Peer,
     promises: Promises,
     failed: Failures,
+    /// Whether the process is about to stop.
+    last: bool,
+    /// Whether the run waits for its turn, by what is recorded.
+    queued: bool,
+    pub stops: usize,
+    pub called_off: usize,
     pub failures: usize,
     pub called: usize,
     pub released: usize,
@@ -145,6 +152,10 @@ impl Range {
             peer: Peer::default(),
             promises: Promises::default(),
             failed: Failures::default(),
+            last: false,
+            queued: false,
+            stops: 0,
+            called_off: 0,
             failures: 0,
             called: 0,
             released: 0,
@@ -184,7 +195,12 @@ impl Range {
             by: "trigger".to_owned(),
             parent: None,
         };
-        self.tell(Signal::Start(Box::new(started)))?;
+        let started = Box::new(started);
+        if self.faults && self.chance.percent(25) {
+            self.tell(Signal::Queue { started, urgency: Urgency::Low })?;
+        } else {
+            self.tell(Signal::Start(started))?;
+        }
         for _ in 0..TURNS_MAX {
             if !self.turn()? {
                 return self.at_rest();
@@ -204,6 +220,19 @@ impl Range {
         }
         if self.chance.percent(3) {
             self.somebody_else();
+        }
+        if self.faults && self.chance.percent(3) {
+            self.stop_and_start()?;
+        }
+        if self.queued {
+            self.now = self.now.after(Duration::from_secs(self.chance.below(4000)));
+            let signal = match self.chance.below(12) {
+                0 => Signal::Cancel { by: "ana@example.com".to_owned(), why: None },
+                1..4 => Signal::Wake,
+                _ => Signal::Admit,
+            };
+            self.tell(signal)?;
+            return Ok(true);
         }
         let (mut wake, mut child, mut cancelled) = (None, None, false);
         for command in commands(&self.state) {
@@ -242,7 +271,7 @@ impl Range {
                 self.now = self.now.max(landing);
                 let at = self.flying.iter().position(|(at, _)| *at == landing).unwrap_or(0);
                 let (_, perform) = self.flying.remove(at);
-                let outcome = self.perform(&perform)?;
+                let outcome = self.perform_or_call_off(&perform, 2)?;
                 if self.faults && self.chance.percent(5) {
                     // The effect happened (or not), and then the process was gone.
                     self.crash()?;
@@ -368,12 +397,17 @@ impl Range {
     fn record(&mut self, signal: Signal) -> Result<bool, String> {
         let pure = decide(&self.state, &signal, self.now);
         let mut next = self.state.clone();
-        let events = match take(&mut next, &signal, self.now) {
+        let taken = if self.last {
+            take_last(&mut next, &signal, self.now)
+        } else {
+            take(&mut next, &signal, self.now)
+        };
+        let events = match taken {
             Ok(events) => events,
             Err(refusal) if refusal.code == "cannot-follow" => return Err(refusal.message),
             Err(_) => return Ok(false),
         };
-        if pure.as_ref() != Ok(&events) {
+        if !self.last && pure.as_ref() != Ok(&events) {
             return Err("decide and take differ".to_owned());
         }
         if events.is_empty() {
@@ -404,6 +438,43 @@ impl Range {
                 self.flying.push((self.now.after(latency), perform));
             }
         }
+    }
+
+    /// The process is told to stop: nothing new begins, and what is in flight
+    /// ends or is called off before it was sent. The next process must find
+    /// nothing in flight, so that nothing counts as lost.
+    fn stop_and_start(&mut self) -> Result<(), String> {
+        self.stops += 1;
+        self.last = true;
+        for (_, perform) in std::mem::take(&mut self.flying) {
+            let outcome = self.perform_or_call_off(&perform, 40)?;
+            let (key, phase, attempt) = (perform.key, perform.phase, perform.attempt);
+            self.record(Signal::Performed { key, phase, attempt, outcome })?;
+            if self.chance.percent(20)
+                && let Some(signal) = self.person()
+            {
+                self.record(signal)?;
+            }
+        }
+        self.last = false;
+        if commands(&self.state).iter().any(|command| matches!(command, Command::Perform(_))) {
+            return Err("an attempt is in flight after the process has stopped".to_owned());
+        }
+        if self.replay()? != self.state {
+            return Err("replay gives another state".to_owned());
+        }
+        self.record(Signal::Wake)?;
+        self.dispatch();
+        Ok(())
+    }
+
+    /// An attempt is carried out, or called off while it waits for its turn.
+    fn perform_or_call_off(&mut self, perform: &Perform, percent: u64) -> Result<Outcome, String> {
+        if self.faults && self.chance.percent(percent) {
+            self.called_off += 1;
+            return Ok(Outcome::called_off("simulated"));
+        }
+        self.perform(perform)
     }
 
     /// The process is gone and starts again: replay, and what was in flight is lost.
@@ -555,7 +626,16 @@ impl Range {
         self.failed.hear(&self.plan.playbook, &self.state, event)?;
         self.failures = self.failed.count;
         self.promises.hear(&self.plan, event, self.now)?;
+        let begins = matches!(
+            event,
+            Event::StepStarted { .. } | Event::StepExpanded { .. } | Event::AttemptStarted { .. }
+        );
+        if begins && (self.queued || (self.last && matches!(event, Event::AttemptStarted { .. }))) {
+            return Err("something begins while the run waits for its turn, or the process stops".to_owned());
+        }
         match event {
+            Event::RunQueued { .. } => self.queued = true,
+            Event::RunAdmitted {} | Event::RunEnding { .. } => self.queued = false,
             Event::StepUncertain { .. } => self.uncertain += 1,
             Event::ContainmentVerified { .. } => self.contained += 1,
             Event::ContainmentDrifted { .. } => self.drifted += 1,

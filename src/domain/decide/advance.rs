@@ -11,6 +11,9 @@ use crate::domain::signal::Refusal;
 impl Turn<'_> {
     /// Decides all that follows by itself, until nothing more does.
     pub(super) fn advance(&mut self) -> Result<(), Refusal> {
+        if self.state.queued.is_some() {
+            return Ok(());
+        }
         loop {
             let before = self.events.len();
             if self.state.ended.is_none() && self.state.quarantined.is_none() {
@@ -144,6 +147,10 @@ impl Turn<'_> {
         };
         if !self.cancel_section(Section::Main)? {
             return Ok(());
+        }
+        // One that was called off before anything began has nothing to tidy up.
+        if end == RunEnd::Cancelled && self.state.steps.is_empty() {
+            return self.record(Event::RunEnded { end });
         }
         if end == RunEnd::Failed && !self.run_section(Section::OnFailure)? {
             return Ok(());

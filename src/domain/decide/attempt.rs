@@ -31,6 +31,14 @@ impl Turn<'_> {
             return Ok(());
         }
         self.record(Event::AttemptEnded { key: key.clone(), phase, attempt, outcome: outcome.clone() })?;
+        if outcome.not_begun() && self.still_wanted(key, phase)? {
+            let tried = self.step(key)?.attempts.get(&phase).copied().unwrap_or(0);
+            if phase == Phase::UndoCheck && tried == 0 {
+                // What is lifted first is decided anew.
+                return Ok(());
+            }
+            return self.record(Event::AttemptDue { key: key.clone(), phase, at: self.now });
+        }
         if phase.undoes() {
             return self.undo_performed(key, phase, outcome);
         }
@@ -92,6 +100,18 @@ impl Turn<'_> {
             _ if phase == Phase::Announce && self.still_asked(key) => self.attempt(key, phase),
             _ => Ok(()),
         }
+    }
+
+    /// Whether an attempt that was called off is to be made after all. Steps
+    /// that are cut off are cancelled by whoever cut them off.
+    fn still_wanted(&self, key: &StepKey, phase: Phase) -> Result<bool, Refusal> {
+        let containment = self.step(key)?.containment.and_then(|id| self.state.containments.get(&id));
+        Ok(match phase {
+            Phase::Announce => self.still_asked(key),
+            Phase::Remind => self.still_open(key),
+            _ if phase.watches() => containment.is_some_and(|held| held.hold == Hold::Verified),
+            _ => true,
+        })
     }
 
     /// Whether the step's approval is still open.
@@ -204,6 +224,10 @@ impl Turn<'_> {
             }
             (false, None) => {
                 let tried = self.step(key)?.attempts.get(&Phase::Act).copied().unwrap_or(0);
+                if self.last {
+                    // Who acts again looks first: the act before may still show.
+                    return self.attempt(key, Phase::Verify);
+                }
                 if !self.is_cut_off(key) && tried <= spec.retry.times {
                     return self.attempt(key, Phase::Act);
                 }

@@ -100,21 +100,26 @@ impl Turn<'_> {
     /// Ends a step that is not touching the world. A containment that was
     /// accepted is first looked at to its end: nobody may be left half suspended.
     fn cancel_step(&mut self, key: &StepKey) -> Result<(), Refusal> {
-        if self.is_full() {
-            return Ok(());
-        }
         let Some(step) = self.state.steps.get(key) else {
             return Ok(());
         };
+        // Nothing is left undone of what is only waited for.
+        let waited_for = match &step.stage {
+            Stage::Ended(_) | Stage::Due { phase: Phase::Verify, .. } => true,
+            Stage::InFlight { phase, .. } => !phase.tells(),
+            Stage::Calling { cancelled, .. } => *cancelled,
+            Stage::Open | Stage::Ready | Stage::Sleeping { .. } => self.holds_active(key),
+            _ => false,
+        };
+        if waited_for || self.is_full() {
+            return Ok(());
+        }
+        let step = self.step(key)?;
         let end = match &step.stage {
-            Stage::Ended(_) => return Ok(()),
             Stage::Calling { .. } => return self.cancel_call(key),
-            Stage::InFlight { phase, .. } if !phase.tells() => return Ok(()),
-            Stage::Due { phase: Phase::Verify, .. } => return Ok(()),
             Stage::Due { phase: Phase::Act, .. } if self.may_have_contained(key)? => {
                 return self.attempt(key, Phase::Verify);
             }
-            Stage::Open | Stage::Ready | Stage::Sleeping { .. } if self.holds_active(key) => return Ok(()),
             Stage::Uncertain { .. } => StepEnd::Uncertain,
             // Of a run that was set aside: what was sent may have happened, whether
             // sending or looking was lost.

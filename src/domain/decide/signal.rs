@@ -19,6 +19,11 @@ impl Turn<'_> {
     pub(super) fn hear(&mut self, signal: &Signal) -> Result<(), Refusal> {
         match signal {
             Signal::Start(started) => self.record(Event::RunStarted(started.clone())),
+            Signal::Queue { started, urgency } => {
+                self.record(Event::RunStarted(started.clone()))?;
+                self.record(Event::RunQueued { urgency: *urgency })
+            }
+            Signal::Admit => self.admitted(),
             Signal::Performed { key, phase, attempt, outcome } => {
                 self.performed(key, *phase, *attempt, outcome)
             }
@@ -50,6 +55,15 @@ impl Turn<'_> {
             Signal::Release { by, why } => self.released(by, why.clone()),
             Signal::Cancel { by, why } => self.cancelled(by, why.as_deref()),
         }
+    }
+
+    /// Its turn has come. One that ended while it waited has no turn.
+    fn admitted(&mut self) -> Result<(), Refusal> {
+        if self.state.queued.is_none() {
+            return Ok(());
+        }
+        self.record(Event::RunAdmitted {})?;
+        self.wake()
     }
 
     /// Whether this attempt is the one in flight; anything else is an echo.

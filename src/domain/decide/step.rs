@@ -212,8 +212,13 @@ impl Turn<'_> {
         Ok(captured.and_then(|state| state.value().get("already")).and_then(Value::as_bool).unwrap_or(false))
     }
 
-    /// Records the intent of the next attempt of this part.
+    /// Records the intent of the next attempt of this part. A process that is
+    /// about to stop makes none: an intent that nobody carries out would count
+    /// as lost, and what may not be sent twice as uncertain.
     pub(super) fn attempt(&mut self, key: &StepKey, phase: Phase) -> Result<(), Refusal> {
+        if self.last {
+            return self.record(Event::AttemptDue { key: key.clone(), phase, at: self.now });
+        }
         let attempt = self.step(key)?.attempts.get(&phase).copied().unwrap_or(0) + 1;
         self.record(Event::AttemptStarted { key: key.clone(), phase, attempt })
     }

@@ -39,16 +39,29 @@ pub fn decide(state: &RunState, signal: &Signal, now: Timestamp) -> Result<Vec<E
 /// # Errors
 /// As for [`decide`].
 pub fn take(state: &mut RunState, signal: &Signal, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+    turn(state, signal, now, false)
+}
+
+/// Like [`take`], for a process that is about to stop: what has happened is
+/// recorded, and nothing new begins. What could begin is owed, at once.
+///
+/// # Errors
+/// As for [`decide`].
+pub fn take_last(state: &mut RunState, signal: &Signal, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+    turn(state, signal, now, true)
+}
+
+fn turn(state: &mut RunState, signal: &Signal, now: Timestamp, last: bool) -> Result<Vec<Event>, Refusal> {
     let run = match (signal, &state.started) {
-        (Signal::Start(started), None) => started.run,
-        (Signal::Start(_), Some(_)) => {
+        (Signal::Start(started) | Signal::Queue { started, .. }, None) => started.run,
+        (Signal::Start(_) | Signal::Queue { .. }, Some(_)) => {
             return Err(Refusal::new("run-started", "this run has begun already"));
         }
         (_, Some((started, _))) => started.run,
         (_, None) => return Err(Refusal::new("run-unknown", "this run has not begun")),
     };
     let plan = state.plan.clone();
-    let mut turn = Turn { state, plan, run, now, events: Vec::new(), cut: false };
+    let mut turn = Turn { state, plan, run, now, events: Vec::new(), last, cut: false };
     turn.hear(signal)?;
     turn.advance()?;
     Ok(turn.events)
@@ -61,6 +74,8 @@ pub struct Turn<'a> {
     pub(super) run: RunId,
     pub(super) now: Timestamp,
     pub(super) events: Vec<Event>,
+    /// Whether nothing new may begin, because the process is about to stop.
+    pub(super) last: bool,
     /// Whether something that could be done now was left for the next turn.
     pub(super) cut: bool,
 }
@@ -69,7 +84,7 @@ impl Turn<'_> {
     /// Whether this turn has grown so long that nothing more starts in it.
     /// Whoever asks leaves something undone, so the next turn is owed.
     pub(super) fn is_full(&mut self) -> bool {
-        let full = self.events.len() >= EVENTS_PER_TURN_MAX;
+        let full = self.last || self.events.len() >= EVENTS_PER_TURN_MAX;
         self.cut |= full && !planted(Bug::CutTurnIsNotOwed);
         full
     }

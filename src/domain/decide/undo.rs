@@ -218,6 +218,11 @@ impl Turn<'_> {
         let Some(key) = next.map(|held| held.key.clone()) else {
             return Ok(());
         };
+        if self.last {
+            // One at a time, the latest first: the next process sees to that.
+            self.cut = true;
+            return Ok(());
+        }
         self.attempt(&key, Phase::UndoCheck)
     }
 

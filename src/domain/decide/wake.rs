@@ -13,6 +13,9 @@ use crate::domain::time::duration_text;
 impl Turn<'_> {
     /// Something that was waited for may be due.
     pub(super) fn wake(&mut self) -> Result<(), Refusal> {
+        if self.state.queued.is_some() {
+            return Ok(());
+        }
         if self.state.quarantined.is_some() {
             return self.wake_containments();
         }
@@ -56,6 +59,12 @@ impl Turn<'_> {
         });
         match stage {
             Stage::Ended(_) => Ok(()),
+            // It is cancelled by whoever cut it off, in this turn.
+            Stage::Due { phase: Phase::Capture | Phase::Act | Phase::Announce | Phase::Remind, .. }
+                if self.is_cut_off(key) =>
+            {
+                Ok(())
+            }
             Stage::Due { phase, at } if at <= self.now => self.attempt(key, phase),
             Stage::Sleeping { until } if until <= self.now => match part(&plan.playbook, ix, key) {
                 Part::Turns => self.next_turn(ix, key, section_of(&plan.playbook, ix)),

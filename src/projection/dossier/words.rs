@@ -2,8 +2,9 @@
 
 use super::parts::step_title;
 use super::{Dossier, MAIL, Sources};
+use crate::domain::alert::Fate;
 use crate::domain::command::Phase;
-use crate::domain::event::{Entry, Event, Fate, RunEnd};
+use crate::domain::event::{Entry, Event, RunEnd};
 use crate::domain::incident::IncidentChange;
 use crate::domain::outcome::{Evidence, FailureClass, Outcome};
 use crate::domain::run::{StepEnd, StepKey};
@@ -104,6 +105,13 @@ fn of_case(entry: &Entry) -> Option<Told> {
         Event::RunStarted(run) => {
             let text = format!("Run of playbook {} version {} started", run.playbook, run.version);
             line("run_started", None, &run.by, text)
+        }
+        Event::RunQueued { urgency } => {
+            let text = format!("Run waits for its turn ({urgency}): others go first");
+            line("run_queued", None, PLAYBOOK, text)
+        }
+        Event::RunAdmitted {} => {
+            line("run_admitted", None, PLAYBOOK, "The turn of the run has come".to_owned())
         }
         Event::RunEnding { end, why, .. } => {
             line("run_ending", None, PLAYBOOK, format!("Run is ending ({}): {why}", run_end(*end)))
