@@ -87,7 +87,10 @@ async fn fill(dir: &Path, runs: usize) {
         .for_each(|()| async {})
         .await;
     loop {
-        let running = service.views.read().runs.live().filter(|row| row.status != RunStatus::Waiting).count();
+        let running = {
+            let views = service.views.read();
+            views.runs.live_len() as u64 - views.runs.live_standing(RunStatus::Waiting)
+        };
         if running == 0 {
             break;
         }

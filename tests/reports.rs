@@ -10,7 +10,6 @@ use quell::domain::incident::IncidentChange;
 use quell::domain::outcome::{Evidence, FailureClass, Outcome};
 use quell::domain::run::{StepEnd, StepKey};
 use quell::domain::value::digest;
-use quell::projection::fold::Projection;
 use quell::projection::runs::{RunFilter, RunStatus};
 use quell::projection::views::Views;
 use quell::report::render::{Format, render, write};
@@ -688,7 +687,7 @@ fn lists_show_what_the_run_waits_for_and_what_holds() {
     assert_eq!(views.containments.targets_since(minute(40)).len(), 1);
     assert_eq!(views.containments.targets_since(minute(43)).len(), 0);
     assert_eq!(views.containments.targets_of(story.run()).len(), 1);
-    assert_eq!(views.approvals.open().count(), 0);
+    assert_eq!(views.approvals.open_len(), 0);
     assert_eq!(views.runs.live().count(), 0);
     let incident = views.incidents.get(story.incident()).unwrap();
     assert_eq!(

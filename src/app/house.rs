@@ -6,21 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
 use crate::app::archive::Archive;
 use crate::app::keys::{kept, link_key, private_dir};
 use crate::app::load::{Loaded, load};
+use crate::app::shelf;
 use crate::connector::hub::Hub;
 use crate::domain::queue::Limits;
 use crate::domain::time::Timestamp;
 use crate::failpoint::pass;
 use crate::guard::under_way::UnderWay;
-use crate::projection::views::Views;
 use crate::scheduler::admission::{QUEUE_DEFAULT, RUNS_AT_ONCE_DEFAULT};
 use crate::scheduler::run::Scheduler;
+use crate::service::follow::follow;
 use crate::service::house::Service;
 use crate::settings::Settings;
 use crate::step::link::LinkKey;
@@ -175,9 +176,10 @@ async fn open_on(
     tokens: Vec<Token>,
     address: SocketAddr,
 ) -> Result<House, OpenError> {
-    let views = Arc::new(RwLock::new(Views::default()));
-    let seen = Service::views_of(&journal, &views).await?;
-    let records = Archive::new(Arc::clone(&journal), Arc::clone(&views), settings.data.join(REPORTS_DIR));
+    let (shelf, from) = shelf::open(&settings.data, &journal).await?.unzip();
+    let following = follow(&journal, shelf, from.unwrap_or(0)).await?;
+    let views = Arc::clone(&following.views);
+    let records = Archive::new(Arc::clone(&journal), views, settings.data.join(REPORTS_DIR));
     let world = Arc::new(World {
         hub: Hub::new(loaded.instances, now),
         people: loaded.people,
@@ -193,8 +195,7 @@ async fn open_on(
     });
     let scheduler = Scheduler::with_limits(Arc::clone(&journal), Arc::clone(&world), limits(settings));
     let authored = (loaded.library, loaded.around);
-    let service =
-        Service::new(Arc::clone(&scheduler), journal, world, (views, seen), authored, loaded.sources);
+    let service = Service::new(Arc::clone(&scheduler), journal, world, following, authored, loaded.sources);
     let (unfinished, queued) = (service.unfinished(), service.queued());
     pass("start.read");
     scheduler.recover(unfinished).await;

@@ -7,6 +7,7 @@
 //!   archive.rs   what steps ask of the journal, and where reports are kept
 //!   keys.rs      the server's own secrets in its data directory
 //!   house.rs     opens the store and starts everything
+//!   shelf.rs     the file in which views lie
 //!   vault.rs     checks, backs up, exports and imports a store that no server has open
 //! ```
 
@@ -14,5 +15,6 @@ pub mod archive;
 pub mod house;
 pub mod keys;
 pub mod load;
+pub mod shelf;
 pub mod sources;
 pub mod vault;

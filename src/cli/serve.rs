@@ -190,6 +190,10 @@ pub async fn until_stopped(house: &House, listener: TcpListener) -> Result<Exit,
             return Ok(Exit::Failed);
         }
     }
+    if let Some(fault) = house.service.fault() {
+        let says = format!("{fault}; start again: the journal has it all, and the views are folded anew");
+        return Err(CliError::new(Exit::Own, "views-damaged", says));
+    }
     match house.service.journal.health() {
         Err(error) if house.service.is_stopped() => Err(CliError::new(Exit::Own, "store-stopped", error)),
         _ => Ok(Exit::Done),

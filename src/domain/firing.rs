@@ -51,7 +51,7 @@ pub enum SkipReason {
 }
 
 /// How far a schedule has been ruled on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counting {
     /// Whether a playbook has it now.
     pub armed: bool,

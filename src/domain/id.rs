@@ -42,7 +42,7 @@ macro_rules! id_type {
             pub const PREFIX: &'static str = $prefix;
 
             /// Wraps a ULID made elsewhere.
-            pub fn new(ulid: Ulid) -> Self {
+            pub const fn new(ulid: Ulid) -> Self {
                 Self(ulid)
             }
 

@@ -1,18 +1,21 @@
 //! Alerts as lists show them: where each came from and what became of it.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::ops::Bound;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::alert::Fate;
 use crate::domain::event::{Entry, Event};
-use crate::domain::id::{AlertId, StreamId};
+use crate::domain::id::{AlertId, IncidentId, StreamId};
 use crate::domain::time::Timestamp;
 use crate::domain::value::truncate_text;
 use crate::projection::fold::{Page, Projection, ROW_TEXT_BYTES_MAX, page};
+use crate::projection::rows::Rows;
+use crate::projection::shelf::Table;
 
 /// One alert in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertRow {
     /// Its id.
     pub id: AlertId,
@@ -42,13 +45,13 @@ pub struct AlertFilter {
 /// All alerts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Alerts {
-    rows: BTreeMap<AlertId, AlertRow>,
+    rows: Rows<AlertId, AlertRow>,
 }
 
 impl Alerts {
     /// The row of one alert.
-    pub fn get(&self, id: AlertId) -> Option<&AlertRow> {
-        self.rows.get(&id)
+    pub fn get(&self, id: AlertId) -> Option<Cow<'_, AlertRow>> {
+        self.rows.get(id)
     }
 
     /// The newest first, from before `before`.
@@ -57,18 +60,23 @@ impl Alerts {
             filter.source.as_ref().is_none_or(|source| *source == row.source)
                 && filter.severity_min.is_none_or(|least| row.severity >= least)
         };
-        page(&self.rows, before, limit, keep, AlertRow::clone)
+        let below = before.map_or(Bound::Unbounded, Bound::Excluded);
+        page(self.rows.newest(below), limit, keep)
     }
 }
 
 impl Projection for Alerts {
-    fn apply(&mut self, entry: &Entry) {
+    fn tables(&mut self) -> Vec<(&'static str, &mut dyn Table)> {
+        vec![("alerts", &mut self.rows)]
+    }
+
+    fn apply(&mut self, entry: &Entry, _incident: Option<IncidentId>) {
         let StreamId::Alert(id) = entry.stream else {
             return;
         };
         match &entry.event {
             Event::AlertReceived { source, source_id, title, severity, .. } => {
-                let fate = self.rows.remove(&id).and_then(|row| row.fate);
+                let fate = self.rows.get(id).and_then(|row| row.fate.clone());
                 let row = AlertRow {
                     id,
                     source: source.clone(),
@@ -81,7 +89,7 @@ impl Projection for Alerts {
                 self.rows.insert(id, row);
             }
             Event::AlertTriaged { fate } => {
-                if let Some(row) = self.rows.get_mut(&id) {
+                if let Some(row) = self.rows.get_mut(id) {
                     row.fate = Some(fate.clone());
                 }
             }

@@ -1,20 +1,24 @@
 //! Approvals: who is asked for a yes, who gave one, how it was decided.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::ops::Bound;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::approval::{Covered, Verdict};
 use crate::domain::event::{Entry, Event};
-use crate::domain::id::{ApprovalId, RunId, StreamId};
+use crate::domain::id::{ApprovalId, IncidentId, RunId, StreamId};
 use crate::domain::playbook::IfSilent;
 use crate::domain::run::StepKey;
 use crate::domain::time::Timestamp;
 use crate::domain::value::Digest;
 use crate::projection::fold::{Page, Projection, page};
+use crate::projection::marks::Marks;
+use crate::projection::rows::Rows;
+use crate::projection::shelf::Table;
 
 /// One person's word.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Given {
     /// Who.
     pub by: String,
@@ -29,7 +33,7 @@ pub struct Given {
 }
 
 /// One approval in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApprovalRow {
     /// Its id.
     pub id: ApprovalId,
@@ -68,31 +72,44 @@ pub struct ApprovalFilter {
     pub run: Option<RunId>,
 }
 
+/// Until when an open approval waits, and whether it was asked a second time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Open {
+    until: Timestamp,
+    escalated: bool,
+}
+
 /// All approvals.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Approvals {
-    rows: BTreeMap<ApprovalId, ApprovalRow>,
-    open: BTreeSet<ApprovalId>,
-    /// Those that were given, by run.
-    approved: BTreeSet<(RunId, ApprovalId)>,
+    rows: Rows<ApprovalId, ApprovalRow>,
+    open: Marks<ApprovalId, Open>,
+    of_run: Rows<(RunId, ApprovalId), ()>,
 }
 
 impl Approvals {
     /// The row of one approval.
-    pub fn get(&self, id: ApprovalId) -> Option<&ApprovalRow> {
-        self.rows.get(&id)
+    pub fn get(&self, id: ApprovalId) -> Option<Cow<'_, ApprovalRow>> {
+        self.rows.get(id)
     }
 
-    /// Those that wait for a decision, the oldest first.
-    pub fn open(&self) -> impl Iterator<Item = &ApprovalRow> {
-        self.open.iter().filter_map(|id| self.rows.get(id))
+    /// How many wait for a decision.
+    pub fn open_len(&self) -> usize {
+        self.open.len()
     }
 
-    /// Those of this run that were given.
-    pub fn approved_of(&self, run: RunId) -> impl Iterator<Item = &ApprovalRow> {
-        let least = ApprovalId::new(ulid::Ulid::nil());
-        let of_run = self.approved.range((run, least)..).take_while(move |(of, _)| *of == run);
-        of_run.filter_map(|(_, id)| self.rows.get(id))
+    /// Those that wait for a decision though their time is up, or for the second
+    /// time, the oldest first.
+    pub fn pressing(&self, now: Timestamp) -> impl Iterator<Item = Cow<'_, ApprovalRow>> {
+        let pressing = self.open.iter().filter(move |(_, open)| open.escalated || open.until <= now);
+        pressing.filter_map(|(id, _)| self.rows.get(*id))
+    }
+
+    /// Those of this run, the oldest first.
+    pub fn of_run(&self, run: RunId) -> Vec<Cow<'_, ApprovalRow>> {
+        let mut found: Vec<_> = self.of_run.newest_of(run, None).filter_map(|id| self.rows.get(id)).collect();
+        found.reverse();
+        found
     }
 
     /// The newest first, from before `before`.
@@ -106,12 +123,29 @@ impl Approvals {
             filter.open.is_none_or(|open| open == row.verdict.is_none())
                 && filter.run.is_none_or(|run| run == row.run)
         };
-        page(&self.rows, before, limit, keep, ApprovalRow::clone)
+        let below = before.map_or(Bound::Unbounded, Bound::Excluded);
+        let row = |id: ApprovalId| Some((id, self.rows.get(id)?));
+        match filter.run {
+            Some(run) => page(self.of_run.newest_of(run, before).filter_map(row), limit, keep),
+            None if filter.open == Some(true) => {
+                let open = self.open.range((Bound::Unbounded, below)).rev();
+                page(open.filter_map(|(id, _)| row(*id)), limit, keep)
+            }
+            None => page(self.rows.newest(below), limit, keep),
+        }
     }
 }
 
 impl Projection for Approvals {
-    fn apply(&mut self, entry: &Entry) {
+    fn tables(&mut self) -> Vec<(&'static str, &mut dyn Table)> {
+        vec![
+            ("approvals", &mut self.rows),
+            ("approvals.open", &mut self.open),
+            ("approvals.of_run", &mut self.of_run),
+        ]
+    }
+
+    fn apply(&mut self, entry: &Entry, _incident: Option<IncidentId>) {
         let StreamId::Run(run) = entry.stream else {
             return;
         };
@@ -133,10 +167,11 @@ impl Projection for Approvals {
                     escalated: false,
                 };
                 self.rows.insert(*approval, row);
-                self.open.insert(*approval);
+                self.of_run.insert((run, *approval), ());
+                self.open.set(*approval, Open { until: *until, escalated: false });
             }
             Event::ApprovalGiven { approval, by, counts_for, approve, note } => {
-                if let Some(row) = self.rows.get_mut(approval) {
+                if let Some(row) = self.rows.get_mut(*approval) {
                     row.given.push(Given {
                         by: by.clone(),
                         counts_for: counts_for.clone(),
@@ -147,17 +182,15 @@ impl Projection for Approvals {
                 }
             }
             Event::ApprovalEscalated { approval, until } => {
-                if let Some(row) = self.rows.get_mut(approval) {
+                self.open.set(*approval, Open { until: *until, escalated: true });
+                if let Some(row) = self.rows.get_mut(*approval) {
                     row.escalated = true;
                     row.until = *until;
                 }
             }
             Event::ApprovalClosed { approval, verdict } => {
-                self.open.remove(approval);
-                if *verdict == Verdict::Approved {
-                    self.approved.insert((run, *approval));
-                }
-                if let Some(row) = self.rows.get_mut(approval) {
+                self.open.clear(approval);
+                if let Some(row) = self.rows.get_mut(*approval) {
                     row.verdict = Some(*verdict);
                     row.closed_at = Some(entry.at);
                 }

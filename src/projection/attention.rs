@@ -4,10 +4,9 @@
 //! here. What is a matter of the clock (overdue, about to be lifted) is read off
 //! the other views when the list is asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event, RunEnd};
@@ -17,6 +16,8 @@ use crate::domain::run::{StepEnd, StepKey};
 use crate::domain::time::Timestamp;
 use crate::domain::value::truncate_text;
 use crate::projection::fold::{Projection, ROW_TEXT_BYTES_MAX};
+use crate::projection::marks::Marks;
+use crate::projection::shelf::Table;
 
 pub mod needs;
 
@@ -115,7 +116,7 @@ pub struct Item {
 }
 
 /// What of a run needs a person.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum About {
     Failed,
     Quarantined,
@@ -125,7 +126,7 @@ enum About {
 }
 
 /// That it does, and since when.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Raised {
     since: Timestamp,
     what: String,
@@ -136,22 +137,22 @@ struct Raised {
 /// What entries say needs a person.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Attention {
-    raised: BTreeMap<(RunId, About), Raised>,
+    raised: Marks<(RunId, About), Raised>,
     /// Those that are past, by when.
-    past: BTreeSet<(Timestamp, RunId, About)>,
+    past: Marks<(Timestamp, RunId, About)>,
     /// Runs that a step of another run waits for, until they end: their failure
     /// is that step's.
-    children: BTreeSet<RunId>,
+    children: Marks<RunId>,
 }
 
 impl Attention {
     fn raise(&mut self, run: RunId, about: About, since: Timestamp, what: &str) {
         let what = truncate_text(what, ROW_TEXT_BYTES_MAX).into_owned();
-        self.raised.insert((run, about), Raised { since, what, past: false });
+        self.raised.set((run, about), Raised { since, what, past: false });
     }
 
     fn lower(&mut self, run: RunId, about: About) {
-        self.raised.remove(&(run, about));
+        self.raised.clear(&(run, about));
     }
 
     /// It stays to be known, and nothing about it can be ordered any more.
@@ -160,17 +161,20 @@ impl Attention {
             return;
         };
         raised.past = true;
-        self.past.insert((raised.since, run, about));
+        let past = (raised.since, run, about);
+        self.past.set(past, ());
         if self.past.len() > PAST_MAX
-            && let Some((_, run, about)) = self.past.pop_first()
+            && let Some(oldest) = self.past.first_key_value().map(|(oldest, ())| oldest.clone())
         {
+            self.past.clear(&oldest);
+            let (_, run, about) = oldest;
             self.lower(run, about);
         }
     }
 
     fn ended(&mut self, run: RunId, end: RunEnd, at: Timestamp) {
         self.lower(run, About::Quarantined);
-        let child = self.children.remove(&run);
+        let child = self.children.clear(&run).is_some();
         if end != RunEnd::Failed || child {
             self.lower(run, About::Failed);
             return;
@@ -183,17 +187,25 @@ impl Attention {
 }
 
 impl Projection for Attention {
-    fn apply(&mut self, entry: &Entry) {
+    fn tables(&mut self) -> Vec<(&'static str, &mut dyn Table)> {
+        vec![
+            ("attention", &mut self.raised),
+            ("attention.past", &mut self.past),
+            ("attention.children", &mut self.children),
+        ]
+    }
+
+    fn apply(&mut self, entry: &Entry, _incident: Option<IncidentId>) {
         let (StreamId::Run(run), at) = (entry.stream, entry.at) else {
             return;
         };
         match &entry.event {
             Event::RunStarted(started) if started.parent.is_some() => {
-                self.children.insert(run);
+                self.children.set(run, ());
             }
             Event::RunQuarantined { why } => self.raise(run, About::Quarantined, at, why),
             Event::RunReleased { .. } => self.lower(run, About::Quarantined),
-            Event::RunEnding { end: RunEnd::Failed, why, .. } if !self.children.contains(&run) => {
+            Event::RunEnding { end: RunEnd::Failed, why, .. } if !self.children.contains_key(&run) => {
                 self.raise(run, About::Failed, at, why);
             }
             Event::RunEnded { end } => self.ended(run, *end, at),

@@ -1,10 +1,13 @@
 //! Containments: what is held, since when, until when, and whether a later look
 //! still showed it; and the counts that guardrails cap.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event};
@@ -15,11 +18,15 @@ use crate::domain::run::{Hold, StepEnd, StepKey};
 use crate::domain::time::Timestamp;
 use crate::domain::value::{Value, truncate_text};
 use crate::projection::fold::{Page, Projection, ROW_TEXT_BYTES_MAX, page};
+use crate::projection::key::Key;
+use crate::projection::marks::Marks;
+use crate::projection::rows::Rows;
+use crate::projection::shelf::Table;
 
 pub mod standing;
 
 /// One containment in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContainmentRow {
     /// Its id.
     pub id: ContainmentId,
@@ -110,29 +117,35 @@ pub struct ContainmentFilter {
     pub target: Option<String>,
 }
 
+/// How many of the newest changes the caps can always see, however the clock
+/// was set meanwhile. Far above any cap that a house would set for a day.
+const CHANGES_KEPT: usize = 10_000;
+
+/// How long a change is kept beyond that: twice the longest span that is capped.
+const CHANGES_KEPT_FOR: Duration = Duration::from_secs(2 * 24 * 3600);
+
 /// All containments.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Containments {
-    rows: BTreeMap<ContainmentId, ContainmentRow>,
-    /// Those that changed something, by when: what the caps count.
-    changed: BTreeSet<(Timestamp, ContainmentId)>,
+    rows: Rows<ContainmentId, ContainmentRow>,
+    /// The targets of those that changed something, in lower case, by when: what
+    /// the caps count.
+    changed: Marks<(Timestamp, ContainmentId), String>,
     /// Those that hold, or no longer do without having been lifted.
-    watched: BTreeSet<ContainmentId>,
-    /// The same by the step that made them.
-    by_step: BTreeMap<(RunId, StepKey), ContainmentId>,
-    /// The incidents of runs that have not ended.
-    incidents: BTreeMap<RunId, IncidentId>,
+    watched: Marks<ContainmentId>,
+    of_run: Rows<(RunId, ContainmentId), ()>,
+    of_incident: Rows<(IncidentId, ContainmentId), ()>,
     /// Steps whose target was looked at and whose operation has no way back,
     /// until they are accepted or end.
-    irreversible: BTreeSet<(RunId, StepKey)>,
+    irreversible: Marks<(RunId, StepKey)>,
     /// How many were accepted.
-    accepted: u64,
+    accepted: Marks<(), u64>,
 }
 
 impl Containments {
     /// The row of one containment.
-    pub fn get(&self, id: ContainmentId) -> Option<&ContainmentRow> {
-        self.rows.get(&id)
+    pub fn get(&self, id: ContainmentId) -> Option<Cow<'_, ContainmentRow>> {
+        self.rows.get(id)
     }
 
     /// The newest first, from before `before`.
@@ -149,7 +162,19 @@ impl Containments {
                 && filter.incident.is_none_or(|incident| Some(incident) == row.incident)
                 && target.as_ref().is_none_or(|target| *target == row.target.to_lowercase())
         };
-        page(&self.rows, before, limit, keep, ContainmentRow::clone)
+        let below = before.map_or(Bound::Unbounded, Bound::Excluded);
+        let row = |id: ContainmentId| Some((id, self.rows.get(id)?));
+        if let Some(run) = filter.run {
+            return page(self.of_run.newest_of(run, before).filter_map(row), limit, keep);
+        }
+        if let Some(incident) = filter.incident {
+            return page(self.of_incident.newest_of(incident, before).filter_map(row), limit, keep);
+        }
+        if filter.holding == Some(true) {
+            let watched = self.watched.range((Bound::Unbounded, below)).rev();
+            return page(watched.filter_map(|(id, ())| row(*id)), limit, keep);
+        }
+        page(self.rows.newest(below), limit, keep)
     }
 
     /// The different targets contained at or after `since`, by their label in
@@ -157,28 +182,28 @@ impl Containments {
     /// counted: nothing was done to it. Lifted ones are: the cap is on what was
     /// done, not on what holds.
     pub fn targets_since(&self, since: Timestamp) -> BTreeSet<String> {
-        let least = ContainmentId::new(ulid::Ulid::nil());
-        let ids = self.changed.range((since, least)..).map(|(_, id)| id);
-        distinct(ids.filter_map(|id| self.rows.get(id)))
+        self.changed.range((since, ContainmentId::LEAST)..).map(|(_, target)| target.clone()).collect()
     }
 
     /// The different targets that this run contained.
     pub fn targets_of(&self, run: RunId) -> BTreeSet<String> {
-        distinct(self.rows.values().filter(|row| row.run == run && row.changed))
+        let rows = self.of_run.newest_of(run, None).filter_map(|id| self.rows.get(id));
+        rows.filter(|row| row.changed).map(|row| row.target.to_lowercase()).collect()
     }
 
     /// Those of an incident, the newest first in the order of the journal.
-    pub fn of_incident(&self, incident: IncidentId) -> Vec<&ContainmentRow> {
-        self.newest(|row| row.incident == Some(incident))
+    pub fn of_incident(&self, incident: IncidentId) -> Vec<ContainmentRow> {
+        self.in_order(self.of_incident.newest_of(incident, None))
     }
 
     /// Those of a run, the newest first in the order of the journal.
-    pub fn of_run(&self, run: RunId) -> Vec<&ContainmentRow> {
-        self.newest(|row| row.run == run)
+    pub fn of_run(&self, run: RunId) -> Vec<ContainmentRow> {
+        self.in_order(self.of_run.newest_of(run, None))
     }
 
-    fn newest(&self, keep: impl Fn(&ContainmentRow) -> bool) -> Vec<&ContainmentRow> {
-        let mut rows: Vec<&ContainmentRow> = self.rows.values().filter(|row| keep(row)).collect();
+    fn in_order(&self, ids: impl Iterator<Item = ContainmentId>) -> Vec<ContainmentRow> {
+        let mut rows: Vec<ContainmentRow> =
+            ids.filter_map(|id| self.rows.get(id)).map(Cow::into_owned).collect();
         rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.nth));
         rows
     }
@@ -195,55 +220,57 @@ impl Containments {
 
     /// Others that hold the same target by the same operation.
     pub fn beside(&self, one: &ContainmentRow) -> Vec<ContainmentId> {
-        let same = |row: &&ContainmentRow| {
+        let same = |row: &Cow<ContainmentRow>| {
             row.id != one.id && row.operation == one.operation && row.target == one.target
         };
         self.holding().filter(same).map(|row| row.id).collect()
     }
 
     /// Those that hold.
-    pub fn holding(&self) -> impl Iterator<Item = &ContainmentRow> {
+    pub fn holding(&self) -> impl Iterator<Item = Cow<'_, ContainmentRow>> {
         self.watched().filter(|row| row.is_holding())
     }
 
     /// Those that hold, and those done once that a later look no longer showed.
-    pub fn watched(&self) -> impl Iterator<Item = &ContainmentRow> {
-        self.watched.iter().filter_map(|id| self.rows.get(id))
+    pub fn watched(&self) -> impl Iterator<Item = Cow<'_, ContainmentRow>> {
+        self.watched.keys().filter_map(|id| self.rows.get(*id))
     }
 }
 
-fn distinct<'a>(rows: impl Iterator<Item = &'a ContainmentRow>) -> BTreeSet<String> {
-    rows.map(|row| row.target.to_lowercase()).collect()
-}
-
 impl Projection for Containments {
-    fn apply(&mut self, entry: &Entry) {
+    fn tables(&mut self) -> Vec<(&'static str, &mut dyn Table)> {
+        vec![
+            ("containments", &mut self.rows),
+            ("containments.changed", &mut self.changed),
+            ("containments.watched", &mut self.watched),
+            ("containments.of_run", &mut self.of_run),
+            ("containments.of_incident", &mut self.of_incident),
+            ("containments.irreversible", &mut self.irreversible),
+            ("containments.accepted", &mut self.accepted),
+        ]
+    }
+
+    fn apply(&mut self, entry: &Entry, incident: Option<IncidentId>) {
         let StreamId::Run(run) = entry.stream else {
             return;
         };
         match &entry.event {
-            Event::RunStarted(started) => {
-                self.incidents.insert(run, started.incident);
-            }
             Event::AttemptEnded { key, phase: Phase::Capture, outcome, .. } => {
                 if let Outcome::Succeeded { output, .. } = outcome
                     && output.get("reversible").and_then(Value::as_bool) == Some(false)
                 {
-                    self.irreversible.insert((run, key.clone()));
+                    self.irreversible.set((run, key.clone()), ());
                 }
             }
-            Event::RunEnded { .. } => {
-                self.incidents.remove(&run);
-            }
             Event::StepEnded { key, end, .. } => {
-                let of = (run, key.clone());
-                self.irreversible.remove(&of);
+                self.irreversible.clear(&(run, key.clone()));
                 if *end == StepEnd::Failed
-                    && let Some(row) = self.by_step.get(&of).and_then(|id| self.rows.get_mut(id))
+                    && let Some(row) = self.of_step(run, key)
                     && row.hold == Hold::Accepted
                 {
                     row.given_up_at = Some(entry.at);
-                    self.watched.insert(row.id);
+                    let id = row.id;
+                    self.watched.set(id, ());
                 }
             }
             Event::AttemptEnded { key, phase, outcome: Outcome::Failed { failure, .. }, .. }
@@ -261,26 +288,21 @@ impl Projection for Containments {
                 }
             }
             Event::ContainmentAccepted { key, containment, operation, target, changed, until } => {
-                let irreversible = self.irreversible.remove(&(run, key.clone()));
-                self.accepted += 1;
+                let irreversible = self.irreversible.clear(&(run, key.clone())).is_some();
+                let nth = self.accepted.get_or((), || 0);
+                *nth += 1;
                 let row = ContainmentRow {
-                    incident: self.incidents.get(&run).copied(),
+                    incident,
                     changed: *changed,
                     one_off: irreversible && until.is_none(),
                     until: *until,
-                    nth: self.accepted,
+                    nth: *nth,
                     ..ContainmentRow::accepted(*containment, run, key, operation, target, entry.at)
                 };
                 if !row.one_off {
-                    self.watched.insert(*containment);
+                    self.watched.set(*containment, ());
                 }
-                self.by_step.insert((run, key.clone()), *containment);
-                if let Some(old) = self.rows.insert(*containment, row) {
-                    self.changed.remove(&(old.accepted_at, old.id));
-                }
-                if *changed {
-                    self.changed.insert((entry.at, *containment));
-                }
+                self.accept(row);
             }
             event => self.change(run, event, entry.at),
         }
@@ -288,9 +310,32 @@ impl Projection for Containments {
 }
 
 impl Containments {
+    /// What a step contained and is not lifted.
     fn of_step(&mut self, run: RunId, key: &StepKey) -> Option<&mut ContainmentRow> {
-        let id = self.by_step.get(&(run, key.clone()))?;
-        self.rows.get_mut(id)
+        let id = ContainmentId::derived(run.ulid(), &key.to_string());
+        self.rows.get_mut(id).filter(|row| row.hold != Hold::Lifted)
+    }
+
+    fn accept(&mut self, row: ContainmentRow) {
+        if let Some(old) = self.rows.get(row.id) {
+            let old = (old.accepted_at, old.id);
+            self.changed.clear(&old);
+        }
+        if row.changed {
+            self.changed.set((row.accepted_at, row.id), row.target.to_lowercase());
+            let old = row.accepted_at.before(CHANGES_KEPT_FOR);
+            while self.changed.len() > CHANGES_KEPT
+                && let Some(first) = self.changed.first_key_value().map(|(first, _)| *first)
+                && first.0 < old
+            {
+                self.changed.clear(&first);
+            }
+        }
+        self.of_run.insert((row.run, row.id), ());
+        if let Some(incident) = row.incident {
+            self.of_incident.insert((incident, row.id), ());
+        }
+        self.rows.insert(row.id, row);
     }
 
     fn change(&mut self, run: RunId, event: &Event, at: Timestamp) {
@@ -309,18 +354,14 @@ impl Containments {
             | Event::UndoRefused { containment, .. } => containment,
             _ => return,
         };
-        let Some(row) = self.rows.get_mut(id) else {
+        let Some(row) = self.rows.get_mut(*id) else {
             return;
         };
         row.change(event, at);
         if row.is_watched() {
-            self.watched.insert(*id);
+            self.watched.set(*id, ());
         } else {
-            self.watched.remove(id);
-        }
-        if row.hold == Hold::Lifted {
-            let of = (row.run, row.step.clone());
-            self.by_step.remove(&of);
+            self.watched.clear(id);
         }
     }
 }
@@ -347,13 +388,13 @@ mod tests {
                 changed: true,
                 until: until.map(time),
             };
-            view.apply(&Entry { stream: StreamId::Run(run(n)), seq: 1, at: time(1), event });
+            view.apply(&Entry { stream: StreamId::Run(run(n)), seq: 1, at: time(1), event }, None);
         }
         let lifted = Event::ContainmentLifted {
             containment: ContainmentId::derived(run(5).ulid(), "stop"),
             others: Vec::new(),
         };
-        view.apply(&Entry { stream: StreamId::Run(run(5)), seq: 2, at: time(11), event: lifted });
+        view.apply(&Entry { stream: StreamId::Run(run(5)), seq: 2, at: time(11), event: lifted }, None);
         assert_eq!(view.overdue(time(60)), [run(3), run(1)]);
         assert_eq!(view.overdue(time(15)), []);
     }

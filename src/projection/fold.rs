@@ -1,22 +1,32 @@
 //! What every projection shares: how it is fed, and how its rows are paged.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::borrow::Cow;
 
 use serde::Serialize;
 
 use crate::domain::event::Entry;
+use crate::domain::id::IncidentId;
+use crate::projection::shelf::Table;
 
 /// A view folded from entries.
 pub trait Projection {
-    /// Takes in one entry. Entries of one stream come in their order; those of
-    /// different streams in any order. Never fails and never panics.
-    fn apply(&mut self, entry: &Entry);
+    /// Takes in one entry; `incident` is the investigation that the entry's run
+    /// belongs to, when its start was seen. Entries of one stream come in their
+    /// order; those of different streams in any order. Never fails and never
+    /// panics.
+    fn apply(&mut self, entry: &Entry, incident: Option<IncidentId>);
+
+    /// All that it consists of, each with a name of its own among all views.
+    fn tables(&mut self) -> Vec<(&'static str, &mut dyn Table)>;
 }
 
 /// The most rows of one page: a screenful many times over, and a bound on what
 /// one request costs.
 pub const PAGE_ROWS_MAX: usize = 500;
+
+/// The most rows that are looked at for one page: a few hundred milliseconds.
+/// A page that ends there may be short or empty, and says where to go on.
+pub const PAGE_LOOKS_MAX: usize = 20_000;
 
 /// The longest text that a row keeps, in bytes. Rows are for lists; the whole
 /// text stays in the journal.
@@ -31,24 +41,31 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// The newest `limit` rows older than `before` that `keep` wants. Ids are
+/// The first `limit` rows that `keep` wants. Rows come the newest first: ids are
 /// ULIDs, so their order is the order in time.
-pub fn page<K: Ord + Copy + ToString, R, T>(
-    rows: &BTreeMap<K, R>,
-    before: Option<K>,
+pub fn page<'a, K: ToString, R: Clone + 'a>(
+    mut rows: impl Iterator<Item = (K, Cow<'a, R>)>,
     limit: usize,
     keep: impl Fn(&R) -> bool,
-    show: impl Fn(&R) -> T,
-) -> Page<T> {
+) -> Page<R> {
     let limit = limit.clamp(1, PAGE_ROWS_MAX);
-    let upper = before.map_or(Bound::Unbounded, Bound::Excluded);
-    let mut found = rows.range((Bound::Unbounded, upper)).rev().filter(|(_, row)| keep(row));
     let mut items = Vec::new();
     let mut last = None;
-    for (id, row) in found.by_ref().take(limit) {
-        items.push(show(row));
-        last = Some(*id);
+    for looks in 0.. {
+        let Some((key, row)) = rows.next() else {
+            return Page { items, next: None };
+        };
+        let wanted = keep(&row);
+        if wanted && items.len() == limit {
+            break;
+        }
+        last = Some(key);
+        if wanted {
+            items.push(row.into_owned());
+        }
+        if looks >= PAGE_LOOKS_MAX {
+            break;
+        }
     }
-    let more = found.next().is_some();
-    Page { items, next: last.filter(|_| more).map(|id| id.to_string()) }
+    Page { items, next: last.map(|key| key.to_string()) }
 }

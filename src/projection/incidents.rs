@@ -3,9 +3,11 @@
 //! A change of an incident may stand in its own stream or in the stream of a
 //! run that made it; both count, in the order they come in.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::ops::Bound;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::alert::Fate;
 use crate::domain::event::{Entry, Event};
@@ -14,6 +16,8 @@ use crate::domain::incident::{Disposition, IncidentChange, Status};
 use crate::domain::time::Timestamp;
 use crate::domain::value::truncate_text;
 use crate::projection::fold::{Page, Projection, ROW_TEXT_BYTES_MAX, page};
+use crate::projection::rows::Rows;
+use crate::projection::shelf::Table;
 
 /// Notes that a row keeps; older ones stay in the journal.
 pub const NOTES_MAX: usize = 50;
@@ -23,7 +27,7 @@ pub const NOTES_MAX: usize = 50;
 pub const LINKS_MAX: usize = 200;
 
 /// One note.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Note {
     /// When it was written.
     pub at: Timestamp,
@@ -32,7 +36,7 @@ pub struct Note {
 }
 
 /// One incident in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IncidentRow {
     /// Its id.
     pub id: IncidentId,
@@ -80,19 +84,13 @@ pub struct IncidentFilter {
 /// All incidents.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Incidents {
-    rows: BTreeMap<IncidentId, IncidentRow>,
-    of_run: BTreeMap<RunId, IncidentId>,
+    rows: Rows<IncidentId, IncidentRow>,
 }
 
 impl Incidents {
     /// The row of one incident.
-    pub fn get(&self, id: IncidentId) -> Option<&IncidentRow> {
-        self.rows.get(&id)
-    }
-
-    /// The incident that a run belongs to.
-    pub fn of_run(&self, run: RunId) -> Option<IncidentId> {
-        self.of_run.get(&run).copied()
+    pub fn get(&self, id: IncidentId) -> Option<Cow<'_, IncidentRow>> {
+        self.rows.get(id)
     }
 
     /// The newest first, from before `before`.
@@ -112,12 +110,12 @@ impl Incidents {
                     row.subject.as_ref().is_some_and(|of| of.to_lowercase() == *subject)
                 })
         };
-        page(&self.rows, before, limit, keep, IncidentRow::clone)
+        page(self.rows.newest(before.map_or(Bound::Unbounded, Bound::Excluded)), limit, keep)
     }
 
     /// The row, made empty when its opening was not seen yet.
     fn row(&mut self, id: IncidentId, at: Timestamp) -> &mut IncidentRow {
-        let row = self.rows.entry(id).or_insert_with(|| IncidentRow {
+        let row = self.rows.get_or(id, || IncidentRow {
             id,
             title: String::new(),
             severity: 0,
@@ -166,7 +164,11 @@ fn link<T: PartialEq>(list: &mut Vec<T>, item: T) {
 }
 
 impl Projection for Incidents {
-    fn apply(&mut self, entry: &Entry) {
+    fn tables(&mut self) -> Vec<(&'static str, &mut dyn Table)> {
+        vec![("incidents", &mut self.rows)]
+    }
+
+    fn apply(&mut self, entry: &Entry, incident: Option<IncidentId>) {
         let at = entry.at;
         match (&entry.event, entry.stream) {
             (Event::IncidentOpened { title, severity, alert, subject }, StreamId::Incident(id)) => {
@@ -182,8 +184,8 @@ impl Projection for Incidents {
             (Event::IncidentChanged { change }, StreamId::Incident(id)) => {
                 self.row(id, at).change(change, at)
             }
-            (Event::IncidentChanged { change }, StreamId::Run(run)) => {
-                if let Some(id) = self.of_run(run) {
+            (Event::IncidentChanged { change }, StreamId::Run(_)) => {
+                if let Some(id) = incident {
                     self.row(id, at).change(change, at);
                 }
             }
@@ -193,15 +195,14 @@ impl Projection for Incidents {
                 runs.iter().for_each(|run| link(&mut row.runs, *run));
             }
             (Event::RunStarted(started), StreamId::Run(run)) => {
-                self.of_run.insert(run, started.incident);
                 let row = self.row(started.incident, at);
                 link(&mut row.runs, run);
                 if let Some(alert) = started.alert {
                     link(&mut row.alerts, alert.id);
                 }
             }
-            (Event::RunEnding { disposition: Some(disposition), .. }, StreamId::Run(run)) => {
-                if let Some(id) = self.of_run(run) {
+            (Event::RunEnding { disposition: Some(disposition), .. }, StreamId::Run(_)) => {
+                if let Some(id) = incident {
                     self.row(id, at).disposition = Some(*disposition);
                 }
             }

@@ -5,13 +5,17 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::event::{Entry, Event};
 use crate::domain::id::{ContainmentId, IncidentId, StreamId};
 use crate::domain::incident::UndoOrder;
 use crate::projection::fold::Projection;
+use crate::projection::marks::Marks;
+use crate::projection::shelf::Table;
 
 /// An order that is not carried out yet.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenOrder {
     /// Of which incident.
     pub incident: IncidentId,
@@ -49,36 +53,46 @@ impl OpenOrder {
 /// All orders that are not carried out yet.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Orders {
-    open: Vec<OpenOrder>,
+    /// By their place in the order in which they were given.
+    open: Marks<u64, OpenOrder>,
 }
 
 impl Orders {
     /// Those that are not carried out yet, the oldest first.
-    pub fn open(&self) -> &[OpenOrder] {
-        &self.open
+    pub fn open(&self) -> impl Iterator<Item = &OpenOrder> {
+        self.open.values()
     }
 
     /// Whether an order has this containment still before it.
     pub fn is_queued(&self, id: ContainmentId) -> bool {
-        self.open.iter().any(|open| open.holds(id) && !open.asked.contains(&id) && !open.past.contains(&id))
+        self.open.values().any(|open| open.holds(id) && !open.asked.contains(&id) && !open.past.contains(&id))
     }
 }
 
 impl Projection for Orders {
-    fn apply(&mut self, entry: &Entry) {
+    fn tables(&mut self) -> Vec<(&'static str, &mut dyn Table)> {
+        vec![("orders", &mut self.open)]
+    }
+
+    fn apply(&mut self, entry: &Entry, _incident: Option<IncidentId>) {
         if let (Event::UndoOrdered(order), StreamId::Incident(incident)) = (&entry.event, entry.stream) {
             let (asked, past) = (BTreeSet::new(), BTreeSet::new());
-            self.open.push(OpenOrder { incident, order: (**order).clone(), asked, past });
+            let nth = self.open.last_key_value().map_or(0, |(nth, _)| nth + 1);
+            self.open.set(nth, OpenOrder { incident, order: (**order).clone(), asked, past });
         }
         if self.open.is_empty() {
             return;
         }
         match (&entry.event, entry.stream) {
             (Event::UndoRequested { containment, .. }, _) => {
-                for open in self.open.iter_mut().filter(|open| open.holds(*containment)) {
-                    open.asked.insert(*containment);
-                    open.past.remove(containment);
-                }
+                self.change(
+                    *containment,
+                    |_, _| true,
+                    |open| {
+                        open.asked.insert(*containment);
+                        open.past.remove(containment);
+                    },
+                );
             }
             // Whoever asked for it.
             (Event::ContainmentLifted { containment, .. }, _) => self.pass(*containment, |_, _| true),
@@ -91,14 +105,34 @@ impl Projection for Orders {
             _ => {}
         }
         let none = BTreeSet::new();
-        self.open.retain(|open| !open.is_over(&none));
+        let over: Vec<u64> =
+            self.open.iter().filter(|(_, open)| open.is_over(&none)).map(|(nth, _)| *nth).collect();
+        for nth in over {
+            self.open.clear(&nth);
+        }
     }
 }
 
 impl Orders {
     fn pass(&mut self, id: ContainmentId, when: impl Fn(&OpenOrder, ContainmentId) -> bool) {
-        for open in self.open.iter_mut().filter(|open| open.holds(id) && when(open, id)) {
+        self.change(id, when, |open| {
             open.past.insert(id);
+        });
+    }
+
+    /// Changes the orders that hold a containment.
+    fn change(
+        &mut self,
+        id: ContainmentId,
+        when: impl Fn(&OpenOrder, ContainmentId) -> bool,
+        change: impl Fn(&mut OpenOrder),
+    ) {
+        let of = self.open.iter().filter(|(_, open)| open.holds(id) && when(open, id));
+        let of: Vec<u64> = of.map(|(nth, _)| *nth).collect();
+        for nth in of {
+            if let Some(open) = self.open.get_mut(&nth) {
+                change(open);
+            }
         }
     }
 }
@@ -125,7 +159,7 @@ mod tests {
         let mut orders = Orders::default();
         let none = BTreeSet::new();
         let order = UndoOrder { containments: ids.to_vec(), by: "ana".to_owned(), why: None, anyway: false };
-        let next = |orders: &Orders| orders.open().first().and_then(|open| open.next(&none));
+        let next = |orders: &Orders| orders.open().next().and_then(|open| open.next(&none));
         let requested = |n: usize| {
             let (by, why) = ("ana".to_owned(), None);
             entry(
@@ -133,24 +167,28 @@ mod tests {
                 Event::UndoRequested { containment: ids[n], by, why, anyway: false },
             )
         };
-        orders.apply(&entry(StreamId::Incident(incident), Event::UndoOrdered(Box::new(order))));
+        orders.apply(&entry(StreamId::Incident(incident), Event::UndoOrdered(Box::new(order))), None);
         assert_eq!(next(&orders), Some(ids[0]));
         assert!(orders.is_queued(ids[2]));
-        orders.apply(&requested(0));
+        orders.apply(&requested(0), None);
         assert_eq!(next(&orders), None, "the first is under way");
         // It cannot be lifted now, and is tried again later: the second need not wait.
         let (key, at) = (StepKey::root("stop"), Timestamp::from_millis(9));
         let due = Event::AttemptDue { key, phase: Phase::UndoCheck, at };
-        orders.apply(&entry(StreamId::Run(runs[0]), due));
+        orders.apply(&entry(StreamId::Run(runs[0]), due), None);
         assert_eq!(next(&orders), Some(ids[1]));
-        assert_eq!(orders.open()[0].next(&BTreeSet::from([ids[1]])), Some(ids[2]), "its run refused");
-        orders.apply(&requested(1));
+        assert_eq!(
+            orders.open().next().expect("it is open").next(&BTreeSet::from([ids[1]])),
+            Some(ids[2]),
+            "its run refused"
+        );
+        orders.apply(&requested(1), None);
         let lifted = |n: usize| Event::ContainmentLifted { containment: ids[n], others: Vec::new() };
-        orders.apply(&entry(StreamId::Run(runs[1]), lifted(1)));
+        orders.apply(&entry(StreamId::Run(runs[1]), lifted(1)), None);
         assert_eq!(next(&orders), Some(ids[2]));
         // Its time box was faster.
-        orders.apply(&requested(2));
-        orders.apply(&entry(StreamId::Run(runs[2]), lifted(2)));
-        assert!(orders.open().is_empty());
+        orders.apply(&requested(2), None);
+        orders.apply(&entry(StreamId::Run(runs[2]), lifted(2)), None);
+        assert!(orders.open().next().is_none());
     }
 }

@@ -1,17 +1,22 @@
 //! Questions: what was asked of whom, and what came back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::ops::Bound;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::event::{Entry, Event};
-use crate::domain::id::{QuestionId, RunId, StreamId};
+use crate::domain::id::{IncidentId, QuestionId, RunId, StreamId};
 use crate::domain::run::StepKey;
 use crate::domain::time::Timestamp;
 use crate::projection::fold::{Page, Projection, page};
+use crate::projection::key::Key;
+use crate::projection::marks::Marks;
+use crate::projection::rows::Rows;
+use crate::projection::shelf::Table;
 
 /// What was answered.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The choice's value.
     pub choice: String,
@@ -22,7 +27,7 @@ pub struct Answer {
 }
 
 /// One question in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QuestionRow {
     /// Its id.
     pub id: QuestionId,
@@ -62,23 +67,38 @@ pub struct QuestionFilter {
     pub run: Option<RunId>,
 }
 
+/// Until when an open question waits, and whether it surely left.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Open {
+    until: Timestamp,
+    delivered: bool,
+}
+
 /// All questions.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Questions {
-    rows: BTreeMap<QuestionId, QuestionRow>,
+    rows: Rows<QuestionId, QuestionRow>,
     /// Open ones by run: what an ending step or run withdraws.
-    open: BTreeSet<(RunId, QuestionId)>,
+    open: Marks<(RunId, QuestionId), Open>,
+    of_run: Rows<(RunId, QuestionId), ()>,
 }
 
 impl Questions {
     /// The row of one question.
-    pub fn get(&self, id: QuestionId) -> Option<&QuestionRow> {
-        self.rows.get(&id)
+    pub fn get(&self, id: QuestionId) -> Option<Cow<'_, QuestionRow>> {
+        self.rows.get(id)
     }
 
-    /// Those that wait for an answer, by run.
-    pub fn open(&self) -> impl Iterator<Item = &QuestionRow> {
-        self.open.iter().filter_map(|(_, id)| self.rows.get(id))
+    /// How many wait for an answer.
+    pub fn open_len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Those that wait for an answer though their time is up, or of which nobody
+    /// knows whether they arrived, by run.
+    pub fn pressing(&self, now: Timestamp) -> impl Iterator<Item = Cow<'_, QuestionRow>> {
+        let pressing = self.open.iter().filter(move |(_, open)| !open.delivered || open.until <= now);
+        pressing.filter_map(|((_, id), _)| self.rows.get(*id))
     }
 
     /// The newest first, from before `before`.
@@ -92,23 +112,28 @@ impl Questions {
             filter.open.is_none_or(|open| open == row.is_open())
                 && filter.run.is_none_or(|run| run == row.run)
         };
-        page(&self.rows, before, limit, keep, QuestionRow::clone)
+        match filter.run {
+            Some(run) => {
+                let of_run = self.of_run.newest_of(run, before);
+                page(of_run.filter_map(|id| Some((id, self.rows.get(id)?))), limit, keep)
+            }
+            None => page(self.rows.newest(before.map_or(Bound::Unbounded, Bound::Excluded)), limit, keep),
+        }
     }
 
     fn close(&mut self, run: RunId, id: QuestionId, change: impl FnOnce(&mut QuestionRow)) {
-        self.open.remove(&(run, id));
-        if let Some(row) = self.rows.get_mut(&id) {
+        self.open.clear(&(run, id));
+        if let Some(row) = self.rows.get_mut(id) {
             change(row);
         }
     }
 
     /// Closes the run's open questions, or those of one step.
     fn withdraw(&mut self, run: RunId, step: Option<&StepKey>) {
-        let least = QuestionId::new(ulid::Ulid::nil());
-        let of_run = self.open.range((run, least)..).take_while(|(of, _)| *of == run);
+        let of_run = self.open.range((run, QuestionId::LEAST)..=(run, QuestionId::MOST));
         let over: Vec<QuestionId> = of_run
-            .map(|(_, id)| *id)
-            .filter(|id| step.is_none_or(|step| self.rows.get(id).is_some_and(|row| row.step == *step)))
+            .map(|((_, id), _)| *id)
+            .filter(|id| step.is_none_or(|step| self.rows.get(*id).is_some_and(|row| row.step == *step)))
             .collect();
         for id in over {
             self.close(run, id, |row| row.withdrawn = true);
@@ -117,7 +142,15 @@ impl Questions {
 }
 
 impl Projection for Questions {
-    fn apply(&mut self, entry: &Entry) {
+    fn tables(&mut self) -> Vec<(&'static str, &mut dyn Table)> {
+        vec![
+            ("questions", &mut self.rows),
+            ("questions.open", &mut self.open),
+            ("questions.of_run", &mut self.of_run),
+        ]
+    }
+
+    fn apply(&mut self, entry: &Entry, _incident: Option<IncidentId>) {
         let StreamId::Run(run) = entry.stream else {
             return;
         };
@@ -136,7 +169,8 @@ impl Projection for Questions {
                     withdrawn: false,
                 };
                 self.rows.insert(*question, row);
-                self.open.insert((run, *question));
+                self.of_run.insert((run, *question), ());
+                self.open.set((run, *question), Open { until: *until, delivered: *delivered });
             }
             Event::QuestionAnswered { question, by, choice, .. } => {
                 let answer = Answer { choice: choice.clone(), by: by.clone(), at: entry.at };

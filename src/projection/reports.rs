@@ -1,8 +1,9 @@
 //! Reports: which summaries a run wrote and kept.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::ops::Bound;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event};
@@ -12,9 +13,11 @@ use crate::domain::run::StepKey;
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
 use crate::projection::fold::{Page, Projection, page};
+use crate::projection::rows::Rows;
+use crate::projection::shelf::Table;
 
 /// One kept report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportRow {
     /// Its id.
     pub id: ReportId,
@@ -48,15 +51,15 @@ pub struct ReportFilter {
 /// All kept reports.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reports {
-    rows: BTreeMap<ReportId, ReportRow>,
-    /// Runs that have not ended, with their incidents.
-    under_way: BTreeMap<RunId, IncidentId>,
+    rows: Rows<ReportId, ReportRow>,
+    of_run: Rows<(RunId, ReportId), ()>,
+    of_incident: Rows<(IncidentId, ReportId), ()>,
 }
 
 impl Reports {
     /// The row of one report.
-    pub fn get(&self, id: ReportId) -> Option<&ReportRow> {
-        self.rows.get(&id)
+    pub fn get(&self, id: ReportId) -> Option<Cow<'_, ReportRow>> {
+        self.rows.get(id)
     }
 
     /// The newest first, from before `before`.
@@ -65,10 +68,23 @@ impl Reports {
             filter.run.is_none_or(|run| run == row.run)
                 && filter.incident.is_none_or(|incident| Some(incident) == row.incident)
         };
-        page(&self.rows, before, limit, keep, ReportRow::clone)
+        let row = |id: ReportId| Some((id, self.rows.get(id)?));
+        match (filter.run, filter.incident) {
+            (Some(run), _) => page(self.of_run.newest_of(run, before).filter_map(row), limit, keep),
+            (None, Some(of)) => page(self.of_incident.newest_of(of, before).filter_map(row), limit, keep),
+            (None, None) => {
+                page(self.rows.newest(before.map_or(Bound::Unbounded, Bound::Excluded)), limit, keep)
+            }
+        }
     }
 
-    fn written(&mut self, run: RunId, key: &StepKey, at: Timestamp, report: &Value) {
+    fn written(
+        &mut self,
+        (run, incident): (RunId, Option<IncidentId>),
+        key: &StepKey,
+        at: Timestamp,
+        report: &Value,
+    ) {
         let text = |name: &str| report.get(name).and_then(Value::as_str).unwrap_or_default();
         let (template, format) = (text("template"), text("format"));
         // The id is derived from the step and the run: what a system answered
@@ -81,7 +97,7 @@ impl Reports {
         let row = ReportRow {
             id,
             run,
-            incident: self.under_way.get(&run).copied(),
+            incident,
             step: key.clone(),
             template: template.to_owned(),
             format: format.to_owned(),
@@ -90,32 +106,33 @@ impl Reports {
             file: file.to_owned(),
         };
         self.rows.insert(id, row);
+        self.of_run.insert((run, id), ());
+        if let Some(incident) = incident {
+            self.of_incident.insert((incident, id), ());
+        }
     }
 }
 
 impl Projection for Reports {
-    fn apply(&mut self, entry: &Entry) {
+    fn tables(&mut self) -> Vec<(&'static str, &mut dyn Table)> {
+        vec![
+            ("reports", &mut self.rows),
+            ("reports.of_run", &mut self.of_run),
+            ("reports.of_incident", &mut self.of_incident),
+        ]
+    }
+
+    fn apply(&mut self, entry: &Entry, incident: Option<IncidentId>) {
         let StreamId::Run(run) = entry.stream else {
             return;
         };
-        match &entry.event {
-            Event::RunStarted(started) => {
-                self.under_way.insert(run, started.incident);
-            }
-            Event::RunEnded { .. } => {
-                self.under_way.remove(&run);
-            }
-            Event::AttemptEnded {
-                key,
-                phase: Phase::Act,
-                outcome: Outcome::Succeeded { output, .. },
-                ..
-            } => {
-                for report in output.get("reports").and_then(Value::as_array).into_iter().flatten() {
-                    self.written(run, key, entry.at, report);
-                }
-            }
-            _ => {}
+        let Event::AttemptEnded { key, phase: Phase::Act, outcome: Outcome::Succeeded { output, .. }, .. } =
+            &entry.event
+        else {
+            return;
+        };
+        for report in output.get("reports").and_then(Value::as_array).into_iter().flatten() {
+            self.written((run, incident), key, entry.at, report);
         }
     }
 }
@@ -140,11 +157,11 @@ mod tests {
         let id = ReportId::derived(run.ulid(), "brief/executive/html");
         let report = |id: ReportId| json!({ "reports": [{ "id": id, "template": "executive", "format": "html", "file": "/a/b/inc-executive.html", "sha256": "ab" }] });
         let mut reports = Reports::default();
-        reports.apply(&ended(run, report(ReportId::new(Ulid::from_parts(9, 9)))));
-        reports.apply(&ended(run, json!({ "reports": "none" })));
+        reports.apply(&ended(run, report(ReportId::new(Ulid::from_parts(9, 9)))), None);
+        reports.apply(&ended(run, json!({ "reports": "none" })), None);
         assert!(reports.list(ReportFilter::default(), None, 10).items.is_empty());
-        reports.apply(&ended(run, report(id)));
-        assert_eq!(reports.get(id).map(|row| row.file.as_str()), Some("inc-executive.html"));
+        reports.apply(&ended(run, report(id)), None);
+        assert_eq!(reports.get(id).map(|row| row.file.clone()).as_deref(), Some("inc-executive.html"));
         let other = ReportFilter { run: Some(RunId::new(Ulid::from_parts(7, 7))), incident: None };
         assert!(reports.list(other, None, 10).items.is_empty());
     }

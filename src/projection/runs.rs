@@ -1,7 +1,8 @@
 //! Runs as lists show them: how each stands, and on whom it waits since when
 //! and until when.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,9 +14,12 @@ use crate::domain::time::Timestamp;
 use crate::domain::urgency::Urgency;
 use crate::domain::value::Digest;
 use crate::projection::fold::{Page, Projection, page};
+use crate::projection::marks::Marks;
+use crate::projection::rows::Rows;
+use crate::projection::shelf::Table;
 
 /// How a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
     /// It is accepted, and others go first.
@@ -40,7 +44,7 @@ pub enum RunStatus {
 }
 
 /// What a run waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitsFor {
     /// People's yes.
@@ -54,7 +58,7 @@ pub enum WaitsFor {
 }
 
 /// One thing that a run waits for.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Waiting {
     /// Which step waits.
     pub step: StepKey,
@@ -69,7 +73,7 @@ pub struct Waiting {
 }
 
 /// One run in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRow {
     /// Its id.
     pub id: RunId,
@@ -78,7 +82,7 @@ pub struct RunRow {
     /// The playbook's version.
     pub version: u32,
     /// Digest of the frozen plan.
-    pub plan: Arc<Digest>,
+    pub plan: Digest,
     /// The investigation it belongs to.
     pub incident: IncidentId,
     /// The alert it runs on.
@@ -97,25 +101,25 @@ pub struct RunRow {
     pub waiting_on: Vec<Waiting>,
     /// The step that was touched last.
     pub last_step: Option<StepKey>,
-    /// The number of its last entry.
-    #[serde(skip)]
-    pub seq: u64,
     /// How urgent it is, while others go first.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued: Option<Urgency>,
-    #[serde(skip)]
+}
+
+/// A run's row, and what it takes to tell how the run stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Told {
+    row: RunRow,
+    /// The number of its last entry.
+    seq: u64,
     ending: bool,
-    #[serde(skip)]
     quarantined: bool,
-    #[serde(skip)]
     in_flight: u32,
-    #[serde(skip)]
     uncertain: Vec<StepKey>,
-    #[serde(skip)]
     stuck: Vec<ContainmentId>,
 }
 
-impl RunRow {
+impl Told {
     fn stand(&self) -> RunStatus {
         if self.quarantined {
             return RunStatus::Quarantined;
@@ -123,33 +127,33 @@ impl RunRow {
         if !self.uncertain.is_empty() || !self.stuck.is_empty() {
             return RunStatus::NeedsPerson;
         }
-        match self.end {
+        match self.row.end {
             Some(RunEnd::Succeeded) => RunStatus::Succeeded,
             Some(RunEnd::Failed) => RunStatus::Failed,
             Some(RunEnd::Cancelled) => RunStatus::Cancelled,
-            None if self.queued.is_some() => RunStatus::Queued,
+            None if self.row.queued.is_some() => RunStatus::Queued,
             None if self.ending => RunStatus::Ending,
-            None if self.in_flight == 0 && !self.waiting_on.is_empty() => RunStatus::Waiting,
+            None if self.in_flight == 0 && !self.row.waiting_on.is_empty() => RunStatus::Waiting,
             None => RunStatus::Running,
         }
     }
 
     fn wait(&mut self, step: &StepKey, on: WaitsFor, who: &[String], since: Timestamp, until: Timestamp) {
-        self.waiting_on.retain(|wait| wait.step != *step || wait.on != on);
-        self.waiting_on.push(Waiting { step: step.clone(), on, who: who.to_vec(), since, until });
+        self.row.waiting_on.retain(|wait| wait.step != *step || wait.on != on);
+        self.row.waiting_on.push(Waiting { step: step.clone(), on, who: who.to_vec(), since, until });
     }
 
     fn no_longer(&mut self, on: WaitsFor) {
-        self.waiting_on.retain(|wait| wait.on != on);
+        self.row.waiting_on.retain(|wait| wait.on != on);
     }
 
     /// Takes in an event of the run after its start.
     fn change(&mut self, event: &Event, at: Timestamp) {
         match event {
-            Event::RunQueued { urgency } => self.queued = Some(*urgency),
-            Event::RunAdmitted {} => self.queued = None,
+            Event::RunQueued { urgency } => self.row.queued = Some(*urgency),
+            Event::RunAdmitted {} => self.row.queued = None,
             Event::RunEnding { .. } => {
-                self.queued = None;
+                self.row.queued = None;
                 self.ending = true;
             }
             Event::RunQuarantined { .. } => self.quarantined = true,
@@ -161,9 +165,9 @@ impl RunRow {
             | Event::AttemptDue { phase, .. }
                 if phase.watches() => {}
             Event::RunEnded { end } => {
-                self.end = Some(*end);
-                self.ended_at = Some(at);
-                self.waiting_on = Vec::new();
+                self.row.end = Some(*end);
+                self.row.ended_at = Some(at);
+                self.row.waiting_on = Vec::new();
                 self.in_flight = 0;
                 self.quarantined = false;
                 // What is over no longer waits for somebody's word.
@@ -171,12 +175,12 @@ impl RunRow {
             }
             Event::StepSlept { key, until } => self.wait(key, WaitsFor::Time, &[], at, *until),
             Event::StepEnded { key, .. } => {
-                self.waiting_on.retain(|wait| wait.step != *key);
+                self.row.waiting_on.retain(|wait| wait.step != *key);
                 self.uncertain.retain(|step| step != key);
             }
             Event::AttemptStarted { key, .. } => {
                 self.in_flight = self.in_flight.saturating_add(1);
-                self.waiting_on.retain(|wait| wait.step != *key || wait.on != WaitsFor::Attempt);
+                self.row.waiting_on.retain(|wait| wait.step != *key || wait.on != WaitsFor::Attempt);
             }
             Event::AttemptEnded { .. } | Event::AttemptLost { .. } => {
                 self.in_flight = self.in_flight.saturating_sub(1);
@@ -190,7 +194,7 @@ impl RunRow {
                 self.wait(key, WaitsFor::Approval(*approval), by, at, *until);
             }
             Event::ApprovalEscalated { approval, until } => {
-                let waits = self.waiting_on.iter_mut();
+                let waits = self.row.waiting_on.iter_mut();
                 for wait in waits.filter(|wait| wait.on == WaitsFor::Approval(*approval)) {
                     wait.until = *until;
                 }
@@ -249,33 +253,55 @@ pub struct RunFilter {
 /// All runs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Runs {
-    rows: BTreeMap<RunId, RunRow>,
+    rows: Rows<RunId, Told>,
     /// Those that have not ended.
-    live: BTreeSet<RunId>,
-    /// Names and digests that many rows share are kept once.
-    names: BTreeSet<Arc<str>>,
-    plans: BTreeSet<Arc<Digest>>,
+    live: Marks<RunId>,
+    /// How many stand how, of those that have not ended and of those that have.
+    counts: Marks<(bool, RunStatus), u64>,
+    of_incident: Rows<(IncidentId, RunId), ()>,
 }
 
 impl Runs {
     /// The row of one run.
-    pub fn get(&self, id: RunId) -> Option<&RunRow> {
-        self.rows.get(&id)
+    pub fn get(&self, id: RunId) -> Option<Cow<'_, RunRow>> {
+        self.rows.get(id).map(row)
     }
 
     /// Those that have not ended, the oldest first.
-    pub fn live(&self) -> impl Iterator<Item = &RunRow> {
-        self.live.iter().filter_map(|id| self.rows.get(id))
+    pub fn live(&self) -> impl Iterator<Item = Cow<'_, RunRow>> {
+        self.live.keys().filter_map(|id| self.get(*id))
+    }
+
+    /// How many have not ended.
+    pub fn live_len(&self) -> usize {
+        self.live.len()
+    }
+
+    /// How many have not ended and stand so.
+    pub fn live_standing(&self, status: RunStatus) -> u64 {
+        self.counts.get(&(true, status)).copied().unwrap_or(0)
+    }
+
+    /// The runs that have begun and not ended, the oldest first, each with the
+    /// number of its last entry.
+    pub fn begun(&self) -> impl Iterator<Item = (RunId, u64)> {
+        let told = self.live.keys().filter_map(|id| self.rows.get(*id));
+        told.filter(|told| told.row.queued.is_none()).map(|told| (told.row.id, told.seq))
+    }
+
+    /// The number of a run's last entry.
+    pub fn seq(&self, id: RunId) -> Option<u64> {
+        self.rows.get(id).map(|told| told.seq)
     }
 
     /// How many there are, ended ones too.
-    pub fn len(&self) -> usize {
-        self.rows.len()
+    pub fn len(&self) -> u64 {
+        self.counts.values().sum()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.len() == 0
     }
 
     /// The newest first, from before `before`.
@@ -286,71 +312,96 @@ impl Runs {
                 && filter.playbook.as_ref().is_none_or(|name| **name == *row.playbook)
                 && filter.incident.is_none_or(|incident| incident == row.incident)
         };
-        page(&self.rows, before, limit, keep, RunRow::clone)
+        let below = before.map_or(Bound::Unbounded, Bound::Excluded);
+        let found = |id: RunId| Some((id, self.get(id)?));
+        let ends = [RunStatus::Succeeded, RunStatus::Failed, RunStatus::Cancelled, RunStatus::NeedsPerson];
+        if let Some(incident) = filter.incident {
+            return page(self.of_incident.newest_of(incident, before).filter_map(found), limit, keep);
+        }
+        if filter.live || filter.status.is_some_and(|status| !ends.contains(&status)) {
+            let live = self.live.range((Bound::Unbounded, below)).rev();
+            return page(live.filter_map(|(id, ())| found(*id)), limit, keep);
+        }
+        page(self.rows.newest(below).map(|(id, told)| (id, row(told))), limit, keep)
     }
 
-    fn name(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.names.get(name) {
-            return known.clone();
-        }
-        let name: Arc<str> = name.into();
-        self.names.insert(name.clone());
-        name
+    /// Counts one more, or one fewer, that stands so.
+    fn count(&mut self, standing: (bool, RunStatus), more: bool) {
+        let count = self.counts.get_or(standing, || 0);
+        *count = if more { count.saturating_add(1) } else { count.saturating_sub(1) };
     }
+}
 
-    fn plan(&mut self, plan: Digest) -> Arc<Digest> {
-        if let Some(known) = self.plans.get(&plan) {
-            return known.clone();
-        }
-        let plan = Arc::new(plan);
-        self.plans.insert(plan.clone());
-        plan
+fn row(told: Cow<'_, Told>) -> Cow<'_, RunRow> {
+    match told {
+        Cow::Borrowed(told) => Cow::Borrowed(&told.row),
+        Cow::Owned(told) => Cow::Owned(told.row),
     }
 }
 
 impl Projection for Runs {
-    fn apply(&mut self, entry: &Entry) {
+    fn tables(&mut self) -> Vec<(&'static str, &mut dyn Table)> {
+        vec![
+            ("runs", &mut self.rows),
+            ("runs.live", &mut self.live),
+            ("runs.counts", &mut self.counts),
+            ("runs.of_incident", &mut self.of_incident),
+        ]
+    }
+
+    fn apply(&mut self, entry: &Entry, _incident: Option<IncidentId>) {
         let StreamId::Run(id) = entry.stream else {
             return;
         };
         if let Event::RunStarted(started) = &entry.event {
             let row = RunRow {
                 id,
-                playbook: self.name(&started.playbook),
+                playbook: started.playbook.as_str().into(),
                 version: started.version,
-                plan: self.plan(started.plan),
+                plan: started.plan,
                 incident: started.incident,
                 alert: started.alert.map(|alert| alert.id),
-                by: self.name(&started.by),
+                by: started.by.as_str().into(),
                 started_at: entry.at,
                 ended_at: None,
                 status: RunStatus::Running,
                 end: None,
                 waiting_on: Vec::new(),
                 last_step: None,
-                seq: entry.seq,
                 queued: None,
+            };
+            let told = Told {
+                row,
+                seq: entry.seq,
                 ending: false,
                 quarantined: false,
                 in_flight: 0,
                 uncertain: Vec::new(),
                 stuck: Vec::new(),
             };
-            self.rows.insert(id, row);
-            self.live.insert(id);
+            self.count((true, RunStatus::Running), true);
+            self.of_incident.insert((started.incident, id), ());
+            self.rows.insert(id, told);
+            self.live.set(id, ());
             return;
         }
-        let Some(row) = self.rows.get_mut(&id) else {
+        let Some(told) = self.rows.get_mut(id) else {
             return;
         };
-        row.seq = entry.seq;
-        row.change(&entry.event, entry.at);
+        let before = (told.row.end.is_none(), told.row.status);
+        told.seq = entry.seq;
+        told.change(&entry.event, entry.at);
         if let Some(step) = step_of(&entry.event) {
-            row.last_step = Some(step.clone());
+            told.row.last_step = Some(step.clone());
         }
-        row.status = row.stand();
-        if row.end.is_some() {
-            self.live.remove(&id);
+        told.row.status = told.stand();
+        let after = (told.row.end.is_none(), told.row.status);
+        if before != after {
+            self.count(before, false);
+            self.count(after, true);
+        }
+        if !after.0 {
+            self.live.clear(&id);
         }
     }
 }

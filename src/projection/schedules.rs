@@ -1,17 +1,17 @@
 //! Schedules: how far each is ruled on, what it last did, and what it runs now.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::event::{Entry, Event};
 use crate::domain::firing::{Counting, SkipReason};
-use crate::domain::id::{RunId, ScheduleId, StreamId};
+use crate::domain::id::{IncidentId, RunId, ScheduleId, StreamId};
 use crate::domain::time::Timestamp;
 use crate::projection::fold::Projection;
+use crate::projection::marks::Marks;
+use crate::projection::shelf::Table;
 
 /// What became of the last firing that was ruled on.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LastFiring {
     /// When it was due.
     pub due: Timestamp,
@@ -26,7 +26,7 @@ pub struct LastFiring {
 }
 
 /// One schedule.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScheduleRow {
     /// The number of the last entry of its stream.
     pub seq: u64,
@@ -45,9 +45,9 @@ pub struct ScheduleRow {
 /// All schedules that ever counted.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Schedules {
-    rows: BTreeMap<ScheduleId, ScheduleRow>,
+    rows: Marks<ScheduleId, ScheduleRow>,
     /// The runs that schedules started and that go on.
-    live: BTreeMap<RunId, ScheduleId>,
+    live: Marks<RunId, ScheduleId>,
 }
 
 impl Schedules {
@@ -68,18 +68,22 @@ impl Schedules {
 }
 
 impl Projection for Schedules {
-    fn apply(&mut self, entry: &Entry) {
+    fn tables(&mut self) -> Vec<(&'static str, &mut dyn Table)> {
+        vec![("schedules", &mut self.rows), ("schedules.live", &mut self.live)]
+    }
+
+    fn apply(&mut self, entry: &Entry, _incident: Option<IncidentId>) {
         let id = match entry.stream {
             StreamId::Schedule(id) => id,
             StreamId::Run(run) => {
                 if matches!(entry.event, Event::RunEnded { .. }) {
-                    self.live.remove(&run);
+                    self.live.clear(&run);
                 }
                 return;
             }
             _ => return,
         };
-        let row = self.rows.entry(id).or_insert_with(|| ScheduleRow {
+        let row = self.rows.get_or(id, || ScheduleRow {
             seq: 0,
             playbook: String::new(),
             counting: Counting::default(),
@@ -98,7 +102,7 @@ impl Projection for Schedules {
             Event::ScheduleFired { due, run } => {
                 row.last = last(*due, Some(*run), None);
                 row.fired = row.fired.saturating_add(1);
-                self.live.insert(*run, id);
+                self.live.set(*run, id);
             }
             Event::ScheduleSkipped { last: due, count, why, .. } => {
                 row.last = last(*due, None, Some(why.clone()));

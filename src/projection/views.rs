@@ -1,6 +1,9 @@
 //! All views of the house in one list.
 
-use crate::domain::event::Entry;
+use std::sync::Arc;
+
+use crate::domain::event::{Entry, Event};
+use crate::domain::id::StreamId;
 use crate::projection::alerts::Alerts;
 use crate::projection::approvals::Approvals;
 use crate::projection::attention::Attention;
@@ -12,9 +15,10 @@ use crate::projection::questions::Questions;
 use crate::projection::reports::Reports;
 use crate::projection::runs::Runs;
 use crate::projection::schedules::Schedules;
+use crate::projection::shelf::{Change, Shelf, Table};
 
 /// The views that the API, the pages and the guardrails read. A new view is
-/// one field here and one line in `apply`.
+/// one field here and one line in `all`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Views {
     /// What came in and what became of it.
@@ -39,9 +43,9 @@ pub struct Views {
     pub orders: Orders,
 }
 
-impl Projection for Views {
-    fn apply(&mut self, entry: &Entry) {
-        let all: [&mut dyn Projection; 10] = [
+impl Views {
+    fn all(&mut self) -> [&mut dyn Projection; 10] {
+        [
             &mut self.alerts,
             &mut self.incidents,
             &mut self.runs,
@@ -52,9 +56,57 @@ impl Projection for Views {
             &mut self.schedules,
             &mut self.attention,
             &mut self.orders,
-        ];
-        for view in all {
-            view.apply(entry);
+        ]
+    }
+
+    /// Takes in one entry.
+    pub fn apply(&mut self, entry: &Entry) {
+        let incident = match (&entry.event, entry.stream) {
+            (Event::RunStarted(started), _) => Some(started.incident),
+            (_, StreamId::Run(run)) => self.runs.get(run).map(|row| row.incident),
+            (_, StreamId::Incident(incident)) => Some(incident),
+            _ => None,
+        };
+        for view in self.all() {
+            view.apply(entry, incident);
         }
+    }
+
+    /// Views that keep on a shelf what is not in use, with what is there already.
+    pub fn on(shelf: &Arc<dyn Shelf>) -> Self {
+        let mut views = Self::default();
+        for (name, table) in views.tables() {
+            table.attach(name, shelf);
+        }
+        views
+    }
+
+    /// How many rows changed since they were last taken.
+    pub fn changed(&mut self) -> usize {
+        self.tables().iter().map(|(_, table)| table.changed()).sum()
+    }
+
+    /// Takes what changed, to be kept on the shelf. Then comes
+    /// [`Views::settle`] or [`Views::put_back`], before anything is taken again.
+    pub fn take(&mut self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (_, table) in self.tables() {
+            table.take(&mut changes);
+        }
+        changes
+    }
+
+    /// What was taken is kept: it need no longer be in memory.
+    pub fn settle(&mut self) {
+        self.tables().into_iter().for_each(|(_, table)| table.settle());
+    }
+
+    /// What was taken could not be kept, and counts as changed again.
+    pub fn put_back(&mut self) {
+        self.tables().into_iter().for_each(|(_, table)| table.put_back());
+    }
+
+    fn tables(&mut self) -> Vec<(&'static str, &mut dyn Table)> {
+        self.all().into_iter().flat_map(|view| view.tables()).collect()
     }
 }

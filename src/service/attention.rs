@@ -1,5 +1,8 @@
 //! What needs a person, and what is contained by whom and why.
 
+use std::borrow::Cow;
+
+use crate::domain::approval::Verdict;
 use crate::domain::id::{ContainmentId, RunId};
 use crate::domain::plan::Plan;
 use crate::domain::run::StepKey;
@@ -27,7 +30,7 @@ impl Service {
             let since = self.scheduler.troubles.full_since().unwrap_or(now);
             let what = format!(
                 "the disk of the journal is full: {} run(s) are parked until there is space, and go on by themselves then",
-                views.runs.live().count()
+                views.runs.live_len()
             );
             let item = Item::new(Need::Parked, None, "full", since, what);
             items.push(Item { commands: vec!["df -h".to_owned()], ..item });
@@ -70,7 +73,7 @@ impl Service {
     /// # Errors
     /// When there is none of this id.
     pub async fn containment(&self, id: ContainmentId) -> Result<ContainmentRow, ServiceError> {
-        let row = self.views.read().containments.get(id).cloned();
+        let row = self.views.read().containments.get(id).map(Cow::into_owned);
         let row = row.ok_or_else(|| ServiceError::absent("containment", &id))?;
         Ok(self.told(row).await)
     }
@@ -79,16 +82,19 @@ impl Service {
     /// read leaves out what only it knows: a list must not fail for it.
     async fn told(&self, mut row: ContainmentRow) -> ContainmentRow {
         row.state = Some(row.stands(self.now()));
-        let run = self.views.read().runs.get(row.run).cloned();
+        let run = self.views.read().runs.get(row.run).map(Cow::into_owned);
         let Some(run) = run else { return row };
-        let plan = self.scheduler.plan(*run.plan).await.ok();
+        let plan = self.scheduler.plan(run.plan).await.ok();
         let steps =
             plan.as_ref().map_or_else(|| vec![row.step.id.to_string()], |plan| around(plan, &row.step));
         let step = plan.as_ref().and_then(|plan| plan.playbook.step(&row.step.id)).map(|(_, step)| step);
         row.reason = step.map(|step| step.note.clone().unwrap_or_else(|| step.title().to_owned()));
         let views = self.views.read();
-        let approved = views.approvals.approved_of(row.run).filter(|asked| {
-            steps.iter().any(|id| **id == *asked.step.id) && row.step.at.starts_with(&asked.step.at)
+        let asked = views.approvals.of_run(row.run);
+        let approved = asked.iter().filter(|asked| {
+            asked.verdict == Some(Verdict::Approved)
+                && steps.iter().any(|id| **id == *asked.step.id)
+                && row.step.at.starts_with(&asked.step.at)
         });
         let given = approved.flat_map(|asked| &asked.given).filter(|given| given.approve);
         row.by = given.map(|given| given.by.clone()).collect();

@@ -179,12 +179,12 @@ impl Service {
         self.caught_up().await;
         let views = self.views.read();
         let row = views.alerts.get(id);
-        let (runs, incident, reasons) = match row.and_then(|row| row.fate.clone()) {
+        let (runs, incident, reasons) = match row.as_ref().and_then(|row| row.fate.clone()) {
             Some(Fate::RunStarted { runs, incident }) => (runs, Some(incident), Vec::new()),
             Some(Fate::NoPlaybook { reasons }) => (Vec::new(), None, reasons),
             _ => (Vec::new(), None, Vec::new()),
         };
-        let title = row.map_or(title, |row| row.title.as_str()).to_owned();
+        let title = row.map_or_else(|| title.to_owned(), |row| row.title.clone());
         Accepted { id, duplicate: true, title, runs, incident, reasons }
     }
 

@@ -1,10 +1,11 @@
 //! What the service stands on.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use ulid::Ulid;
 
 use crate::domain::id::RunId;
@@ -12,18 +13,16 @@ use crate::domain::time::Timestamp;
 use crate::intake::signature::Door;
 use crate::intake::source::SourceSpec;
 use crate::playbook::library::Library;
-use crate::projection::fold::Projection;
 use crate::projection::runs::RunRow;
+use crate::projection::shelf::Shelf;
 use crate::projection::views::Views;
 use crate::scheduler::admission::Queued;
 use crate::scheduler::run::Scheduler;
+use crate::service::follow::Following;
 use crate::step::kind::Surroundings;
 use crate::step::world::World;
 use crate::store::error::StoreError;
 use crate::store::journal::{Journal, Receipt};
-
-/// Entries read from the journal at a time when views are built.
-const SCAN_ENTRIES: usize = 10_000;
 
 /// How long a call waits for the views.
 const CATCH_UP: std::time::Duration = std::time::Duration::from_secs(1);
@@ -53,51 +52,16 @@ pub struct Service {
     /// Sources by configured name.
     pub sources: BTreeMap<String, Source>,
     pub(super) seen: watch::Receiver<u64>,
+    shelf: Option<Arc<dyn Shelf>>,
 }
 
 impl Service {
-    /// Builds the views from the journal and keeps them current. The task ends
-    /// with the journal.
-    ///
-    /// # Errors
-    /// When the journal cannot be read.
-    pub async fn views_of(
-        journal: &Arc<dyn Journal>,
-        views: &Arc<RwLock<Views>>,
-    ) -> Result<watch::Receiver<u64>, StoreError> {
-        let mut follow = journal.follow();
-        let mut position = catch_up(&**journal, views, 0).await?;
-        let (told, seen) = watch::channel(position);
-        let (journal, views) = (Arc::clone(journal), Arc::clone(views));
-        tokio::spawn(async move {
-            loop {
-                match follow.recv().await {
-                    Ok(receipt) => position = apply(&views, &receipt, position),
-                    Err(broadcast::error::RecvError::Lagged(_)) => {
-                        match catch_up(&*journal, &views, position).await {
-                            Ok(at) => position = at,
-                            Err(error) => {
-                                tracing::error!(%error, "the journal could not be read again");
-                                return;
-                            }
-                        }
-                    }
-                    Err(broadcast::error::RecvError::Closed) => return,
-                }
-                if told.send(position).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(seen)
-    }
-
     /// Everything the service stands on, put together.
     pub fn new(
         scheduler: Arc<Scheduler>,
         journal: Arc<dyn Journal>,
         world: Arc<World>,
-        views: (Arc<RwLock<Views>>, watch::Receiver<u64>),
+        following: Following,
         (library, around): (Library, Surroundings),
         sources: BTreeMap<String, Source>,
     ) -> Arc<Self> {
@@ -108,18 +72,25 @@ impl Service {
             journal,
             scheduler,
             world,
-            views: views.0,
-            seen: views.1,
+            views: following.views,
+            seen: following.seen,
+            shelf: following.shelf,
             library: RwLock::new(Arc::new(library)),
             around,
             sources,
         })
     }
 
-    /// Whether the journal takes nothing more in this process. A full disk is no
-    /// such thing: it takes appends again when there is space.
+    /// Whether this process can do nothing more: the journal takes nothing, or the
+    /// views on disk cannot be read. A full disk is no such thing: the journal
+    /// takes appends again when there is space.
     pub fn is_stopped(&self) -> bool {
-        !matches!(self.journal.health(), Ok(()) | Err(StoreError::Full))
+        !matches!(self.journal.health(), Ok(()) | Err(StoreError::Full)) || self.fault().is_some()
+    }
+
+    /// Why the views cannot be trusted any more, when that is so.
+    pub fn fault(&self) -> Option<String> {
+        self.shelf.as_ref()?.fault()
     }
 
     /// The time now.
@@ -157,7 +128,7 @@ impl Service {
     /// The runs that wait for their turn, the first to come first.
     pub fn queued(&self) -> Vec<Queued> {
         let views = self.views.read();
-        let queued = |row: &RunRow| {
+        let queued = |row: Cow<'_, RunRow>| {
             Some(Queued { run: row.id, playbook: Arc::clone(&row.playbook), urgency: row.queued? })
         };
         views.runs.live().filter_map(queued).collect()
@@ -169,41 +140,12 @@ impl Service {
     /// taken up at once, wherever they rested.
     pub fn unfinished(&self) -> Vec<(RunId, u64)> {
         let views = self.views.read();
-        let begun = views.runs.live().filter(|row| row.queued.is_none());
-        let holding = views.containments.holding().filter_map(|row| views.runs.get(row.run));
-        let mut runs: Vec<(RunId, u64)> = begun.chain(holding).map(|row| (row.id, row.seq)).collect();
+        let holding = views.containments.holding();
+        let holding = holding.filter_map(|row| Some((row.run, views.runs.seq(row.run)?)));
+        let mut runs: Vec<(RunId, u64)> = views.runs.begun().chain(holding).collect();
         runs.sort_unstable();
         let mut seen = BTreeSet::new();
         let overdue = views.containments.overdue(self.now()).into_iter().map(|run| (run, 0));
         overdue.chain(runs).filter(|(run, _)| seen.insert(*run)).collect()
-    }
-}
-
-fn apply(views: &RwLock<Views>, receipt: &Receipt, position: u64) -> u64 {
-    if receipt.position <= position {
-        return position;
-    }
-    let mut views = views.write();
-    for entry in receipt.entries.iter() {
-        views.apply(entry);
-    }
-    receipt.position
-}
-
-async fn catch_up(
-    journal: &dyn Journal,
-    views: &RwLock<Views>,
-    mut position: u64,
-) -> Result<u64, StoreError> {
-    loop {
-        let entries = journal.scan(position, SCAN_ENTRIES).await?;
-        let Some((last, _)) = entries.last() else {
-            return Ok(position);
-        };
-        position = *last;
-        let mut views = views.write();
-        for (_, entry) in &entries {
-            views.apply(entry);
-        }
     }
 }

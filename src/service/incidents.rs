@@ -36,7 +36,11 @@ impl Service {
         self.caught_up().await;
         let row = |service: &Service| {
             let views = service.views.read();
-            views.incidents.get(id).cloned().ok_or_else(|| ServiceError::absent("incident", &id))
+            views
+                .incidents
+                .get(id)
+                .map(|row| row.into_owned())
+                .ok_or_else(|| ServiceError::absent("incident", &id))
         };
         let change = checked(change, row(self)?.severity)?;
         self.append_to_incident(id, vec![Event::IncidentChanged { change }]).await?;

@@ -4,6 +4,7 @@
 //! ```text
 //!   error.rs    why a call was not carried out
 //!   house.rs    what the service stands on
+//!   follow.rs   views that follow the journal, and what of them lies on disk
 //!   door.rs     alerts in: verify, normalise, triage, start runs, all in one append
 //!   runs.rs     start, cancel, extend, settle, release
 //!   undo.rs     lift: of a run, a step, a containment, an incident
@@ -22,6 +23,7 @@ pub mod attention;
 pub mod backup;
 pub mod door;
 pub mod error;
+pub mod follow;
 pub mod house;
 pub mod incidents;
 pub mod orders;

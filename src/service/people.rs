@@ -79,7 +79,7 @@ impl Service {
     /// # Errors
     /// When there is none of this id.
     pub async fn approval(&self, id: ApprovalId) -> Result<(ApprovalRow, Option<Asks>), ServiceError> {
-        let row = self.views.read().approvals.get(id).cloned();
+        let row = self.views.read().approvals.get(id).map(|row| row.into_owned());
         let row = row.ok_or_else(|| ServiceError::absent("approval", &id))?;
         let state = self.scheduler.replay(row.run).await?;
         let spec = state.plan.playbook.step(&row.step.id).map(|(_, step)| &step.body);
@@ -133,7 +133,11 @@ impl Service {
         self.caught_up().await;
         let row = {
             let views = self.views.read();
-            views.questions.get(id).cloned().ok_or_else(|| ServiceError::absent("question", &id))?
+            views
+                .questions
+                .get(id)
+                .map(|row| row.into_owned())
+                .ok_or_else(|| ServiceError::absent("question", &id))?
         };
         let state = self.scheduler.replay(row.run).await?;
         let spec = state.plan.playbook.step(&row.step.id).map(|(_, step)| step);

@@ -106,7 +106,7 @@ impl Service {
             Some(StreamId::Incident(incident)) => {
                 views.incidents.get(incident).and_then(|row| row.runs.first().copied())
             }
-            Some(StreamId::Alert(alert)) => match views.alerts.get(alert).and_then(|row| row.fate.as_ref()) {
+            Some(StreamId::Alert(alert)) => match views.alerts.get(alert).and_then(|row| row.fate.clone()) {
                 Some(Fate::RunStarted { runs, .. }) => runs.first().copied(),
                 _ => None,
             },

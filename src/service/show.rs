@@ -52,7 +52,7 @@ impl Service {
     /// # Errors
     /// When there is none, or its file is gone or no longer what was written.
     pub async fn kept_report(&self, id: ReportId) -> Result<(ReportRow, Vec<u8>), ServiceError> {
-        let row = self.views.read().reports.get(id).cloned();
+        let row = self.views.read().reports.get(id).map(|row| row.into_owned());
         let row = row.ok_or_else(|| {
             let message =
                 format!("there is no report `{id}` here; GET /api/v1/reports lists those that were kept");

@@ -5,6 +5,7 @@
 //! runs of an incident the order is durable, and `orders.rs` asks one run after
 //! the other.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -151,7 +152,8 @@ impl Service {
         let ids: Vec<ContainmentId> = chosen.iter().map(|row| row.id).collect();
         self.settled(&ids, within).await;
         let views = self.views.read();
-        let now = ids.iter().filter_map(|id| views.containments.get(*id)).cloned().collect::<Vec<_>>();
+        let now =
+            ids.iter().filter_map(|id| views.containments.get(*id)).map(Cow::into_owned).collect::<Vec<_>>();
         drop(views);
         let items = now.iter().enumerate().map(|(at, row)| {
             let fate = before.get(&row.id).copied().unwrap_or_else(|| self.came_of(row));
@@ -170,16 +172,16 @@ impl Service {
         let rows: Vec<ContainmentRow> = match call.scope {
             Scope::Run(run) => {
                 views.runs.get(run).ok_or_else(|| ServiceError::absent("run", &run))?;
-                views.containments.of_run(run).into_iter().cloned().collect()
+                views.containments.of_run(run)
             }
             Scope::Containment(id) => {
                 let row =
                     views.containments.get(id).ok_or_else(|| ServiceError::absent("containment", &id))?;
-                vec![row.clone()]
+                vec![row.into_owned()]
             }
             Scope::Incident(id) => {
                 views.incidents.get(id).ok_or_else(|| ServiceError::absent("incident", &id))?;
-                views.containments.of_incident(id).into_iter().cloned().collect()
+                views.containments.of_incident(id)
             }
         };
         if rows.iter().all(|row| row.one_off) && !matches!(call.scope, Scope::Containment(_)) {

@@ -1,7 +1,6 @@
 //! `/metrics`: a few counts for a monitoring system, as Prometheus reads them.
 //! Counts only; no name of a person or a target.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use axum::extract::State;
@@ -9,7 +8,6 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use crate::domain::urgency::Urgency;
-use crate::projection::questions::QuestionFilter;
 use crate::projection::runs::RunStatus;
 use crate::projection::views::Views;
 use crate::web::access::{Caller, Role};
@@ -19,8 +17,15 @@ use crate::web::server::Web;
 /// The text format's own name.
 const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Open questions that are counted; past it the number says only "very many".
-const QUESTIONS_COUNTED: usize = 500;
+/// How a run that has not ended can stand, and the word for it here.
+const LIVE: [(RunStatus, &str); 6] = [
+    (RunStatus::Queued, "queued"),
+    (RunStatus::Running, "running"),
+    (RunStatus::Waiting, "waiting"),
+    (RunStatus::Ending, "ending"),
+    (RunStatus::NeedsPerson, "needs_person"),
+    (RunStatus::Quarantined, "quarantined"),
+];
 
 /// `GET /metrics`, for a token that may read.
 pub async fn show(State(web): State<Web>, caller: Caller) -> Result<Response, Problem> {
@@ -34,16 +39,10 @@ pub async fn show(State(web): State<Web>, caller: Caller) -> Result<Response, Pr
 
 fn text(views: &Views, needs: usize, queued: &[(Urgency, usize)]) -> String {
     let mut out = String::new();
-    let mut live: BTreeMap<&str, usize> =
-        ["queued", "running", "waiting", "ending", "needs_person", "quarantined"]
-            .map(|status| (status, 0))
-            .into();
-    for row in views.runs.live() {
-        *live.entry(word(row.status)).or_default() += 1;
-    }
     let _ = writeln!(out, "# HELP quell_runs_live Runs that have not ended.\n# TYPE quell_runs_live gauge");
-    for (status, count) in live {
-        let _ = writeln!(out, "quell_runs_live{{status=\"{status}\"}} {count}");
+    for (status, word) in LIVE {
+        let count = views.runs.live_standing(status);
+        let _ = writeln!(out, "quell_runs_live{{status=\"{word}\"}} {count}");
     }
     let _ = writeln!(
         out,
@@ -52,24 +51,22 @@ fn text(views: &Views, needs: usize, queued: &[(Urgency, usize)]) -> String {
     for (urgency, count) in queued {
         let _ = writeln!(out, "quell_runs_queued{{severity=\"{urgency}\"}} {count}");
     }
-    let open = QuestionFilter { open: Some(true), run: None };
-    let questions = views.questions.list(open, None, QUESTIONS_COUNTED).items.len();
     for (name, kind, says, count) in [
-        ("quell_runs_total", "counter", "Runs that were ever started.", views.runs.len()),
+        (
+            "quell_runs_total",
+            "counter",
+            "Runs that were ever started.",
+            usize::try_from(views.runs.len()).unwrap_or(usize::MAX),
+        ),
         (
             "quell_containments_holding",
             "gauge",
             "Containments that hold.",
             views.containments.holding().count(),
         ),
-        (
-            "quell_approvals_waiting",
-            "gauge",
-            "Approvals that wait for people.",
-            views.approvals.open().count(),
-        ),
+        ("quell_approvals_waiting", "gauge", "Approvals that wait for people.", views.approvals.open_len()),
         ("quell_attention", "gauge", "Things that need a person, as `quell attention` lists them.", needs),
-        ("quell_questions_waiting", "gauge", "Questions that wait for people, up to 500.", questions),
+        ("quell_questions_waiting", "gauge", "Questions that wait for people.", views.questions.open_len()),
     ] {
         let _ = writeln!(out, "# HELP {name} {says}\n# TYPE {name} {kind}\n{name} {count}");
     }
@@ -84,17 +81,6 @@ fn calls<'a>(out: &mut String, waiting: impl Iterator<Item = (&'a str, usize)>) 
         // Only these are special inside a label's value.
         let name = name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let _ = writeln!(out, "quell_calls_waiting{{connector=\"{name}\"}} {count}");
-    }
-}
-
-fn word(status: RunStatus) -> &'static str {
-    match status {
-        RunStatus::Queued => "queued",
-        RunStatus::Waiting => "waiting",
-        RunStatus::Ending => "ending",
-        RunStatus::NeedsPerson => "needs_person",
-        RunStatus::Quarantined => "quarantined",
-        _ => "running",
     }
 }
 

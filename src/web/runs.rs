@@ -213,7 +213,7 @@ pub async fn show(
     caller.may(Role::Reader)?;
     let run: RunId = parsed(&id)?;
     let dossier = web.service.dossier(run).await?;
-    let row = web.service.views.read().runs.get(run).cloned();
+    let row = web.service.views.read().runs.get(run).map(|row| row.into_owned());
     let mut document = serde_json::to_value(dossier)
         .map_err(|error| Problem::new(Sort::Own, "dossier", error.to_string()))?;
     document["status"] = json!(row.as_ref().map(|row| row.status));

@@ -22,7 +22,6 @@ use quell::domain::run::RunState;
 use quell::projection::alerts::AlertFilter;
 use quell::projection::approvals::ApprovalFilter;
 use quell::projection::containments::ContainmentFilter;
-use quell::projection::fold::Projection;
 use quell::projection::incidents::IncidentFilter;
 use quell::projection::questions::QuestionFilter;
 use quell::projection::runs::RunFilter;

@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use parking_lot::RwLock;
 use tokio::sync::broadcast;
 
 use quell::connector::hub::Hub;
@@ -22,10 +21,10 @@ use quell::guard::under_way::{Contained, UnderWay};
 use quell::guard::verdict::Guard;
 use quell::playbook::library::Library;
 use quell::projection::dossier::Dossier;
-use quell::projection::views::Views;
 use quell::report::templates::{TEMPLATES, Templates};
 use quell::scheduler::run::Scheduler;
 use quell::service::error::ServiceError;
+use quell::service::follow::follow;
 use quell::service::house::Service;
 use quell::service::schedules::LookAgain;
 use quell::step::kind::Surroundings;
@@ -197,12 +196,11 @@ impl House {
             playbooks.iter().enumerate().map(|(nth, text)| (format!("{nth}.yaml"), (*text).to_owned()));
         let (library, mistakes) = Library::load(files, &around);
         assert!(mistakes.is_empty(), "{mistakes:#?}");
-        let views = Arc::new(RwLock::new(Views::default()));
-        let seen = Service::views_of(&journal, &views).await.expect("the journal reads");
+        let following = follow(&journal, None, 0).await.expect("the journal reads");
         let world = world();
         let scheduler = Scheduler::new(Arc::clone(&journal), Arc::clone(&world));
         let authored = (library, around);
-        let service = Service::new(scheduler, journal, world, (views, seen), authored, BTreeMap::new());
+        let service = Service::new(scheduler, journal, world, following, authored, BTreeMap::new());
         House { service, kept: Arc::clone(kept) }
     }
 

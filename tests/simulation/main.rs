@@ -23,6 +23,7 @@ mod properties;
 mod quarantine;
 mod range;
 mod sketches;
+mod views;
 
 use std::collections::BTreeSet;
 

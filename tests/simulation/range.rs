@@ -209,6 +209,11 @@ impl Range {
         Err("it never comes to rest".to_owned())
     }
 
+    /// All that was recorded.
+    pub fn journal(&self) -> &[Entry] {
+        &self.journal
+    }
+
     /// One thing happens; false when nothing is left to happen.
     fn turn(&mut self) -> Result<bool, String> {
         if self.faults && self.chance.percent(4) {

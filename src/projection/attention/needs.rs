@@ -55,7 +55,7 @@ impl Item {
     /// severest come first, then those that wait longest.
     pub fn new(need: Need, of: Option<(RunId, &Views)>, about: &str, since: Timestamp, what: String) -> Item {
         let row = of.and_then(|(run, views)| views.runs.get(run));
-        let incident = row.map(|row| row.incident);
+        let incident = row.as_ref().map(|row| row.incident);
         let severity = of.and_then(|(_, views)| Some(views.incidents.get(incident?)?.severity));
         let run = of.map(|(run, _)| run);
         let mark = digest(format!("{run:?}/{about}").as_bytes()).to_string();
@@ -102,9 +102,14 @@ impl Views {
     pub fn needs(&self, now: Timestamp) -> Vec<Item> {
         let raised = self.attention.raised.iter();
         let raised = raised.filter_map(|((run, about), raised)| self.raised(*run, about, raised, now));
-        let held = self.containments.watched().filter_map(|row| self.containment(row, now));
-        let asked = self.approvals.open().filter_map(|row| self.approval(row, now));
-        let questions = self.questions.open().filter_map(|row| self.question(row, now));
+        let held = self.containments.watched().filter_map(|row| self.containment(&row, now));
+        let asked = self.approvals.pressing(now).filter_map(|row| self.approval(&row, now));
+        let untold = self.attention.raised.iter().filter_map(|((run, about), _)| match about {
+            About::Untold(step) => self.untold(*run, step, now),
+            _ => None,
+        });
+        let asked = asked.chain(untold);
+        let questions = self.questions.pressing(now).filter_map(|row| self.question(&row, now));
         let items = raised.chain(held).chain(asked).chain(questions);
         let mut items: Vec<Item> = items.map(|item| self.released_first(item)).collect();
         items.sort_by(|a, b| a.place.cmp(&b.place));
@@ -212,6 +217,15 @@ impl Views {
             .named(id, row.until);
         let commands = commands.into_iter().flatten().collect();
         Some(Item { target: Some(row.target.clone()), commands, ..item })
+    }
+
+    /// An open approval whose approvers could not be told, unless it presses for
+    /// another reason.
+    fn untold(&self, run: RunId, step: &StepKey, now: Timestamp) -> Option<Item> {
+        let asked = self.approvals.of_run(run);
+        let open = asked.iter().find(|row| row.step == *step && row.verdict.is_none())?;
+        let presses = open.escalated || open.until <= now;
+        if presses { None } else { self.approval(open, now) }
     }
 
     fn approval(&self, row: &ApprovalRow, now: Timestamp) -> Option<Item> {

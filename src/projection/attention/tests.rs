@@ -15,7 +15,6 @@ use crate::domain::run::{StepEnd, StepKey};
 use crate::domain::time::Timestamp;
 use crate::domain::value::{Value, digest};
 use crate::projection::attention::Item;
-use crate::projection::fold::Projection;
 use crate::projection::views::Views;
 
 fn minute(n: i64) -> Timestamp {
@@ -109,7 +108,7 @@ impl Told {
 }
 
 fn held(run: usize) -> ContainmentId {
-    ContainmentId::new(ulid(run))
+    ContainmentId::derived(ulid(run), "stop")
 }
 
 #[test]

@@ -1,0 +1,206 @@
+//! The shelf of the views: one file beside the journal. All of it is folded from
+//! the journal, so a file that is damaged, of another version or of another
+//! journal is thrown away, and the journal is folded again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use redb::{Database, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
+
+use crate::domain::value::Digest;
+use crate::projection::shelf::{Bytes, Change, Shelf, Upto};
+use crate::service::follow::is_of;
+use crate::store::error::StoreError;
+use crate::store::journal::Journal;
+
+/// The file's name in the data directory.
+pub const VIEWS_FILE: &str = "views.redb";
+
+/// Pages of the file that are kept in memory. Rows in use are in memory anyway;
+/// this is for the upper levels of the trees.
+const CACHE_BYTES: usize = 8 << 20;
+
+/// What the rows mean: a digest of the code that folds them, so that no build
+/// reads rows that another understood differently.
+const FOLD: &str = env!("QUELL_FOLD");
+
+/// The table that says how far the rows go, and by which code.
+const UPTO: &str = "upto";
+
+type Bytewise<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
+
+/// Rows in a file.
+pub struct FileShelf {
+    database: Database,
+    fault: Mutex<Option<String>>,
+}
+
+/// Opens the shelf, or begins a new one when what is there cannot be used; also
+/// gives the number of the last record that it shows. None when the disk takes no
+/// such file: then all rows are in memory.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub async fn open(
+    data: &Path,
+    journal: &Arc<dyn Journal>,
+) -> Result<Option<(Arc<dyn Shelf>, u64)>, StoreError> {
+    let path = data.join(VIEWS_FILE);
+    let why = match blocking(&path, FileShelf::open).await {
+        Ok(Some((shelf, upto))) if is_of(&**journal, upto).await? => {
+            return Ok(Some((Arc::new(shelf), upto.position)));
+        }
+        Ok(Some(_)) => Some("they are of another journal".to_owned()),
+        Ok(None) => path.exists().then(|| "another version folded them".to_owned()),
+        Err(why) => Some(why),
+    };
+    if let Some(why) = why {
+        tracing::info!(why, "the views on disk are not used; the journal is folded again");
+    }
+    match blocking(&path, FileShelf::begin).await {
+        Ok(shelf) => Ok(Some((Arc::new(shelf), 0))),
+        Err(error) => {
+            tracing::warn!(error, "views cannot be kept on disk; all of them are kept in memory");
+            Ok(None)
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(path: &Path, work: fn(&Path) -> Result<T, String>) -> Result<T, String> {
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || work(&path)).await.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+impl FileShelf {
+    /// The shelf in this file and how far it goes; none when there is no file, or
+    /// other code folded it.
+    fn open(path: &Path) -> Result<Option<(Self, Upto)>, String> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let said = |error: &dyn std::error::Error| error.to_string();
+        let open = Database::builder().set_cache_size(CACHE_BYTES).open(path);
+        let mut database = open.map_err(|error| said(&error))?;
+        // Damage is found by checksums here, once, and not while rows are read.
+        if !database.check_integrity().map_err(|error| said(&error))? {
+            return Err("a checksum does not fit".to_owned());
+        }
+        let shelf = Self { database, fault: Mutex::default() };
+        let upto = shelf.try_get(UPTO, FOLD.as_bytes()).map_err(|error| said(&error))?;
+        Ok(upto.and_then(|upto| read_upto(&upto)).map(|upto| (shelf, upto)))
+    }
+
+    /// An empty shelf in place of what was there.
+    fn begin(path: &Path) -> Result<Self, String> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.to_string()),
+            _ => {}
+        }
+        let made = Database::builder().set_cache_size(CACHE_BYTES).create(path);
+        Ok(Self { database: made.map_err(|error| error.to_string())?, fault: Mutex::default() })
+    }
+
+    fn try_get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
+        let reading = self.database.begin_read()?;
+        let table = match reading.open_table(Bytewise::new(table)) {
+            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+            opened => opened?,
+        };
+        Ok(table.get(key)?.map(|row| row.value().to_vec()))
+    }
+
+    fn try_newest(
+        &self,
+        table: &str,
+        least: &[u8],
+        below: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Bytes>, redb::Error> {
+        let reading = self.database.begin_read()?;
+        let table = match reading.open_table(Bytewise::new(table)) {
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            opened => opened?,
+        };
+        let range = match below {
+            Some(below) => table.range(least..below)?,
+            None => table.range(least..)?,
+        };
+        let rows = range
+            .rev()
+            .take(limit)
+            .map(|row| row.map(|(key, row)| (key.value().to_vec(), row.value().to_vec())));
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn try_keep(&self, mut changes: Vec<Change>, upto: Upto) -> Result<(), redb::Error> {
+        let mut writing = self.database.begin_write()?;
+        // Else a process that was killed costs seconds at the next start.
+        writing.set_quick_repair(true);
+        changes.sort_by(|a, b| (a.table, &a.key).cmp(&(b.table, &b.key)));
+        for of_table in changes.chunk_by(|a, b| a.table == b.table) {
+            write(&writing, of_table)?;
+        }
+        writing.open_table(Bytewise::new(UPTO))?.insert(FOLD.as_bytes(), &*write_upto(upto))?;
+        writing.commit()?;
+        Ok(())
+    }
+
+    fn trusted<T: Default>(&self, read: Result<T, redb::Error>) -> T {
+        read.unwrap_or_else(|error| {
+            self.blame(format!("the views on disk cannot be read: {error}"));
+            T::default()
+        })
+    }
+
+    fn blame(&self, why: String) {
+        tracing::error!(why, "the views cannot be trusted; the next start folds the journal again");
+        self.fault.lock().get_or_insert(why);
+    }
+}
+
+fn write(writing: &WriteTransaction, changes: &[Change]) -> Result<(), redb::Error> {
+    let Some(first) = changes.first() else { return Ok(()) };
+    let mut table = writing.open_table(Bytewise::new(first.table))?;
+    for change in changes {
+        match &change.row {
+            Some(row) => drop(table.insert(&*change.key, &**row)?),
+            None => drop(table.remove(&*change.key)?),
+        }
+    }
+    Ok(())
+}
+
+fn write_upto(upto: Upto) -> Vec<u8> {
+    [&upto.position.to_be_bytes()[..], &upto.hash.0[..]].concat()
+}
+
+fn read_upto(said: &[u8]) -> Option<Upto> {
+    let (position, hash) = said.split_first_chunk()?;
+    Some(Upto { position: u64::from_be_bytes(*position), hash: Digest(hash.try_into().ok()?) })
+}
+
+impl Shelf for FileShelf {
+    fn get(&self, table: &'static str, key: &[u8]) -> Option<Vec<u8>> {
+        self.trusted(self.try_get(table, key))
+    }
+
+    fn newest(&self, table: &'static str, least: &[u8], below: Option<&[u8]>, limit: usize) -> Vec<Bytes> {
+        self.trusted(self.try_newest(table, least, below, limit))
+    }
+
+    fn keep(&self, changes: Vec<Change>, upto: Upto) -> Result<(), String> {
+        self.try_keep(changes, upto).map_err(|error| error.to_string())
+    }
+
+    fn doubt(&self, table: &'static str) {
+        self.blame(format!("a row of `{table}` on disk is not what this version writes"));
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.fault.lock().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;
