@@ -2,13 +2,17 @@
 //! ready again. Half of them wait for a time, half for two people's yes.
 //! `cargo bench --bench waiting`, or with numbers of runs behind `--`.
 
+#[path = "house/mod.rs"]
+mod house;
+
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt};
+use house::{disk_bytes, restarted, rss_mib};
 use quell::app::house::open;
 use quell::projection::runs::RunStatus;
 use quell::service::house::Service;
@@ -57,7 +61,7 @@ fn main() {
             .args([FILL.as_ref(), dir.path().as_os_str(), runs.to_string().as_ref()])
             .status();
         assert!(filled.is_ok_and(|status| status.success()), "the store was not filled");
-        runtime.block_on(restarted(dir.path(), runs));
+        runtime.block_on(told_again(dir.path(), runs));
     }
 }
 
@@ -121,38 +125,12 @@ async fn start(service: &Arc<Service>, number: usize) {
 }
 
 /// Starts a server on what was left, and says how soon it is ready and what it takes.
-async fn restarted(dir: &Path, runs: usize) {
-    let began = Instant::now();
-    let (mut server, url) = serve(dir);
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    while !client.get(format!("{url}/readyz")).send().await.is_ok_and(|answer| answer.status().is_success()) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let ready = began.elapsed().as_secs_f64();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+async fn told_again(dir: &Path, runs: usize) {
+    let (after, rss) = restarted(dir, &[]).await;
     println!(
-        "{runs:>7} wait: ready again after {ready:.2} s, RSS {:.0} MiB, {} bytes a run on disk",
-        rss_mib(&server.id().to_string()),
+        "{runs:>7} wait: ready again after {after:.2} s, RSS {rss:.0} MiB, {} bytes a run on disk",
         disk_bytes(&dir.join("data")) / (runs.max(1) as u64)
     );
-    let _ = server.kill();
-    let _ = server.wait();
-}
-
-fn serve(dir: &Path) -> (Child, String) {
-    use std::io::BufRead;
-    let mut server = Command::new(env!("CARGO_BIN_EXE_quell"))
-        .current_dir(dir)
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let out = std::io::BufReader::new(server.stdout.take().expect("it is piped"));
-    let told = out.lines().map_while(Result::ok).find_map(|line| {
-        let at = line.find("http://")?;
-        line[at..].split([' ', ';']).next().map(str::to_owned)
-    });
-    (server, told.expect("it says where it listens"))
 }
 
 /// A mail server that takes everything and keeps nothing.
@@ -188,22 +166,4 @@ async fn serve_mail() -> SocketAddr {
         }
     });
     address
-}
-
-fn disk_bytes(dir: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(meta) if meta.is_dir() => disk_bytes(&entry.path()),
-            Ok(meta) => meta.blocks() * 512,
-            Err(_) => 0,
-        })
-        .sum()
-}
-
-fn rss_mib(process: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }

@@ -126,8 +126,9 @@ impl Projection for Reports {
         let StreamId::Run(run) = entry.stream else {
             return;
         };
-        let Event::AttemptEnded { key, phase: Phase::Act, outcome: Outcome::Succeeded { output, .. }, .. } =
-            &entry.event
+        let Event::AttemptEnded {
+            key, phase: Phase::Act, outcome: Outcome::Succeeded { output, .. }, ..
+        } = &entry.event
         else {
             return;
         };

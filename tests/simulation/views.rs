@@ -23,9 +23,11 @@ use crate::range::Range;
 /// Stories of this many seeds are told at once.
 const RUNS: u64 = 12;
 
+type Kept = BTreeMap<(&'static str, Vec<u8>), Vec<u8>>;
+
 #[derive(Default)]
 struct Memory {
-    rows: Mutex<BTreeMap<(&'static str, Vec<u8>), Vec<u8>>>,
+    rows: Mutex<Kept>,
     upto: Mutex<u64>,
 }
 
