@@ -137,15 +137,21 @@ impl Service {
     /// The runs that have begun and not ended, or still hold something, each with
     /// the number of its last entry. Those come first that hold somebody longer than
     /// they may, the longest overdue at the head; without a number, so that they are
-    /// taken up at once, wherever they rested.
-    pub fn unfinished(&self) -> Vec<(RunId, u64)> {
+    /// taken up at once, wherever they rested. Also those that are over and rest
+    /// all the same: what they did once is looked at again.
+    ///
+    /// # Errors
+    /// When it cannot be read which runs rest.
+    pub async fn unfinished(&self) -> Result<Vec<(RunId, u64)>, StoreError> {
+        let resting = self.journal.rests().await?;
         let views = self.views.read();
         let holding = views.containments.holding();
         let holding = holding.filter_map(|row| Some((row.run, views.runs.seq(row.run)?)));
-        let mut runs: Vec<(RunId, u64)> = views.runs.begun().chain(holding).collect();
+        let resting = resting.keys().filter_map(|run| Some((*run, views.runs.seq(*run)?)));
+        let mut runs: Vec<(RunId, u64)> = views.runs.begun().chain(holding).chain(resting).collect();
         runs.sort_unstable();
         let mut seen = BTreeSet::new();
         let overdue = views.containments.overdue(self.now()).into_iter().map(|run| (run, 0));
-        overdue.chain(runs).filter(|(run, _)| seen.insert(*run)).collect()
+        Ok(overdue.chain(runs).filter(|(run, _)| seen.insert(*run)).collect())
     }
 }

@@ -206,7 +206,7 @@ impl House {
 
     /// Wakes the runs that wait for a time, and rules on what is due.
     pub async fn look(&self) -> Result<LookAgain, ServiceError> {
-        for (run, _) in self.service.unfinished() {
+        for (run, _) in self.service.unfinished().await.expect("the journal reads") {
             let _ = self.service.scheduler.signal(run, Signal::Wake).await;
         }
         self.service.rule_on_schedules().await

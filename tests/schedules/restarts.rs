@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use quell::domain::event::Event;
-use quell::domain::id::{RunId, StreamId};
+use quell::domain::event::{Event, RunEnd, RunStarted};
+use quell::domain::id::{IncidentId, RunId, StreamId};
+use quell::domain::owed::RULES;
 use quell::domain::schedule::Times;
 use quell::domain::time::Timestamp;
+use quell::domain::value::digest;
+use quell::store::journal::{Append, Batch, Journal, Rest};
 use quell::store::memory::MemoryJournal;
+use ulid::Ulid;
 
 use crate::chance::Chance;
 use crate::house::{Death, House, at, now, set_clock};
@@ -298,4 +302,34 @@ async fn promises(house: &House, times: &Times, start: Timestamp, overlap: &str)
         return Err("something is due and nobody rules on it".to_owned());
     }
     Ok(started.len() as u64)
+}
+
+#[tokio::test]
+async fn what_was_done_once_is_looked_at_again_after_a_restart_though_its_run_is_over() {
+    let kept = Arc::new(MemoryJournal::new());
+    let (run, over) = (RunId::new(Ulid::from_parts(1, 1)), RunId::new(Ulid::from_parts(1, 2)));
+    for id in [run, over] {
+        let started = RunStarted {
+            run: id,
+            plan: digest(b"plan"),
+            playbook: "once".to_owned(),
+            version: 1,
+            incident: IncidentId::new(Ulid::from_parts(1, 3)),
+            alert: None,
+            inputs: serde_json::Value::Null,
+            by: "ana@example.com".to_owned(),
+            parent: None,
+        };
+        let end = RunEnd::Succeeded;
+        let ending = Event::RunEnding { end, why: "every step has ended".to_owned(), disposition: None };
+        let events = vec![Event::RunStarted(Box::new(started)), ending, Event::RunEnded { end }];
+        let stream = StreamId::Run(id);
+        let now = at("2026-11-26T09:00:00Z");
+        let appends = vec![Append { stream, after: 0, at: now, events }];
+        let wake = Some(at("2026-11-26T10:00:00Z"));
+        let rests = vec![(id, (id == run).then_some(Rest { seq: 3, wake, rules: RULES }))];
+        kept.append(Batch { appends, rests, ..Batch::default() }).await.expect("it is appended");
+    }
+    let house = House::open(&kept, &[], None).await;
+    assert_eq!(house.service.unfinished().await.expect("the journal reads"), [(run, 3)]);
 }
