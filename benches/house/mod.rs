@@ -22,7 +22,8 @@ use quell::service::runs::RunOrder;
 use quell::settings::Settings;
 use tokio::sync::oneshot;
 
-const CONNECTOR: &str = "connector: stub\ntitle: Stub\nproven: simulated\nlimits: { at_once: 256 }\noperations:\n  look:\n    effect: R\n    input: { name: { type: string, required: true } }\n    request: { method: GET, path: \"/look/${input.name}\" }\n    success: ${ status == 200 }\n    output: { owner: \"${ body.owner }\" }\n";
+/// The connector of the system that is asked.
+pub const CONNECTOR: &str = "connector: stub\ntitle: Stub\nproven: simulated\nlimits: { at_once: 256 }\noperations:\n  look:\n    effect: R\n    input: { name: { type: string, required: true } }\n    request: { method: GET, path: \"/look/${input.name}\" }\n    success: ${ status == 200 }\n    output: { owner: \"${ body.owner }\" }\n";
 
 const PLAYBOOK: &str = "playbook: five\nversion: 1\ntitle: Five steps\nposture: overt\nsteps:\n  - { id: name, set: { name: ledger } }\n  - { id: first, enrich: stub.look, with: { name: \"${ steps.name.name }\" } }\n  - { id: score, set: { score: \"${ size(steps.first.owner) * 2 }\" } }\n  - { id: second, enrich: stub.look, with: { name: \"${ steps.first.owner }\" } }\n  - { id: done, finish: { disposition: benign } }\n";
 
