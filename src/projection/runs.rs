@@ -259,7 +259,13 @@ pub struct Runs {
     /// How many stand how, of those that have not ended and of those that have.
     counts: Marks<(bool, RunStatus), u64>,
     of_incident: Rows<(IncidentId, RunId), ()>,
+    /// The runs that steps of a run called.
+    children: Rows<(RunId, RunId), ()>,
 }
+
+/// Runs that are counted as one run's and those it called, they called and so on.
+/// Far above what calls and loops in a playbook that people understand make.
+const FAMILY_MAX: usize = 10_000;
 
 impl Runs {
     /// The row of one run.
@@ -292,6 +298,17 @@ impl Runs {
     /// The number of a run's last entry.
     pub fn seq(&self, id: RunId) -> Option<u64> {
         self.rows.get(id).map(|told| told.seq)
+    }
+
+    /// A run and all that its steps called, and theirs called, the callers first.
+    pub fn family(&self, id: RunId) -> Vec<RunId> {
+        let mut family = vec![id];
+        let mut at = 0;
+        while let Some(run) = family.get(at).copied().filter(|_| family.len() < FAMILY_MAX) {
+            family.extend(self.children.newest_of(run, None));
+            at += 1;
+        }
+        family
     }
 
     /// How many there are, ended ones too.
@@ -346,6 +363,7 @@ impl Projection for Runs {
             ("runs.live", &mut self.live),
             ("runs.counts", &mut self.counts),
             ("runs.of_incident", &mut self.of_incident),
+            ("runs.children", &mut self.children),
         ]
     }
 
@@ -381,6 +399,9 @@ impl Projection for Runs {
             };
             self.count((true, RunStatus::Running), true);
             self.of_incident.insert((started.incident, id), ());
+            if let Some(parent) = &started.parent {
+                self.children.insert((parent.run, id), ());
+            }
             self.rows.insert(id, told);
             self.live.set(id, ());
             return;

@@ -27,7 +27,7 @@ const ORDER_ENTRY_MAX: usize = 500;
 /// What is to be lifted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// What one run contained.
+    /// What one run contained, and the runs that its steps called.
     Run(RunId),
     /// One containment.
     Containment(ContainmentId),
@@ -143,7 +143,14 @@ impl Service {
             why: call.why.clone(),
             anyway: call.anyway,
         };
+        let called = |run| chosen.iter().any(|row| row.run != run);
         match call.scope {
+            // One after the other over several runs, as for an incident.
+            Scope::Run(run) if called(run) => {
+                let incident = self.views.read().runs.get(run).map(|row| row.incident);
+                let incident = incident.ok_or_else(|| ServiceError::absent("run", &run))?;
+                self.order_undo(incident, call, &chosen).await?;
+            }
             Scope::Run(run) if call.only.is_empty() => self.tell(run, told(Vec::new())).await?,
             Scope::Run(run) => self.tell(run, told(chosen.iter().map(|row| row.id).collect())).await?,
             Scope::Containment(id) => self.tell(self.run_of_containment(id)?, told(vec![id])).await?,
@@ -172,7 +179,11 @@ impl Service {
         let rows: Vec<ContainmentRow> = match call.scope {
             Scope::Run(run) => {
                 views.runs.get(run).ok_or_else(|| ServiceError::absent("run", &run))?;
-                views.containments.of_run(run)
+                let family = views.runs.family(run);
+                let rows = family.into_iter().flat_map(|run| views.containments.of_run(run));
+                let mut rows: Vec<ContainmentRow> = rows.collect();
+                rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.nth));
+                rows
             }
             Scope::Containment(id) => {
                 let row =
@@ -213,7 +224,8 @@ impl Service {
         }
     }
 
-    /// Orders that what an incident's runs contained is lifted, the newest first.
+    /// Orders that what several runs of an incident contained is lifted, the newest
+    /// first.
     async fn order_undo(
         &self,
         incident: IncidentId,

@@ -52,6 +52,10 @@ fn closes(name: &str, trigger: &str, people: [&str; 2]) -> String {
     )
 }
 
+/// A playbook that has another close two badges, and then closes one itself.
+const CALLS: &str =
+    "playbook: calls\nversion: 1\ntitle: Calls\nposture: overt\nsteps:\n  - { id: both, playbook: one }\n";
+
 #[derive(Default)]
 struct Book {
     people: BTreeMap<String, Value>,
@@ -118,6 +122,10 @@ impl Office {
             ("one.yaml", closes("one", "", ["ada", "bob"])),
             ("north.yaml", closes("north", trigger, ["cleo", "dan"])),
             ("south.yaml", closes("south", trigger, ["eve", "finn"])),
+            (
+                "calls.yaml",
+                format!("{CALLS}  - {{ id: stop_gus, contain: badge.close, with: {{ name: gus }} }}\n"),
+            ),
         ];
         let playbooks: Vec<(&str, &str)> =
             playbooks.iter().map(|(name, text)| (*name, text.as_str())).collect();
@@ -263,6 +271,25 @@ async fn what_somebody_else_changed_is_left_alone_shown_and_restored_only_with_a
     let out = office.server.quell(&["undo", &run, "stop_nobody"]);
     assert_eq!(out.status.code(), Some(2), "{}", out.text);
     assert!(out.text.contains("stop_ada, stop_bob"), "{}", out.text);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_lifted_with_what_the_runs_it_called_contained() {
+    let office = Office::open().await;
+    let started = office.server.post("/playbooks/calls/runs", &json!({}), &[]).await;
+    let run = started.body["run"].as_str().expect("it is started").to_owned();
+    office.verified(3).await;
+    let (exit, plan) = office.json(&["undo", &run, "--plan"]);
+    assert_eq!(exit, Some(0), "{plan}");
+    let all = ["stop_gus", "stop_bob", "stop_ada"];
+    assert_eq!(fates(&plan), these(&all.map(|step| (step, "would_lift"))), "{plan}");
+    let (exit, done) = office.json(&["undo", &run]);
+    assert_eq!(exit, Some(0), "{done}");
+    office.until(|rows| rows.iter().all(|row| row["hold"] == json!("lifted"))).await;
+    let opened = office.book.lock().opened.clone();
+    assert_eq!(opened[0], "gus", "the newest first");
+    assert_eq!(opened.len(), 3, "each once");
     office.close().await;
 }
 
