@@ -2,11 +2,13 @@
 //! the journal, so a file that is damaged, of another version or of another
 //! journal is thrown away, and the journal is folded again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-use redb::{Database, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
+use parking_lot::{Mutex, RwLock};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, StorageError, TableDefinition, TableError, WriteTransaction,
+};
 
 use crate::domain::value::Digest;
 use crate::projection::shelf::{Bytes, Change, Shelf, Upto};
@@ -30,9 +32,15 @@ const UPTO: &str = "upto";
 
 type Bytewise<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
 
+/// Free space under which nothing is put on the shelf: half as much again as the
+/// journal leaves free, so that views never take the last of a disk.
+const FREE_BYTES_MIN: u64 = 48 << 20;
+
 /// Rows in a file.
 pub struct FileShelf {
-    database: Database,
+    path: PathBuf,
+    /// None while it is being opened again.
+    database: RwLock<Option<Database>>,
     fault: Mutex<Option<String>>,
 }
 
@@ -80,13 +88,7 @@ impl FileShelf {
             return Ok(None);
         }
         let said = |error: &dyn std::error::Error| error.to_string();
-        let open = Database::builder().set_cache_size(CACHE_BYTES).open(path);
-        let mut database = open.map_err(|error| said(&error))?;
-        // Damage is found by checksums here, once, and not while rows are read.
-        if !database.check_integrity().map_err(|error| said(&error))? {
-            return Err("a checksum does not fit".to_owned());
-        }
-        let shelf = Self { database, fault: Mutex::default() };
+        let shelf = Self::over(path, checked(path).map_err(|error| said(&error))?);
         let upto = shelf.try_get(UPTO, FOLD.as_bytes()).map_err(|error| said(&error))?;
         Ok(upto.and_then(|upto| read_upto(&upto)).map(|upto| (shelf, upto)))
     }
@@ -98,11 +100,28 @@ impl FileShelf {
             _ => {}
         }
         let made = Database::builder().set_cache_size(CACHE_BYTES).create(path);
-        Ok(Self { database: made.map_err(|error| error.to_string())?, fault: Mutex::default() })
+        Ok(Self::over(path, made.map_err(|error| error.to_string())?))
+    }
+
+    fn over(path: &Path, database: Database) -> Self {
+        Self { path: path.to_owned(), database: RwLock::new(Some(database)), fault: Mutex::default() }
+    }
+
+    /// After an error of the disk the library wants the file opened anew. Nothing of
+    /// what failed to be written is in it.
+    fn open_again(&self) {
+        let mut database = self.database.write();
+        // Its lock on the file goes first.
+        *database = None;
+        match checked(&self.path) {
+            Ok(again) => *database = Some(again),
+            Err(error) => self.blame(format!("the views on disk cannot be opened again: {error}")),
+        }
     }
 
     fn try_get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
-        let reading = self.database.begin_read()?;
+        let database = self.database.read();
+        let reading = database.as_ref().ok_or(redb::Error::DatabaseAlreadyOpen)?.begin_read()?;
         let table = match reading.open_table(Bytewise::new(table)) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(None),
             opened => opened?,
@@ -117,7 +136,8 @@ impl FileShelf {
         below: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Bytes>, redb::Error> {
-        let reading = self.database.begin_read()?;
+        let database = self.database.read();
+        let reading = database.as_ref().ok_or(redb::Error::DatabaseAlreadyOpen)?.begin_read()?;
         let table = match reading.open_table(Bytewise::new(table)) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
             opened => opened?,
@@ -134,7 +154,8 @@ impl FileShelf {
     }
 
     fn try_keep(&self, mut changes: Vec<Change>, upto: Upto) -> Result<(), redb::Error> {
-        let mut writing = self.database.begin_write()?;
+        let database = self.database.read();
+        let mut writing = database.as_ref().ok_or(redb::Error::DatabaseAlreadyOpen)?.begin_write()?;
         // Else a process that was killed costs seconds at the next start.
         writing.set_quick_repair(true);
         changes.sort_by(|a, b| (a.table, &a.key).cmp(&(b.table, &b.key)));
@@ -157,6 +178,16 @@ impl FileShelf {
         tracing::error!(why, "the views cannot be trusted; the next start folds the journal again");
         self.fault.lock().get_or_insert(why);
     }
+}
+
+/// The file as a database, whole by its checksums: damage is found here, once, and
+/// not while rows are read.
+fn checked(path: &Path) -> Result<Database, DatabaseError> {
+    let mut database = Database::builder().set_cache_size(CACHE_BYTES).open(path)?;
+    if !database.check_integrity()? {
+        return Err(StorageError::Corrupted("a checksum does not fit".to_owned()).into());
+    }
+    Ok(database)
 }
 
 fn write(writing: &WriteTransaction, changes: &[Change]) -> Result<(), redb::Error> {
@@ -190,7 +221,14 @@ impl Shelf for FileShelf {
     }
 
     fn keep(&self, changes: Vec<Change>, upto: Upto) -> Result<(), String> {
-        self.try_keep(changes, upto).map_err(|error| error.to_string())
+        let space = rustix::fs::statvfs(&self.path).map_err(|error| error.to_string())?;
+        if space.f_bavail.saturating_mul(space.f_frsize) < FREE_BYTES_MIN {
+            return Err("the disk is nearly full".to_owned());
+        }
+        self.try_keep(changes, upto).map_err(|error| {
+            self.open_again();
+            error.to_string()
+        })
     }
 
     fn doubt(&self, table: &'static str) {

@@ -85,6 +85,7 @@ pub async fn follow(
         position: from,
         changed_at: None,
         keeping: None,
+        failing: false,
         told,
     };
     follower.catch_up().await?;
@@ -103,6 +104,8 @@ struct Follower {
     changed_at: Option<Instant>,
     /// What is being put on the shelf.
     keeping: Option<JoinHandle<Result<(), String>>>,
+    /// Whether the last try to put something on the shelf failed.
+    failing: bool,
     told: watch::Sender<u64>,
 }
 
@@ -200,12 +203,20 @@ impl Follower {
     fn kept(&mut self, kept: Result<(), String>) {
         let mut views = self.views.write();
         match kept {
-            Ok(()) => views.settle(),
+            Ok(()) => {
+                views.settle();
+                self.failing = false;
+            }
             Err(error) => {
                 // The journal has it all; a later try may succeed.
                 views.put_back();
                 self.changed_at = Some(Instant::now());
-                tracing::warn!(error, "views could not be written to disk");
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!(
+                        error,
+                        "views cannot be written to disk; they stay in memory until they can"
+                    );
+                }
             }
         }
     }
