@@ -12,5 +12,7 @@ mod mail;
 mod pace;
 #[path = "connectors/peer.rs"]
 mod peer;
+#[path = "connectors/reconcile.rs"]
+mod reconcile;
 #[path = "connectors/setup.rs"]
 mod setup;

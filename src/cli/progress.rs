@@ -141,6 +141,9 @@ impl Progress {
             Event::AttemptDue { key, at, phase: Phase::Recheck } => {
                 (Style::Dim, "↻", key.to_string(), format!("looks once more at {at}"))
             }
+            Event::AttemptDue { key, at, phase: Phase::Reconcile } => {
+                (Style::Dim, "↻", key.to_string(), format!("asks again at {at} whether it happened"))
+            }
             Event::AttemptDue { key, at, phase } if *phase != Phase::Verify => {
                 (Style::Dim, "↻", key.to_string(), format!("tries again at {at}"))
             }

@@ -7,7 +7,7 @@
 
 use serde_json::json;
 
-use crate::connector::hub::{Hub, OperationAnswer, OperationCall, permanent, request_scope};
+use crate::connector::hub::{Hub, OperationAnswer, OperationCall, permanent, request_scope, with_output};
 use crate::connector::spec::{Capture, Containment, Verify};
 use crate::domain::expr::EvalError;
 use crate::domain::expr::scope::Scope;
@@ -124,20 +124,6 @@ fn not_one(call: &OperationCall<'_>) -> OperationAnswer {
         "no-containment",
         format!("`{}.{}` declares no containment, or no way to read it back", call.connector, call.operation),
     ))
-}
-
-fn with_output(
-    answer: OperationAnswer,
-    make: impl FnOnce(Value) -> Result<Value, Failure>,
-) -> OperationAnswer {
-    let outcome = match answer.outcome {
-        Outcome::Succeeded { output, evidence } => match make(output) {
-            Ok(output) => Outcome::Succeeded { output, evidence },
-            Err(failure) => Outcome::Failed { failure, evidence },
-        },
-        failed => failed,
-    };
-    OperationAnswer { outcome, body: answer.body }
 }
 
 fn captured(

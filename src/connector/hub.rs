@@ -13,6 +13,7 @@ use crate::connector::driver::smtp::SmtpDriver;
 use crate::connector::gate::Pass;
 use crate::connector::instance::{Instance, Transport};
 use crate::connector::judge::judge;
+use crate::connector::reconcile::sent;
 use crate::connector::spec::{ConnectorSpec, DriverKind, Operation, Request};
 use crate::domain::expr::EvalError;
 use crate::domain::expr::scope::Scope;
@@ -66,11 +67,14 @@ pub struct OperationAnswer {
     pub outcome: Outcome,
     /// The answer as it came, for the evidence.
     pub body: Vec<u8>,
+    /// Whether the peer says, in the words that are declared for it, that there
+    /// is no such thing.
+    pub absent: bool,
 }
 
 impl OperationAnswer {
     pub(super) fn failed(failure: Failure) -> Self {
-        Self { outcome: failure.into(), body: Vec::new() }
+        Self { outcome: failure.into(), body: Vec::new(), absent: false }
     }
 }
 
@@ -143,6 +147,8 @@ impl Hub {
                 format!("the connector `{}` has no operation `{}`", call.spec.name, call.operation),
             ));
         };
+        let input = sent(operation, call);
+        let call = &OperationCall { input: &input, ..*call };
         if let Err(failure) = check_input(operation, call) {
             return OperationAnswer::failed(failure);
         }
@@ -150,9 +156,8 @@ impl Hub {
             Ok(pass) => pass,
             Err(called_off) => return called_off,
         };
-        let input = with_defaults(operation, call.input);
         let timeout = instance.spec.limits.timeout.map_or(call.timeout, |most| most.min(call.timeout));
-        let call = &OperationCall { input: &input, timeout, ..*call };
+        let call = &OperationCall { timeout, ..*call };
         let mut answer = match &instance.transport {
             Transport::Http(driver) => self.http(driver, operation, call).await,
             Transport::Smtp(driver) => self.mail(driver, call).await,
@@ -180,6 +185,7 @@ impl Hub {
                 OperationAnswer {
                     outcome: Outcome::Succeeded { output, evidence: Some(evidence) },
                     body: Vec::new(),
+                    absent: false,
                 }
             }
             Err(failure) => OperationAnswer::failed(failure),
@@ -207,8 +213,8 @@ impl Hub {
             Err(failure) => OperationAnswer::failed(failure),
             Ok(answer) => {
                 let evidence = self.evidence(call, line, answer.status.to_string(), &answer.bytes);
-                let outcome = judge(driver, operation, call, &answer, evidence);
-                OperationAnswer { outcome, body: answer.bytes }
+                let (outcome, absent) = judge(driver, operation, call, &answer, evidence);
+                OperationAnswer { outcome, body: answer.bytes, absent }
             }
         }
     }
@@ -235,7 +241,8 @@ impl Hub {
 /// for the connector's rate. Waiting is no failure, and is not part of the
 /// attempt's time.
 async fn through<'a>(instance: &'a Instance, call: &OperationCall<'_>) -> Result<Pass<'a>, OperationAnswer> {
-    let called_off = |why: &str| OperationAnswer { outcome: Outcome::called_off(why), body: Vec::new() };
+    let called_off =
+        |why: &str| OperationAnswer { outcome: Outcome::called_off(why), body: Vec::new(), absent: false };
     let stops = "the server is stopping";
     let enter = instance.gate.enter(call.playbook, call.urgency);
     let pass = match tokio::time::timeout(WAIT_MAX, enter).await {
@@ -252,6 +259,21 @@ async fn through<'a>(instance: &'a Instance, call: &OperationCall<'_>) -> Result
 /// and made anew. Less than what the scheduler grants an attempt beyond its own
 /// time, so that waiting is never taken for an unknown outcome.
 const WAIT_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// The answer, with what is made of its output.
+pub(super) fn with_output(
+    answer: OperationAnswer,
+    make: impl FnOnce(Value) -> Result<Value, Failure>,
+) -> OperationAnswer {
+    let outcome = match answer.outcome {
+        Outcome::Succeeded { output, evidence } => match make(output) {
+            Ok(output) => Outcome::Succeeded { output, evidence },
+            Err(failure) => Outcome::Failed { failure, evidence },
+        },
+        failed => failed,
+    };
+    OperationAnswer { outcome, ..answer }
+}
 
 pub(super) fn permanent(code: &str, message: impl Into<String>) -> Failure {
     Failure::new(FailureClass::Permanent, code, message)
@@ -284,7 +306,7 @@ fn check_input(operation: &Operation, call: &OperationCall<'_>) -> Result<(), Fa
 }
 
 /// The input with what is declared for absent ones.
-fn with_defaults<'a>(operation: &Operation, input: &'a Value) -> Cow<'a, Value> {
+pub(super) fn with_defaults<'a>(operation: &Operation, input: &'a Value) -> Cow<'a, Value> {
     let absent = operation
         .input
         .iter()

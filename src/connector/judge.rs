@@ -11,14 +11,16 @@ use crate::domain::outcome::{Evidence, Failure, FailureClass, Outcome};
 use crate::domain::playbook::Effect;
 use crate::domain::value::Value;
 
-/// Whether it was done, as the operation declares it; else what may follow.
+/// Whether it was done, as the operation declares it; else what may follow. And
+/// whether the peer says, as declared, that there is no such thing: a 404 that
+/// nobody declared may come from anywhere on the way.
 pub(super) fn judge(
     driver: &HttpDriver,
     operation: &Operation,
     call: &OperationCall<'_>,
     answer: &HttpAnswer,
     evidence: Evidence,
-) -> Outcome {
+) -> (Outcome, bool) {
     let status = Value::from(answer.status);
     let scope = request_scope(call)
         .with("status", &status)
@@ -27,15 +29,17 @@ pub(super) fn judge(
     let evidence = Some(evidence);
     let judged = match done(operation, answer, &scope) {
         Ok(true) => output(operation, call, answer, &scope),
-        Ok(false) if absent(operation, &scope) => Err(not_found(call)),
-        Ok(false) => Err(refused(operation, call, answer)),
-        Err(error) => Err(unexpected(FailureClass::Unknown, call, answer, &error)),
+        Ok(false) if absent(operation, &scope) => Err(None),
+        Ok(false) => Err(Some(refused(operation, call, answer))),
+        Err(error) => Err(Some(unexpected(FailureClass::Unknown, call, answer, &error))),
     };
     match judged {
-        Ok(output) => Outcome::Succeeded { output, evidence },
+        Ok(output) => (Outcome::Succeeded { output, evidence }, false),
         Err(failure) => {
+            let absent = failure.is_none();
+            let failure = failure.unwrap_or_else(|| not_found(call));
             let message = driver.clean(&failure.message);
-            Outcome::Failed { failure: Failure { message, ..failure }, evidence }
+            (Outcome::Failed { failure: Failure { message, ..failure }, evidence }, absent)
         }
     }
 }
@@ -58,31 +62,32 @@ fn absent(operation: &Operation, scope: &Scope<'_>) -> bool {
     absent.is_some_and(|absent| absent.eval_bool(scope).unwrap_or(false))
 }
 
-/// What was done gives, when it is about exactly one thing.
+/// What was done gives, when it is about exactly one thing; no failure when
+/// there is no such thing.
 fn output(
     operation: &Operation,
     call: &OperationCall<'_>,
     answer: &HttpAnswer,
     scope: &Scope<'_>,
-) -> Result<Value, Failure> {
+) -> Result<Value, Option<Failure>> {
     // It was done; that the answer cannot be read does not undo a write.
     let unread = match operation.effect {
         Effect::Read => FailureClass::Permanent,
         _ => FailureClass::Unknown,
     };
-    let unexpected = |error: EvalError| unexpected(unread, call, answer, &error);
+    let unexpected = |error: EvalError| Some(unexpected(unread, call, answer, &error));
     if let Some(matches) = &operation.matches {
         match matches.eval(scope).map_err(unexpected)?.as_i64() {
             Some(1) => {}
-            Some(0) => return Err(not_found(call)),
+            Some(0) => return Err(None),
             Some(count) => {
                 let title = &call.spec.title;
                 let message = format!("{title} has {count} that fit `{}`, and one was wanted", asked(call));
-                return Err(permanent("ambiguous", message));
+                return Err(Some(permanent("ambiguous", message)));
             }
             None => {
                 let message = format!("{} found a number of things that is none", name(call));
-                return Err(Failure::new(unread, "answer-unexpected", message));
+                return Err(Some(Failure::new(unread, "answer-unexpected", message)));
             }
         }
     }

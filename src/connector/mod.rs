@@ -21,6 +21,7 @@ pub mod hub;
 pub mod instance;
 mod judge;
 pub mod read;
+pub mod reconcile;
 pub mod secret;
 pub mod shipped;
 pub mod spec;

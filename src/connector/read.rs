@@ -2,6 +2,7 @@
 
 mod containment;
 mod links;
+mod reconcile;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use crate::authored::expressions::{check_roots, expression, template};
 use crate::connector::read::containment::read_containment;
 use crate::connector::read::links::check_links;
+use crate::connector::read::reconcile::{Marked, read_marker};
 use crate::connector::read::request::{check_header, check_inputs, over, read_request};
 use crate::connector::spec::{Auth, ConnectorSpec, DriverKind, InputField, Limits, Operation};
 use crate::domain::expr::template::Template;
@@ -198,17 +200,8 @@ fn read_operation(field: Field<'_>, text: &str, driver: DriverKind) -> Option<Op
         over(field, text, ANSWER_NAMES, &names)
     });
     let containment = read_containment(&map, text, &names);
-    let marker = map.optional("marker").and_then(|field| {
-        let marker = field.non_empty()?;
-        if !names.iter().any(|name| name == marker) {
-            field.mistake(
-                "unknown-name",
-                format!("`marker` names the input `{marker}`, which is not declared"),
-                "name an input that the peer can be asked for",
-            );
-        }
-        Some(marker.to_owned())
-    });
+    let marked = Marked { effect, driver, input: &input, names: &names, request: request.as_ref() };
+    let (marker, reconcile) = read_marker(&map, text, &marked);
     let safe = request.as_ref().is_none_or(|request| matches!(request.method.as_str(), "GET" | "HEAD"));
     let reads = map.optional("reads").and_then(Field::bool).unwrap_or(false);
     if effect == Some(Effect::Read) && !safe && !reads {
@@ -243,6 +236,7 @@ fn read_operation(field: Field<'_>, text: &str, driver: DriverKind) -> Option<Op
         matches,
         output,
         marker,
+        reconcile,
         output_names,
         containment,
     })

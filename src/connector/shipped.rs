@@ -5,6 +5,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("assets", include_str!("shipped/assets.yaml")),
     ("people", include_str!("shipped/people.yaml")),
     ("scim", include_str!("shipped/scim.yaml")),
+    ("servicenow", include_str!("shipped/servicenow.yaml")),
     ("sessions", include_str!("shipped/sessions.yaml")),
     ("smtp", include_str!("shipped/smtp.yaml")),
 ];

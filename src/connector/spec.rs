@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::expr::Expr;
 use crate::domain::expr::template::Template;
-use crate::domain::playbook::{Effect, InputKind};
+use crate::domain::playbook::{Effect, IfAbsent, InputKind};
 use crate::domain::value::Value;
 
 /// A declared connector.
@@ -92,6 +92,8 @@ pub struct Operation {
     /// The input by which the peer, or a person there, can be asked whether an
     /// operation of effect N happened.
     pub marker: Option<String>,
+    /// How the peer is asked for it, where it can be asked.
+    pub reconcile: Option<Reconcile>,
     /// The names in `output`, for checks.
     pub output_names: Vec<String>,
     /// Present when it limits harm.
@@ -179,4 +181,24 @@ pub struct Verify {
     pub holds: Expr,
     /// How long it may take to show.
     pub within: Duration,
+}
+
+/// How a peer is asked whether an operation that must not be repeated blindly
+/// happened.
+#[derive(Debug, Clone)]
+pub struct Reconcile {
+    /// A reading operation of the same connector.
+    pub with: String,
+    /// Its input, over the operation's own; none = the operation's own.
+    pub input: Option<Template>,
+    /// Whether its answer shows that it happened; none = when there is one.
+    pub happened: Option<Expr>,
+    /// What the step then gives; none = what `with` gives.
+    pub output: Option<Template>,
+    /// The names in `output`, for checks.
+    pub output_names: Option<Vec<String>>,
+    /// How long a no is not believed.
+    pub within: Duration,
+    /// What a no that lasts means.
+    pub absent: IfAbsent,
 }

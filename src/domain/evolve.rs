@@ -221,10 +221,12 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
                 // on: an earlier one may have happened unheard.
                 step.attempts.entry(phase).and_modify(|tried| *tried = tried.saturating_sub(1));
             }
-            step.failure = match outcome {
-                Outcome::Failed { failure, .. } => Some(failure.clone()),
-                Outcome::Succeeded { .. } => None,
-            };
+            match outcome {
+                // Why the system is asked stays known while it is asked.
+                _ if phase == Phase::Reconcile => {}
+                Outcome::Failed { failure, .. } => step.failure = Some(failure.clone()),
+                Outcome::Succeeded { .. } => step.failure = None,
+            }
             if let Outcome::Succeeded { output, .. } = outcome {
                 learn(state, key, phase, Shared::new(output.clone()))?;
             }

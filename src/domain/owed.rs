@@ -241,9 +241,13 @@ pub fn watch_times(state: &RunState, held: &Containment) -> [Option<Timestamp>; 
 
 /// How long an attempt may take: what the step says, and never past its `within`.
 fn timeout(step: &StepState, spec: &Step) -> Duration {
-    let (Stage::InFlight { since, .. }, Some(within)) = (&step.stage, spec.within) else {
+    let (Stage::InFlight { phase, since, .. }, Some(within)) = (&step.stage, spec.within) else {
         return spec.timeout;
     };
+    // What was sent is looked after also when the time for sending is over.
+    if matches!(phase, Phase::Verify | Phase::Reconcile) {
+        return spec.timeout;
+    }
     step.since.after(within).since(*since).min(spec.timeout).max(TIMEOUT_LEAST)
 }
 

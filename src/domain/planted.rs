@@ -22,6 +22,12 @@ pub enum Bug {
     /// Reading back too early counts as proof that nothing happened
     /// (`decide/attempt.rs`).
     OneLookIsEnough,
+    /// The first no of a system that is asked whether a once-only effect happened
+    /// counts (`decide/reconcile.rs`).
+    OneNoIsEnough,
+    /// A lasting no counts also where the connector does not say that it can be
+    /// trusted (`decide/reconcile.rs`).
+    EveryNoIsTrusted,
     /// After an act of unknown outcome the state before is captured anew, and is
     /// the state after (`decide/attempt.rs`).
     CapturedAfterActing,

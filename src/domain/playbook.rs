@@ -324,10 +324,29 @@ pub struct ActionSpec {
     pub containment: Option<ContainmentSpec>,
     /// Present when it asks people and waits for the answer.
     pub question: Option<QuestionSpec>,
-    /// How long the system is asked whether an act whose outcome is unknown
+    /// How the system is asked whether an act whose outcome is unknown
     /// happened; absent when it cannot be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reconcile_within: Option<Duration>,
+    pub reconcile: Option<ReconcileSpec>,
+}
+
+/// How a system is asked whether an act whose outcome is unknown happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReconcileSpec {
+    /// How long its no is not believed: what it searches may lag.
+    pub within: Duration,
+    /// What a no that lasts means.
+    pub absent: IfAbsent,
+}
+
+/// What follows when a system does not know of an act after all that time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IfAbsent {
+    /// It proves nothing: a person says what happened.
+    Uncertain,
+    /// It did not happen, and is done again.
+    Resend,
 }
 
 /// How a containment is verified and undone.

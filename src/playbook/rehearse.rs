@@ -386,13 +386,20 @@ impl Rehearsal<'_> {
                     json!({ "target": label, "id": id, "already": already, "state": state, "attributes": attributes }),
                 ),
             },
-            Phase::Verify | Phase::Recheck => {
+            Phase::Verify | Phase::Recheck | Phase::Reconcile => {
                 let holds = match (script.verify, since) {
                     (ReadBack::Never, _) | (_, None) => false,
                     (ReadBack::Holds, Some(_)) => true,
                     (ReadBack::After(lag), Some(since)) => self.now >= since.after(lag),
                 };
-                succeeded(json!({ "holds": holds, "read": {} }))
+                let gives = script.gives.clone().unwrap_or_else(|| json!({}));
+                succeeded(match perform.phase {
+                    Phase::Reconcile => {
+                        let asked = format!("`{}` was asked for", action.operation);
+                        json!({ "found": holds, "output": gives, "asked": asked })
+                    }
+                    _ => json!({ "holds": holds, "read": {} }),
+                })
             }
             Phase::UndoCheck if script.changed => {
                 succeeded(json!({ "state": "changed", "diff": "somebody else changed it" }))

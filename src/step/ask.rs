@@ -48,7 +48,7 @@ impl StepKind for Ask {
             effect: Effect::Keyed,
             containment: None,
             question: Some(spec?),
-            reconcile_within: None,
+            reconcile: None,
         }))
     }
 

@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::domain::playbook::{ActionSpec, Body};
+use crate::domain::playbook::{ActionSpec, Body, ReconcileSpec};
 use crate::step::kind::{Check, StepKind};
 use crate::step::operations;
 use crate::step::using::using;
@@ -34,13 +34,15 @@ impl StepKind for CallOperation {
         }
         check.output = Some(using.operation().output_names.clone());
         let effect = using.operation().effect;
+        let reconcile = using.operation().reconcile.as_ref();
+        let reconcile = reconcile.map(|it| ReconcileSpec { within: it.within, absent: it.absent });
         let action = ActionSpec {
             operation: using.name,
             input: using.input,
             effect,
             containment: None,
             question: None,
-            reconcile_within: None,
+            reconcile,
         };
         Some(Body::Perform(action))
     }

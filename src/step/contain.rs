@@ -58,7 +58,7 @@ impl StepKind for Contain {
             effect,
             containment: Some(spec),
             question: None,
-            reconcile_within: None,
+            reconcile: None,
         };
         Some(Body::Perform(action))
     }

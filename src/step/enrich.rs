@@ -39,7 +39,7 @@ impl StepKind for Enrich {
             effect: Effect::Read,
             containment: None,
             question: None,
-            reconcile_within: None,
+            reconcile: None,
         };
         Some(Body::Perform(action))
     }

@@ -62,7 +62,7 @@ impl StepKind for Notify {
             effect: Effect::Once,
             containment: None,
             question: None,
-            reconcile_within: None,
+            reconcile: None,
         }))
     }
 

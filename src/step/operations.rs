@@ -17,7 +17,11 @@ use crate::step::world::{Call, Done, World};
 pub async fn operation(call: &Call<'_>, world: &World) -> Done {
     match prepared(call, world) {
         Ok((connector, operation, spec)) => {
-            done(world.hub.perform(&operation_call(call, connector, operation, &spec)).await)
+            let operation_call = operation_call(call, connector, operation, &spec);
+            done(match call.perform.phase {
+                Phase::Reconcile => world.hub.reconcile(&operation_call).await,
+                _ => world.hub.perform(&operation_call).await,
+            })
         }
         Err(failure) => Outcome::from(failure).into(),
     }
@@ -85,6 +89,7 @@ async fn act(
             return OperationAnswer {
                 outcome: permanent(refused.code, refused.message).into(),
                 body: Vec::new(),
+                absent: false,
             };
         }
     };
@@ -169,9 +174,9 @@ fn guarded(call: &Call<'_>, world: &World, answer: OperationAnswer) -> Operation
     let refused = refused.map(|refused| permanent(refused.code, refused.message));
     match (refused, answer.outcome) {
         (Some(failure), Outcome::Succeeded { evidence, .. }) => {
-            OperationAnswer { outcome: Outcome::Failed { failure, evidence }, body: answer.body }
+            OperationAnswer { outcome: Outcome::Failed { failure, evidence }, ..answer }
         }
-        (_, outcome) => OperationAnswer { outcome, body: answer.body },
+        (_, outcome) => OperationAnswer { outcome, ..answer },
     }
 }
 

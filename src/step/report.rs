@@ -56,7 +56,7 @@ impl StepKind for Report {
             effect: Effect::Once,
             containment: None,
             question: None,
-            reconcile_within: None,
+            reconcile: None,
         }))
     }
 

@@ -85,6 +85,7 @@ pub enum Part {
     UndoCheck,
     Undo,
     UndoVerify,
+    Reconcile,
 }
 
 impl Setup {
@@ -128,6 +129,7 @@ impl Setup {
             Part::UndoCheck => self.hub.undo_check(&call).await,
             Part::Undo => self.hub.undo(&call).await,
             Part::UndoVerify => self.hub.undo_verify(&call).await,
+            Part::Reconcile => self.hub.reconcile(&call).await,
         }
     }
 }

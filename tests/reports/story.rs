@@ -391,7 +391,7 @@ fn perform(operation: &str, containment: Option<ContainmentSpec>, question: Opti
         input: template(json!({})),
         effect,
         containment,
-        reconcile_within: None,
+        reconcile: None,
         question,
     })
 }

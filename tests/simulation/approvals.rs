@@ -13,7 +13,7 @@ use crate::life::Life;
 use crate::sketches::{Does, StepSketch};
 
 fn act(effect: Effect, input: Json) -> StepSketch {
-    StepSketch { input, ..Does::Act { effect, reconciles: false }.into() }
+    StepSketch { input, ..Does::Act { effect, reconciles: None }.into() }
 }
 
 fn contain(input: Json) -> StepSketch {

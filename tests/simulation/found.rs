@@ -14,7 +14,7 @@ use crate::deeds::{Answer, performs, wake_time};
 use crate::life::Life;
 use crate::sketches::{Does, StepSketch};
 
-const ACT: Does = Does::Act { effect: Effect::Idempotent, reconciles: false };
+const ACT: Does = Does::Act { effect: Effect::Idempotent, reconciles: None };
 const CONTAIN: Does =
     Does::Contain { effect: Effect::Idempotent, verifies: true, hold: Some(7200), undo: true };
 

@@ -55,7 +55,7 @@ fn contains(ix: usize, hold: Option<Duration>) -> Step {
             effect: Effect::Idempotent,
             containment: Some(containment),
             question: None,
-            reconcile_within: None,
+            reconcile: None,
         }),
     }
 }

@@ -187,7 +187,7 @@ fn a_loop_over_ten_thousand_items_holds_one_small_output_an_item() {
         effect: Effect::Read,
         containment: None,
         question: None,
-        reconcile_within: None,
+        reconcile: None,
     };
     let looped = ForEach { items: Expr::parse("inputs.accounts").expect("it is one"), at_once: AT_ONCE };
     let set = |value| Body::Compute(Compute::Set(template(value)));
@@ -236,7 +236,7 @@ fn a_loop_inside_a_loop_holds_no_more_than_what_is_under_way() {
         effect: Effect::Read,
         containment: None,
         question: None,
-        reconcile_within: None,
+        reconcile: None,
     };
     let teams =
         Step { for_each: Some(each("inputs.teams", 4)), ..step("teams", None, &[], Body::Block(vec![1, 2])) };
@@ -264,7 +264,7 @@ fn ten_thousand_turns_hold_no_more_than_the_last_two() {
         effect: Effect::Read,
         containment: None,
         question: None,
-        reconcile_within: None,
+        reconcile: None,
     };
     let until = Expr::parse(&format!("steps.poll.n >= {turns}")).expect("it is one");
     let repeat = Repeat { until, every: Duration::from_secs(30), times: turns };

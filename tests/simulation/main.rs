@@ -47,6 +47,7 @@ fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
     let (mut crashes, mut uncertain, mut contained, mut lifted, mut failures) = (0, 0, 0, 0, 0);
     let (mut jumps, mut fired) = (0, 0);
     let (mut called, mut released, mut drifted, mut reminded, mut disputed) = (0, 0, 0, 0, 0);
+    let mut reconciled = 0;
     let (mut stops, mut called_off) = (0, 0);
     for seed in seeds() {
         let mut range = Range::new(seed, true);
@@ -68,6 +69,7 @@ fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
         jumps += range.jumps;
         fired += range.timers.fired;
         disputed += range.disputed;
+        reconciled += range.reconciled;
         stops += range.stops;
         called_off += range.called_off;
     }
@@ -76,12 +78,12 @@ fn whatever_fails_and_whenever_it_stops_the_promises_hold() {
     );
     println!("clocks set {jumps} times, timers fired {fired}, stops {stops}, called off {called_off}");
     println!(
-        "called {called}, released {released}, drifted {drifted}, reminded {reminded}, disputed {disputed}"
+        "called {called}, released {released}, drifted {drifted}, reminded {reminded}, disputed {disputed}, reconciled {reconciled}"
     );
     if seeds().len() > 1000 {
         // The test would prove nothing if these never happened.
         assert!(crashes > 1000 && uncertain > 10 && contained > 100 && lifted > 100 && failures > 500);
-        assert!(called > 100 && released > 0 && reminded > 100 && disputed > 20);
+        assert!(called > 100 && released > 0 && reminded > 100 && disputed > 20 && reconciled > 20);
         assert!(jumps > 1000 && fired > 1000);
         assert!(stops > 1000 && called_off > 100);
     }

@@ -59,6 +59,16 @@ fn an_act_taken_as_not_done_after_one_look() {
 }
 
 #[test]
+fn a_once_only_effect_that_is_sent_again_after_one_no() {
+    found(Bug::OneNoIsEnough, "happened 2 times", in_a_run);
+}
+
+#[test]
+fn a_no_that_proves_nothing_and_is_trusted() {
+    found(Bug::EveryNoIsTrusted, "happened 2 times", in_a_run);
+}
+
+#[test]
 fn a_state_before_that_is_captured_after() {
     found(Bug::CapturedAfterActing, "was contained already", in_a_run);
 }

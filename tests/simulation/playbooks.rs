@@ -6,8 +6,8 @@ use std::time::Duration;
 use quell::domain::expr::Expr;
 use quell::domain::expr::template::Template;
 use quell::domain::playbook::{
-    ActionSpec, ApprovalSpec, Body, Compute, ContainmentSpec, Effect, ForEach, IfSilent, OnError, Playbook,
-    PlaybookCall, Posture, QuestionSpec, Reminder, Repeat, Retry, Step, StepIx,
+    ActionSpec, ApprovalSpec, Body, Compute, ContainmentSpec, Effect, ForEach, IfAbsent, IfSilent, OnError,
+    Playbook, PlaybookCall, Posture, QuestionSpec, ReconcileSpec, Reminder, Repeat, Retry, Step, StepIx,
 };
 use serde_json::{Value, json};
 
@@ -215,7 +215,7 @@ fn body(chance: &mut Chance, before: &[StepIx], steps: &[Step]) -> Body {
                     },
                 ],
             }),
-            reconcile_within: None,
+            reconcile: None,
         }),
         5..=7 => Body::Perform(ActionSpec {
             operation: "peer.contain".to_owned(),
@@ -229,7 +229,7 @@ fn body(chance: &mut Chance, before: &[StepIx], steps: &[Step]) -> Body {
                 hold: chance.percent(60).then(|| Duration::from_secs(60 + chance.below(10_000))),
             }),
             question: None,
-            reconcile_within: None,
+            reconcile: None,
         }),
         other => {
             let effect = match other {
@@ -244,7 +244,10 @@ fn body(chance: &mut Chance, before: &[StepIx], steps: &[Step]) -> Body {
                 effect,
                 containment: None,
                 question: None,
-                reconcile_within: (chance.percent(30)).then(|| Duration::from_secs(30)),
+                reconcile: (effect == Effect::Once && chance.percent(60)).then(|| ReconcileSpec {
+                    within: Duration::from_secs(30),
+                    absent: if chance.percent(50) { IfAbsent::Resend } else { IfAbsent::Uncertain },
+                }),
             })
         }
     }

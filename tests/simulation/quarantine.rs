@@ -33,7 +33,7 @@ fn suspension() -> Body {
             hold: None,
         }),
         question: None,
-        reconcile_within: None,
+        reconcile: None,
     })
 }
 

@@ -12,10 +12,11 @@ use quell::domain::event::{Entry, Event, RunEnd, RunStarted};
 use quell::domain::evolve::evolve;
 use quell::domain::id::{ContainmentId, IncidentId, RunId, StreamId};
 use quell::domain::kept::{compare, is_restored, standing, to_write};
+use quell::domain::nesting::{Part, part};
 use quell::domain::outcome::{Failure, FailureClass, Outcome};
 use quell::domain::owed::commands;
 use quell::domain::plan::{Callee, Plan};
-use quell::domain::playbook::{Body, Effect};
+use quell::domain::playbook::{ActionSpec, Body, Effect, IfAbsent};
 use quell::domain::run::{Hold, RunState, Stage, StepEnd, StepKey};
 use quell::domain::signal::{Person, Signal};
 use quell::domain::time::Timestamp;
@@ -48,6 +49,8 @@ struct Peer {
     lag: BTreeMap<String, u64>,
     /// How often a once-only effect happened, by idempotency key.
     once: BTreeMap<String, u32>,
+    /// How many looks still do not show a once-only effect that happened.
+    unseen: BTreeMap<String, u64>,
     /// The keys under which a keyed effect came; one is one effect, however
     /// often it came.
     keyed: BTreeMap<StepKey, BTreeSet<String>>,
@@ -126,6 +129,7 @@ pub struct Range {
     pub contained: usize,
     pub lifted: usize,
     pub disputed: usize,
+    pub reconciled: usize,
 }
 
 impl Range {
@@ -170,6 +174,7 @@ impl Range {
             contained: 0,
             lifted: 0,
             disputed: 0,
+            reconciled: 0,
             chance,
         }
     }
@@ -550,14 +555,15 @@ impl Range {
             }
             _ => {}
         }
-        let outcome = self.effect(perform, action.effect, action.containment.is_some());
+        let outcome = self.effect(perform, action);
         if let Some(broken) = self.peer.overwritten.take() {
             return Err(broken);
         }
         Ok(if fate == 4 { fail(FailureClass::Unknown) } else { outcome })
     }
 
-    fn effect(&mut self, perform: &Perform, effect: Effect, contains: bool) -> Outcome {
+    fn effect(&mut self, perform: &Perform, action: &ActionSpec) -> Outcome {
+        let (effect, contains) = (action.effect, action.containment.is_some());
         let who = perform.key.to_string();
         let lag = if self.faults { self.chance.below(3) } else { 0 };
         let holds = self.peer.contained.get(&who).copied().unwrap_or(false);
@@ -574,7 +580,10 @@ impl Range {
             Phase::Remind => succeeded(json!({ "asked": ["manager@example.com"] })),
             Phase::Reconcile => {
                 let happened = self.peer.once.get(&perform.idempotency_key).copied().unwrap_or(0) > 0;
-                succeeded(json!({ "found": happened, "output": { "ok": true } }))
+                let unseen = self.peer.unseen.entry(perform.idempotency_key.clone()).or_default();
+                let found = happened && *unseen == 0;
+                *unseen = unseen.saturating_sub(1);
+                succeeded(json!({ "found": found, "output": { "ok": true } }))
             }
             Phase::Recheck => succeeded(json!({ "holds": look(holds), "read": {} })),
             Phase::Capture => {
@@ -614,7 +623,14 @@ impl Range {
             }
             Phase::Act => {
                 match effect {
-                    Effect::Once => *self.peer.once.entry(perform.idempotency_key.clone()).or_default() += 1,
+                    Effect::Once => {
+                        *self.peer.once.entry(perform.idempotency_key.clone()).or_default() += 1;
+                        let trusted = action.reconcile.is_some_and(|it| it.absent == IfAbsent::Resend);
+                        // Where a no proves nothing, it may never show.
+                        let never = self.faults && !trusted && self.chance.percent(30);
+                        let unseen = if never { u64::MAX } else { lag };
+                        self.peer.unseen.insert(perform.idempotency_key.clone(), unseen);
+                    }
                     Effect::Keyed => {
                         let keys = self.peer.keyed.entry(perform.key.clone()).or_default();
                         keys.insert(perform.idempotency_key.clone());
@@ -638,6 +654,7 @@ impl Range {
         if begins && (self.queued || (self.last && matches!(event, Event::AttemptStarted { .. }))) {
             return Err("something begins while the run waits for its turn, or the process stops".to_owned());
         }
+        self.once_is_as_recorded(event)?;
         match event {
             Event::RunQueued { .. } => self.queued = true,
             Event::RunAdmitted {} | Event::RunEnding { .. } => self.queued = false,
@@ -650,6 +667,53 @@ impl Range {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A once-only effect is done when its step says so, and not done when it says
+    /// that. Uncertain is what nobody could be asked, or what does not show.
+    fn once_is_as_recorded(&mut self, event: &Event) -> Result<(), String> {
+        let (Event::StepUncertain { key, .. } | Event::StepEnded { key, .. }) = event else {
+            return Ok(());
+        };
+        let playbook = &self.plan.playbook;
+        let (ix, step) = playbook.step(&key.id).ok_or("no such step")?;
+        let Body::Perform(action) = &step.body else { return Ok(()) };
+        let once = action.effect == Effect::Once && action.question.is_none();
+        if !once || part(playbook, ix, key) != Part::Body {
+            return Ok(());
+        }
+        let name = format!("{}/{key}/do", self.run);
+        let happened = self.peer.once.get(&name).copied().unwrap_or(0);
+        match event {
+            Event::StepEnded { end: StepEnd::Succeeded, .. } => {
+                let asked = self.journal.iter().rev().find_map(|entry| match &entry.event {
+                    Event::AttemptEnded { key: of, phase, .. } if of == key => Some(*phase),
+                    _ => None,
+                });
+                self.reconciled += usize::from(asked == Some(Phase::Reconcile));
+                if happened == 1 {
+                    Ok(())
+                } else {
+                    Err(format!("{key} succeeded, and happened {happened} times"))
+                }
+            }
+            Event::StepEnded { end: StepEnd::Failed | StepEnd::Skipped, .. } if happened > 0 => {
+                Err(format!("{key} is not done on record, and it happened"))
+            }
+            Event::StepUncertain { .. } if happened > 0 && action.reconcile.is_some() => {
+                let answered = matches!(
+                    self.journal.last().map(|entry| &entry.event),
+                    Some(Event::AttemptEnded { key: of, phase: Phase::Reconcile, outcome: Outcome::Succeeded { .. }, .. })
+                        if of == key
+                );
+                let shows = self.peer.unseen.get(&name).is_none_or(|unseen| *unseen == 0);
+                match answered && shows {
+                    true => Err(format!("{key} is uncertain, and one more look would have shown it")),
+                    false => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Nothing is left to happen: what must hold now?

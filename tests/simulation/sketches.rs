@@ -13,8 +13,8 @@ use quell::domain::expr::Expr;
 use quell::domain::expr::template::Template;
 use quell::domain::plan::{Callee, Plan};
 use quell::domain::playbook::{
-    ActionSpec, ApprovalSpec, Body, Compute, ContainmentSpec, Effect, ForEach, IfSilent, OnError, Playbook,
-    PlaybookCall, Posture, QuestionSpec, Reminder, Repeat, Retry, Step, StepIx,
+    ActionSpec, ApprovalSpec, Body, Compute, ContainmentSpec, Effect, ForEach, IfAbsent, IfSilent, OnError,
+    Playbook, PlaybookCall, Posture, QuestionSpec, ReconcileSpec, Reminder, Repeat, Retry, Step, StepIx,
 };
 use quell::domain::value::{Value, digest};
 use serde_json::json;
@@ -54,7 +54,7 @@ pub enum Does {
     Undo,
     Ask,
     Contain { effect: Effect, verifies: bool, hold: Option<u64>, undo: bool },
-    Act { effect: Effect, reconciles: bool },
+    Act { effect: Effect, reconciles: Option<IfAbsent> },
     Block(Vec<StepSketch>),
 }
 
@@ -119,7 +119,7 @@ fn does() -> impl Strategy<Value = Does> {
         4 => (converges, any::<bool>(), weighted(0.6, 1u64..10_000), any::<bool>()).prop_map(
             |(effect, verifies, hold, undo)| Does::Contain { effect, verifies, hold, undo }
         ),
-        4 => (effect(), any::<bool>()).prop_map(|(effect, reconciles)| Does::Act { effect, reconciles }),
+        4 => (effect(), proptest::option::of(select(&[IfAbsent::Uncertain, IfAbsent::Resend][..]))).prop_map(|(effect, reconciles)| Does::Act { effect, reconciles }),
     ]
 }
 
@@ -263,7 +263,7 @@ impl StepSketch {
                 effect: Effect::Once,
                 containment: None,
                 question: Some(question()),
-                reconcile_within: None,
+                reconcile: None,
             }),
             Does::Contain { effect, verifies, hold, undo } => Body::Perform(ActionSpec {
                 operation: "peer.contain".to_owned(),
@@ -277,7 +277,7 @@ impl StepSketch {
                     hold: hold.filter(|_| *undo).map(Duration::from_secs),
                 }),
                 question: None,
-                reconcile_within: None,
+                reconcile: None,
             }),
             Does::Act { effect, reconciles } => Body::Perform(ActionSpec {
                 operation: "peer.call".to_owned(),
@@ -285,7 +285,7 @@ impl StepSketch {
                 effect: *effect,
                 containment: None,
                 question: None,
-                reconcile_within: reconciles.then_some(Duration::from_secs(30)),
+                reconcile: reconciles.map(|absent| ReconcileSpec { within: Duration::from_secs(30), absent }),
             }),
             Does::Block(_) => Body::Block(Vec::new()),
         }

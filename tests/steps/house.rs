@@ -247,7 +247,7 @@ impl House {
             input: Template::parse(&json!({})).expect("it is empty"),
             effect,
             containment,
-            reconcile_within: None,
+            reconcile: None,
             question,
         });
         let step = Step {

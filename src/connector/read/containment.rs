@@ -11,7 +11,7 @@ use crate::yaml::shape::Field;
 /// Names an expression over an output may use.
 const OUTPUT_NAMES: &[&str] = &["input", "captured", "output"];
 /// The same before anything was captured.
-const CAPTURE_NAMES: &[&str] = &["input", "output"];
+pub(super) const CAPTURE_NAMES: &[&str] = &["input", "output"];
 
 /// How long reading back may take when a connector does not say.
 const VERIFY_WITHIN_DEFAULT: Duration = Duration::from_secs(60);

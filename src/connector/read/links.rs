@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::connector::spec::{Containment, Operation};
+use crate::connector::read::reconcile::names_input;
+use crate::connector::spec::{Containment, Operation, Reconcile};
 use crate::domain::expr::References;
 use crate::domain::playbook::Effect;
 use crate::yaml::diagnostic::{Diagnostic, did_you_mean};
@@ -22,6 +23,9 @@ pub(super) fn check_links(field: Field<'_>, operations: &BTreeMap<String, Operat
     for (name, operation) in operations {
         if let Some(containment) = &operation.containment {
             links.check_containment(name, operation, containment);
+        }
+        if let Some(reconcile) = &operation.reconcile {
+            links.check_reconcile(name, operation, reconcile);
         }
         links.check_captured(name, operation);
     }
@@ -89,6 +93,55 @@ impl Links<'_> {
         }
     }
 
+    fn check_reconcile(&self, name: &str, operation: &Operation, reconcile: &Reconcile) {
+        let Some(found) = self.target(name, "reconcile", &reconcile.with, true) else {
+            return;
+        };
+        let own: Vec<&str> = operation.input.iter().map(|field| field.name.as_str()).collect();
+        let given = reconcile.input.as_ref().and_then(|input| input.source().as_object());
+        let given = given.map_or(own, |map| map.keys().map(String::as_str).collect());
+        self.check_given(name, "reconcile", &reconcile.with, found, &given);
+        let with = &reconcile.with;
+        if let Some(marker) = &operation.marker {
+            let asks = match &reconcile.input {
+                Some(input) => names_input(input.references(), marker),
+                None => found.input.iter().any(|field| field.name == *marker),
+            };
+            if !asks {
+                self.report(
+                    self.place(name, "reconcile"),
+                    "marker-not-asked",
+                    format!("`reconcile` of `{name}` does not ask for the mark `{marker}`"),
+                    &format!("add `input: {{ …: \"${{ input.{marker} }}\" }}`"),
+                );
+            }
+        }
+        let outputs = [
+            reconcile.happened.as_ref().map(|it| it.references()),
+            reconcile.output.as_ref().map(|it| it.references()),
+        ];
+        for references in outputs.into_iter().flatten() {
+            self.check_outputs(name, "reconcile", found, references);
+        }
+        if reconcile.happened.is_none() && found.absent.is_none() && found.matches.is_none() {
+            self.report(
+                self.place(name, "reconcile"),
+                "reconcile-without-no",
+                format!("`{with}` does not declare when there is none, so every answer would mean that it happened"),
+                &format!("add `happened:` here, or `absent:` or `matches:` to `{with}`"),
+            );
+        }
+        let gives = reconcile.output_names.as_ref().unwrap_or(&found.output_names);
+        for missing in operation.output_names.iter().filter(|wanted| !gives.contains(wanted)) {
+            self.unknown(
+                name,
+                "reconcile",
+                &format!("it gives no `{missing}`, which `{name}` gives and later steps may name"),
+                did_you_mean(missing, gives),
+            );
+        }
+    }
+
     /// The operation that a link names, reported when it is not there or does
     /// more than it may.
     fn target(&self, name: &str, key: &str, target: &str, reads: bool) -> Option<&Operation> {
@@ -101,7 +154,7 @@ impl Links<'_> {
                     self.place(name, key),
                     "look-that-writes",
                     format!("`{key}` of `{name}` uses `{target}`, which does not only read"),
-                    "name an operation with `effect: read`",
+                    "name an operation with `effect: R`",
                 );
             }
             Some(_) => {}

@@ -128,3 +128,82 @@ fn what_a_connector_needs_is_given_by_who_uses_it() {
     );
     assert_eq!(codes_of(&text), Vec::<&str>::new());
 }
+
+/// The same for an operation that the peer can be asked for.
+const ASKED_FOR: &str = r#"connector: x
+title: X
+proven: simulated
+operations:
+  find:
+    effect: R
+    input: { mark: { type: string, required: true } }
+    request: { method: GET, path: /tickets, query: { mark: "${ input.mark }" } }
+    matches: ${ size(body.found) }
+    output: { number: "${ body.found[0].number }" }
+  open:
+    effect: N
+    input: { title: { type: string, required: true }, external_id: { type: string } }
+    request: { method: POST, path: /tickets, body: { title: "${ input.title }", mark: "${ input.external_id }" } }
+    output: { number: "${ body.number }" }
+    marker: external_id
+    reconcile:
+      with: find
+      input: { mark: "${ input.external_id }" }
+      happened: "${ output.number != null }"
+      output: { number: "${ output.number }" }
+      within: 30s
+      absent: resend
+"#;
+
+#[test]
+fn how_a_peer_is_asked_for_what_may_have_happened_is_checked() {
+    assert_eq!(codes_of(ASKED_FOR), Vec::<&str>::new());
+    let happened = "      happened: \"${ output.number != null }\"\n";
+    for (from, to, code) in [
+        ("with: find", "with: fnd", "unknown-operation"),
+        ("with: find", "with: open", "look-that-writes"),
+        ("effect: N", "effect: I", "reconcile-and-effect"),
+        ("    marker: external_id\n", "", "reconcile-without-marker"),
+        ("marker: external_id", "marker: external", "unknown-name"),
+        ("mark: \"${ input.external_id }\" } }", "mark: x } }", "marker-not-sent"),
+        ("external_id: { type: string }", "external_id: { type: integer }", "marker-unusable"),
+        ("external_id: { type: string }", "external_id: { type: string, default: x }", "marker-unusable"),
+        (
+            "input: { mark: \"${ input.external_id }\" }\n",
+            "input: { mark: \"${ input.title }\" }\n",
+            "marker-not-asked",
+        ),
+        (
+            "input: { mark: \"${ input.external_id }\" }\n",
+            "input: { name: \"${ input.external_id }\" }\n",
+            "unknown-name",
+        ),
+        ("      input: { mark: \"${ input.external_id }\" }\n", "", "unknown-name"),
+        ("output.number != null", "output.count > 0", "unknown-name"),
+        ("output.number != null", "captured.id != null", "unknown-name"),
+        (
+            "output: { number: \"${ output.number }\" }",
+            "output: { no: \"${ output.number }\" }",
+            "unknown-name",
+        ),
+        ("absent: resend", "absent: again", "not-one-of"),
+        ("within: 30s", "wihtin: 30s", "unknown-key"),
+        ("connector: x\n", "connector: x\ndriver: smtp\n", "mail-that-is-asked-for"),
+        (happened, "", ""),
+        (
+            "    marker: external_id\n",
+            "    marker: external_id\n    containment: { tier: 1, visible_to_subject: false }\n",
+            "reconcile-that-contains",
+        ),
+    ] {
+        let text = ASKED_FOR.replacen(from, to, 1);
+        assert_ne!(text, ASKED_FOR, "{from} is there");
+        let codes = codes_of(&text);
+        assert!(
+            if code.is_empty() { codes.is_empty() } else { codes.contains(&code) },
+            "{from} → {to}: {code} in {codes:?}"
+        );
+    }
+    let text = ASKED_FOR.replace(happened, "").replace("    matches: ${ size(body.found) }\n", "");
+    assert_eq!(codes_of(&text), ["reconcile-without-no"]);
+}

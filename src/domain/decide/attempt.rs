@@ -270,7 +270,12 @@ impl Turn<'_> {
         self.look_again(key, Phase::Verify, window)
     }
 
-    fn look_again(&mut self, key: &StepKey, phase: Phase, window: Duration) -> Result<bool, Refusal> {
+    pub(super) fn look_again(
+        &mut self,
+        key: &StepKey,
+        phase: Phase,
+        window: Duration,
+    ) -> Result<bool, Refusal> {
         let step = self.step(key)?;
         let since = step.phase_since.get(&phase).copied().unwrap_or(self.now);
         let looks = step.attempts.get(&phase).copied().unwrap_or(1);
@@ -295,6 +300,7 @@ impl Turn<'_> {
     ) -> Result<(), Refusal> {
         match failure.class {
             FailureClass::Permanent => self.give_up(key, phase, failure),
+            _ if phase == Phase::Reconcile => self.asked_in_vain(key, failure),
             FailureClass::Transient => self.again(key, spec, phase, failure),
             FailureClass::Unknown if phase.reads() || action.effect == Effect::Read => {
                 self.again(key, spec, phase, failure)
@@ -329,31 +335,12 @@ impl Turn<'_> {
             Effect::Idempotent | Effect::Keyed => self.attempt(key, phase),
             // The question may have arrived: its answer, or its deadline, will tell.
             _ if action.question.is_some() => self.asked(key, action, false),
-            _ if action.reconcile_within.is_some() => self.attempt(key, Phase::Reconcile),
+            _ if action.reconcile.is_some() => self.attempt(key, Phase::Reconcile),
             _ => self.uncertain(key, what),
         }
     }
 
-    /// The system was asked whether an act whose outcome is unknown happened.
-    fn reconciled(&mut self, key: &StepKey, action: &ActionSpec, output: &Value) -> Result<(), Refusal> {
-        if output.get("found").and_then(Value::as_bool) == Some(true) {
-            let given = output.get("output").cloned().unwrap_or_default();
-            let why = "its outcome was unknown; the system says that it happened".to_owned();
-            return self.end_step(key, StepEnd::Succeeded, Some(given), Some(why));
-        }
-        if self.look_again(key, Phase::Reconcile, action.reconcile_within.unwrap_or_default())? {
-            return Ok(());
-        }
-        let plan = self.plan.clone();
-        let (_, spec) = self.spec(&plan, key)?;
-        let tried = self.step(key)?.attempts.get(&Phase::Act).copied().unwrap_or(1);
-        if !self.is_cut_off(key) && tried <= spec.retry.times {
-            return self.attempt(key, Phase::Act);
-        }
-        self.fail_step(key, "it was sent and its outcome is unknown; the system says that it did not happen")
-    }
-
-    fn uncertain(&mut self, key: &StepKey, what: &str) -> Result<(), Refusal> {
+    pub(super) fn uncertain(&mut self, key: &StepKey, what: &str) -> Result<(), Refusal> {
         let plan = self.plan.clone();
         let (_, spec) = self.spec(&plan, key)?;
         self.record(Event::StepUncertain { key: key.clone(), what: what.to_owned() })?;
@@ -386,12 +373,15 @@ impl Turn<'_> {
         Ok(acts > 1 && matches!(&spec.body, Body::Perform(action) if verifies(action)))
     }
 
-    fn give_up(&mut self, key: &StepKey, phase: Phase, failure: &Failure) -> Result<(), Refusal> {
+    pub(super) fn give_up(&mut self, key: &StepKey, phase: Phase, failure: &Failure) -> Result<(), Refusal> {
         if phase == Phase::Act && self.may_have_contained(key)? {
             return self.attempt(key, Phase::Verify);
         }
         let step = self.step(key)?;
-        if phase == Phase::Reconcile || (phase == Phase::Verify && step.containment.is_none()) {
+        if phase == Phase::Reconcile {
+            return self.nobody_can_say(key, failure);
+        }
+        if phase == Phase::Verify && step.containment.is_none() {
             // Acting was not heard of, and now it cannot be looked at either.
             let what =
                 format!("it was sent and its outcome is unknown; reading back fails: {}", failure.message);

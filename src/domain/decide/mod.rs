@@ -27,6 +27,7 @@ pub mod calls;
 pub mod cut;
 pub mod loops;
 pub mod people;
+pub mod reconcile;
 pub mod reminders;
 pub mod scope;
 pub mod signal;
