@@ -21,7 +21,12 @@ struct Record<'a> {
 
 /// Effects that are never repeated blindly, by the names of the steps.
 fn is_once(step: &str) -> bool {
-    step.starts_with("tell") || matches!(step, "notice" | "brief")
+    step.starts_with("tell") || is_asked_for(step) || matches!(step, "notice" | "brief")
+}
+
+/// Effects that their peer can be asked for by their mark.
+fn is_asked_for(step: &str) -> bool {
+    step.starts_with("open") || step.starts_with("order")
 }
 
 fn is_keyed(step: &str) -> bool {
@@ -135,6 +140,8 @@ fn effects_are_as_recorded(world: &World, run: &str, record: &Record<'_>) -> Res
         if is_once(&step) || is_keyed(&step) {
             let fits = match end {
                 StepEnd::Succeeded => happened == 1,
+                // Who can ask need not wait for a person, unless there is nothing to find.
+                StepEnd::Uncertain if is_asked_for(&step) => happened == 0,
                 StepEnd::Uncertain => is_once(&step) && happened <= 1,
                 _ => happened == 0,
             };
@@ -166,6 +173,9 @@ fn only_what_was_lost_is_uncertain(record: &Record<'_>) -> Result<(), String> {
             }
             Event::StepUncertain { key, .. } => {
                 let step = key.to_string();
+                if step.starts_with("order") {
+                    return Err(format!("`{step}` is uncertain, and a no there is trusted"));
+                }
                 if !is_once(&step) || lost.get(&step) != Some(&true) {
                     return Err(format!("`{step}` is uncertain, and was not lost under way"));
                 }
@@ -245,6 +255,10 @@ fn books_hold_nothing_else(world: &World, runs: &BTreeMap<String, Record<'_>>) -
         if !intents.contains(what) {
             return Err(format!("{what:?} happened without a durable intent"));
         }
+    }
+    let mut marked = BTreeSet::new();
+    if let Some(again) = books.marked.values().find(|marked_as| !marked.insert(&marked_as.what)) {
+        return Err(format!("{:?} came under two marks", again.what));
     }
     let held: BTreeSet<&str> = runs
         .values()

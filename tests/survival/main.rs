@@ -12,6 +12,7 @@ mod kills;
 mod laws;
 mod peer;
 mod post;
+mod reconcile;
 mod startup;
 mod waiting;
 mod world;

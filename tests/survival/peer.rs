@@ -34,6 +34,8 @@ pub enum Moment {
     Done,
     /// Half of the answer has left.
     Half,
+    /// It was carried out, and nobody is killed: the connection is cut.
+    Cut,
 }
 
 pub const MOMENTS: [Moment; 4] = [Moment::Dropped, Moment::Taken, Moment::Done, Moment::Half];
@@ -135,6 +137,15 @@ impl Executioner {
 /// One effect: the run that wanted it, and what it is.
 pub type What = (String, String);
 
+/// An effect that can be asked for.
+pub struct Marked {
+    pub what: What,
+    /// What the peer calls it.
+    pub number: usize,
+    /// Looks that do not show it yet.
+    pub unseen: u32,
+}
+
 /// The peer's own books.
 #[derive(Default)]
 pub struct Books {
@@ -144,6 +155,10 @@ pub struct Books {
     pub once: BTreeMap<What, u32>,
     /// Effects that happen once for each key.
     pub keyed: BTreeMap<What, BTreeSet<String>>,
+    /// Effects that can be asked for, by the mark that they came with.
+    pub marked: BTreeMap<String, Marked>,
+    /// How many looks do not show such an effect yet; none = now so, now so.
+    pub lag: Option<u32>,
     /// Who is suspended.
     pub suspended: BTreeMap<String, bool>,
     /// What was read, how often.
@@ -197,9 +212,13 @@ async fn asked(
     if fate == Some(Moment::Dropped) {
         return StatusCode::BAD_GATEWAY.into_response();
     }
-    let (status, answer) = shared.books.lock().carry_out(&method, uri.path(), key, &body);
+    let (status, answer) = shared.books.lock().carry_out(&method, &uri, key, &body);
     if fate == Some(Moment::Done) {
         shared.executioner.kill();
+    }
+    if fate == Some(Moment::Cut) {
+        let cut = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("cut")) });
+        return (status, Body::from_stream(cut)).into_response();
     }
     let text = answer.to_string();
     let head = (status, [("content-type", "application/json")]);
@@ -219,8 +238,8 @@ async fn asked(
 }
 
 impl Books {
-    fn carry_out(&mut self, method: &Method, path: &str, key: String, body: &[u8]) -> (StatusCode, Value) {
-        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    fn carry_out(&mut self, method: &Method, uri: &Uri, key: String, body: &[u8]) -> (StatusCode, Value) {
+        let parts: Vec<&str> = uri.path().trim_start_matches('/').split('/').collect();
         let what = |run: &str, what: &str| (run.to_owned(), what.to_owned());
         match (method.as_str(), parts.as_slice()) {
             ("GET", ["people", name]) => {
@@ -240,6 +259,25 @@ impl Books {
             ("POST", ["once", run, name]) => {
                 *self.once.entry(what(run, name)).or_default() += 1;
                 (StatusCode::OK, json!({ "done": true }))
+            }
+            ("POST", ["marked", run, name]) => {
+                let wanted: Value = serde_json::from_slice(body).unwrap_or_default();
+                let mark = wanted["mark"].as_str().unwrap_or_default().to_owned();
+                *self.once.entry(what(run, name)).or_default() += 1;
+                let lag = self.lag.unwrap_or(self.asked.len() as u32 % 3);
+                let number = self.marked.len() + 1;
+                self.marked.entry(mark).or_insert(Marked { what: what(run, name), number, unseen: lag });
+                (StatusCode::OK, json!({ "number": number }))
+            }
+            ("GET", ["marked"]) => {
+                let query = reqwest::Url::parse(&format!("http://peer{uri}")).expect("an address");
+                let mark = query.query_pairs().next().map(|(_, mark)| mark.into_owned()).unwrap_or_default();
+                let seen = self.marked.get(&mark).filter(|marked| marked.unseen == 0);
+                let found: Vec<usize> = seen.into_iter().map(|marked| marked.number).collect();
+                if let Some(marked) = self.marked.get_mut(&mark) {
+                    marked.unseen = marked.unseen.saturating_sub(1);
+                }
+                (StatusCode::OK, json!({ "found": found }))
             }
             ("POST", ["refused", ..]) => (StatusCode::UNPROCESSABLE_ENTITY, json!({ "why": "no" })),
             ("GET", ["read", run, name]) => {
