@@ -265,16 +265,33 @@ fn learn(state: &mut RunState, key: &StepKey, phase: Phase, output: Shared) -> R
             let containment = step.containment;
             step.observed = Some(output.clone());
             if let Some(containment) = containment {
-                held(state, containment)?.checked = Some(output);
+                let restored = output.value().get("state").and_then(Value::as_str) == Some("restored");
+                let held = held(state, containment)?;
+                held.restored = if restored { held.restored + 1 } else { 0 };
+                held.checked = Some(output);
             }
         }
-        Phase::UndoVerify | Phase::Recheck => step.observed = Some(output),
+        Phase::UndoVerify => {
+            let containment = step.containment;
+            step.observed = Some(output.clone());
+            if let Some(containment) = containment {
+                let restored = output.value().get("holds").and_then(Value::as_bool) == Some(true);
+                let held = held(state, containment)?;
+                held.restored = if restored { held.restored + 1 } else { 0 };
+            }
+        }
+        Phase::Undo => {
+            if let Some(containment) = step.containment {
+                held(state, containment)?.restored = 0;
+            }
+        }
+        Phase::Recheck => step.observed = Some(output),
         Phase::Remind => {
             if let Some(question) = step.question {
                 ask_also(state, question, output.value());
             }
         }
-        Phase::Announce | Phase::Undo | Phase::Warn => {}
+        Phase::Announce | Phase::Warn => {}
     }
     Ok(())
 }

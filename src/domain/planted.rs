@@ -37,6 +37,9 @@ pub enum Bug {
     OneYesIsEnough,
     /// What was contained first is lifted first (`decide/undo.rs`).
     UndoRunsForward,
+    /// What one look shows to be as it was before counts as lifted, also where a
+    /// copy may lag behind (`decide/undo.rs`).
+    LiftedAfterOneLook,
     /// The way back counts as done when it was accepted, not when it was seen
     /// (`decide/undo.rs`).
     LiftedUnseen,

@@ -341,6 +341,8 @@ pub struct Containment {
     pub anyway: bool,
     /// What the last look before lifting showed.
     pub checked: Option<Shared>,
+    /// Looks in a row, since the last write, that showed the state before.
+    pub restored: u32,
     /// When it was seen to hold.
     pub verified_at: Option<Timestamp>,
     /// How often it was looked at again.

@@ -17,6 +17,9 @@ use crate::chance::Chance;
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 
+/// How long a server is down when it is down for long.
+pub const DOWN: Duration = Duration::from_secs(7 * DAY);
+
 /// Where a clock is after somebody, or something, has set it.
 pub fn jump(chance: &mut Chance, now: Timestamp) -> Timestamp {
     let some = Duration::from_secs(chance.below(4000));

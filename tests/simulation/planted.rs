@@ -89,6 +89,11 @@ fn lifting_in_the_order_of_containing() {
 }
 
 #[test]
+fn a_containment_that_shows_late_taken_as_lifted() {
+    found(Bug::LiftedAfterOneLook, "its record says lifted", in_a_run);
+}
+
+#[test]
 fn a_way_back_that_was_accepted_and_not_seen() {
     found(Bug::LiftedUnseen, "its record says lifted", in_a_run);
 }

@@ -45,8 +45,13 @@ struct Peer {
     theirs: BTreeMap<String, BTreeMap<&'static str, String>>,
     /// A promise that was broken while the peer was called.
     overwritten: Option<String>,
-    /// Looks that still show the old state.
+    /// Looks that still show the state before the last write. They are counted,
+    /// not timed: whoever looks cannot know how late their own clock is.
     lag: BTreeMap<String, u64>,
+    /// The state before the last write, whole, as a copy that lags holds it.
+    old: BTreeMap<String, (bool, Marks)>,
+    /// Whose old copy was reached by chance, long after others had shown the new state.
+    astray: BTreeSet<String>,
     /// How often a once-only effect happened, by idempotency key.
     once: BTreeMap<String, u32>,
     /// How many looks still do not show a once-only effect that happened.
@@ -74,9 +79,22 @@ fn kept() -> Vec<String> {
 }
 
 impl Peer {
-    fn shows(&self, who: &str, holds: bool) -> Value {
-        let marks = self.marks.get(who).cloned().unwrap_or_default();
-        json!({ "active": !holds, "mark": marks.mark, "desk": marks.desk })
+    fn truth(&self, who: &str) -> (bool, Marks) {
+        let holds = self.contained.get(who).copied().unwrap_or(false);
+        (holds, self.marks.get(who).cloned().unwrap_or_default())
+    }
+
+    /// What a look shows: the truth, or what a copy that lags still holds.
+    fn look(&mut self, who: &str, goes_astray: bool) -> (bool, Value) {
+        let lag = self.lag.entry(who.to_owned()).or_default();
+        let lags = *lag > 0;
+        *lag = lag.saturating_sub(1);
+        let astray = goes_astray && self.astray.insert(who.to_owned());
+        let (holds, marks) = match self.old.get(who) {
+            Some(old) if lags || astray => old.clone(),
+            _ => self.truth(who),
+        };
+        (holds, json!({ "active": !holds, "mark": marks.mark, "desk": marks.desk }))
     }
 
     /// Writes a whole state, as connectors do that know no other way.
@@ -92,6 +110,7 @@ impl Peer {
         if anyway {
             self.theirs.remove(who);
         }
+        self.old.insert(who.to_owned(), self.truth(who));
         self.contained.insert(who.to_owned(), state["active"] == json!(false));
         self.marks.insert(who.to_owned(), written);
     }
@@ -386,6 +405,8 @@ impl Range {
         let Some(who) = held.map(|held| held.key.to_string()) else { return };
         let name = if self.chance.percent(60) { "mark" } else { "desk" };
         let value = format!("theirs-{}", self.chance.below(1000));
+        // What two people change at the same time is told apart by no look at a copy.
+        self.peer.old.remove(&who);
         let marks = self.peer.marks.entry(who.clone()).or_default();
         *(if name == "mark" { &mut marks.mark } else { &mut marks.desk }) = value.clone();
         self.peer.theirs.entry(who).or_default().insert(name, value);
@@ -497,6 +518,9 @@ impl Range {
                 let _ = self.perform(perform)?;
             }
         }
+        if self.faults && self.chance.percent(5) {
+            self.now = self.now.after(clocks::DOWN);
+        }
         let replayed = self.replay()?;
         if replayed != self.state {
             return Err("replay gives another state".to_owned());
@@ -567,14 +591,8 @@ impl Range {
         let who = perform.key.to_string();
         let lag = if self.faults { self.chance.below(3) } else { 0 };
         let holds = self.peer.contained.get(&who).copied().unwrap_or(false);
-        let mut look = |truth: bool| {
-            let lag = self.peer.lag.entry(who.clone()).or_default();
-            if *lag > 0 {
-                *lag -= 1;
-                return !truth;
-            }
-            truth
-        };
+        let goes_astray = self.faults && perform.phase == Phase::UndoCheck && self.chance.percent(5);
+        let mut look = || self.peer.look(&who, goes_astray);
         match perform.phase {
             Phase::Announce | Phase::Warn => succeeded(json!({})),
             Phase::Remind => succeeded(json!({ "asked": ["manager@example.com"] })),
@@ -585,24 +603,22 @@ impl Range {
                 *unseen = unseen.saturating_sub(1);
                 succeeded(json!({ "found": found, "output": { "ok": true } }))
             }
-            Phase::Recheck => succeeded(json!({ "holds": look(holds), "read": {} })),
+            Phase::Recheck => succeeded(json!({ "holds": look().0, "read": {} })),
             Phase::Capture => {
-                let state = self.peer.shows(&who, holds);
+                let (_, state) = look();
                 succeeded(json!({ "target": who, "already": holds, "state": state }))
             }
             Phase::Verify => {
-                let holds = look(holds);
-                succeeded(json!({ "holds": holds, "read": self.peer.shows(&who, holds) }))
+                let (holds, read) = look();
+                succeeded(json!({ "holds": holds, "read": read }))
             }
             Phase::UndoCheck => {
-                let holds = look(holds);
-                let now = self.peer.shows(&who, holds);
+                let (holds, now) = look();
                 let fields = compare(&kept(), captured(perform), &now, holds);
                 succeeded(json!({ "state": standing(&fields), "fields": fields }))
             }
             Phase::UndoVerify => {
-                let lifted = look(!holds);
-                let now = self.peer.shows(&who, !lifted);
+                let (_, now) = look();
                 succeeded(json!({ "holds": is_restored(&kept(), captured(perform), &now) }))
             }
             Phase::Undo => {
@@ -614,6 +630,7 @@ impl Range {
             }
             Phase::Act if contains => {
                 if !holds {
+                    self.peer.old.insert(who.clone(), self.peer.truth(&who));
                     let marks = self.peer.marks.entry(who.clone()).or_default();
                     marks.mark = "held".to_owned();
                     self.peer.contained.insert(who.clone(), true);

@@ -2,6 +2,8 @@
 //! to have happened. Field by field, what is still as we left it is restored;
 //! what somebody else changed since is left alone, and a person decides.
 
+use std::time::Duration;
+
 use crate::domain::command::Phase;
 use crate::domain::decide::attempt::doubled;
 use crate::domain::decide::signal::may_lift;
@@ -12,10 +14,19 @@ use crate::domain::kept::{KeptField, fields_of, words_of};
 use crate::domain::outcome::{FailureClass, Outcome};
 use crate::domain::planted::{Bug, planted};
 use crate::domain::playbook::{Body, StepIx};
-use crate::domain::run::{Containment, Hold, LIFT_MOST, LOOK_FIRST, LOOK_MOST, Stage, StepEnd, StepKey};
+use crate::domain::run::{
+    Containment, Hold, LIFT_MOST, LOOK_FIRST, LOOK_MOST, LOOKS_LEAST, Stage, StepEnd, StepKey,
+};
 use crate::domain::signal::Refusal;
 use crate::domain::time::duration_text;
 use crate::domain::value::Value;
+
+/// Looks in a row that must show the state before, where we wrote nothing since.
+const RESTORED_LOOKS_LEAST: u32 = 2;
+
+/// How long after the first of them the next look comes: long enough to reach
+/// another copy, short enough for a person who waits for the answer.
+const LOOK_LIFTED_AGAIN: Duration = Duration::from_secs(10);
 
 impl Turn<'_> {
     /// Whether the step's containment declares a way back.
@@ -50,9 +61,7 @@ impl Turn<'_> {
         };
         match phase {
             Phase::UndoCheck => match output.get("state").and_then(Value::as_str) {
-                // What was never seen to hold may come late: then this look proves nothing,
-                // and writing the state before once more does no harm.
-                Some("restored") if self.state.containments[&id].verified_at.is_some() => self.lifted(id),
+                Some("restored") => self.shows_restored(key, id, phase),
                 Some("changed") if !self.state.containments[&id].anyway => {
                     let others = changed_since(&self.state.containments[&id]);
                     let looked = output.get("diff").and_then(Value::as_str).unwrap_or_default();
@@ -64,14 +73,47 @@ impl Turn<'_> {
                 _ => self.attempt(key, Phase::Undo),
             },
             Phase::Undo => self.attempt(key, Phase::UndoVerify),
-            Phase::UndoVerify
-                if output.get("holds").and_then(Value::as_bool) == Some(true)
-                    || planted(Bug::LiftedUnseen) =>
-            {
-                self.lifted(id)
+            Phase::UndoVerify if planted(Bug::LiftedUnseen) => self.lifted(id),
+            Phase::UndoVerify if output.get("holds").and_then(Value::as_bool) == Some(true) => {
+                self.shows_restored(key, id, phase)
             }
             Phase::UndoVerify => self.look_whether_lifted(key),
             _ => Ok(()),
+        }
+    }
+
+    /// A look shows the state before. It may have reached a copy that lags
+    /// behind: one in which our act does not show yet, or an old one by chance.
+    fn shows_restored(&mut self, key: &StepKey, id: ContainmentId, phase: Phase) -> Result<(), Refusal> {
+        let held = &self.state.containments[&id];
+        if !held.changed || planted(Bug::LiftedAfterOneLook) {
+            return self.lifted(id);
+        }
+        let (looks, was_seen) = (held.restored, held.verified_at.is_some());
+        let window = self.verify_window(key)?;
+        match (phase, was_seen) {
+            // Nothing of ours was written since: somebody else restored it, or the look is old.
+            (Phase::UndoCheck, true) if looks < RESTORED_LOOKS_LEAST => {
+                self.lift_later(key, LOOK_LIFTED_AGAIN.min(window))
+            }
+            // What was never seen to hold may come late, and writing the state
+            // before once more does no harm.
+            (Phase::UndoCheck, false) => self.attempt(key, Phase::Undo),
+            (_, true) => self.lifted(id),
+            // It was written, and that it shows may still be the state before our act.
+            (_, false) => {
+                let step = self.step(key)?;
+                let since = step.phase_since.get(&Phase::Verify).or(step.phase_since.get(&Phase::Act));
+                let over = since.copied().unwrap_or(self.now).after(window);
+                // A clock that was set back does not count: then the pauses between looks do.
+                let pauses: Duration = (1..looks).map(|nth| doubled(LOOK_FIRST, LOOK_MOST, nth)).sum();
+                if looks >= LOOKS_LEAST && (self.now >= over || pauses >= window) {
+                    return self.lifted(id);
+                }
+                let next = self.now.after(doubled(LOOK_FIRST, LOOK_MOST, looks));
+                let at = if self.now >= over { next } else { next.min(over) };
+                self.record(Event::AttemptDue { key: key.clone(), phase, at })
+            }
         }
     }
 
@@ -145,13 +187,7 @@ impl Turn<'_> {
     }
 
     fn look_whether_lifted(&mut self, key: &StepKey) -> Result<(), Refusal> {
-        let plan = self.plan.clone();
-        let (_, spec) = self.spec(&plan, key)?;
-        let window = match &spec.body {
-            Body::Perform(action) => action.containment.as_ref().and_then(|spec| spec.verify_within),
-            _ => None,
-        }
-        .unwrap_or_default();
+        let window = self.verify_window(key)?;
         let step = self.step(key)?;
         let since = step.phase_since.get(&Phase::UndoVerify).copied().unwrap_or(self.now);
         let looks = step.attempts.get(&Phase::UndoVerify).copied().unwrap_or(1);
@@ -163,7 +199,17 @@ impl Turn<'_> {
         self.lift_later(key, wait)
     }
 
-    fn lift_wait(&self, key: &StepKey) -> std::time::Duration {
+    /// How long a write may take to show.
+    fn verify_window(&self, key: &StepKey) -> Result<Duration, Refusal> {
+        let (_, spec) = self.spec(&self.plan, key)?;
+        let window = match &spec.body {
+            Body::Perform(action) => action.containment.as_ref().and_then(|spec| spec.verify_within),
+            _ => None,
+        };
+        Ok(window.unwrap_or_default())
+    }
+
+    fn lift_wait(&self, key: &StepKey) -> Duration {
         let tried = self
             .state
             .steps
@@ -174,7 +220,7 @@ impl Turn<'_> {
         doubled(LOOK_FIRST, LIFT_MOST, tried)
     }
 
-    fn lift_later(&mut self, key: &StepKey, wait: std::time::Duration) -> Result<(), Refusal> {
+    fn lift_later(&mut self, key: &StepKey, wait: Duration) -> Result<(), Refusal> {
         let at = self.now.after(wait);
         self.record(Event::AttemptDue { key: key.clone(), phase: Phase::UndoCheck, at })
     }

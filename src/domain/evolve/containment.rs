@@ -44,6 +44,7 @@ pub(super) fn apply_containment(state: &mut RunState, event: &Event, at: Timesta
             held.why = None;
             held.anyway = *anyway;
             held.checked = None;
+            held.restored = 0;
             // A second try begins with a fresh look and fresh counts.
             let key = held.key.clone();
             let step = known(state, &key)?;
@@ -114,6 +115,7 @@ fn accepted_now(key: &StepKey, changed: bool, until: Option<Timestamp>, accepted
         undo: None,
         anyway: false,
         checked: None,
+        restored: 0,
         verified_at: None,
         rechecked: 0,
         recheck: None,
