@@ -55,7 +55,7 @@ async fn verify(file: Option<&Path>, settings: &Settings, screen: &Screen) -> Re
         file.map_or_else(|| settings.store_dir().display().to_string(), |file| file.display().to_string());
     if screen.json() {
         screen.document(&json!({
-            "records": verified.records, "entries": verified.entries, "streams": verified.streams,
+            "records": verified.records, "erased": verified.erased, "entries": verified.entries, "streams": verified.streams,
             "contents": verified.contents, "content_bytes": verified.content_bytes, "keys": verified.keys,
             "head": verified.head.hash,
         }));
@@ -64,6 +64,15 @@ async fn verify(file: Option<&Path>, settings: &Settings, screen: &Screen) -> Re
             "{what} holds: {} records with {} entries of {} streams, {} contents ({} bytes), {} keys; nothing is missing or changed",
             verified.records, verified.entries, verified.streams, verified.contents, verified.content_bytes, verified.keys
         ));
+        match verified.erased {
+            0 => {}
+            1 => {
+                screen.line("1 record erased by retention; the journal says so, and the chain holds over it")
+            }
+            erased => screen.line(&format!(
+                "{erased} records erased by retention; the journal says so, and the chain holds over them"
+            )),
+        }
         screen.line(&format!("the head is record {}, {}", verified.head.position, verified.head.hash));
     }
     Ok(Exit::Done)

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::alert::{AlertRef, Fate};
 use crate::domain::approval::{Covered, Verdict};
 use crate::domain::command::{Child, Parent, Phase};
+use crate::domain::erasure::Erasure;
 use crate::domain::firing::SkipReason;
 use crate::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
 use crate::domain::incident::{Disposition, IncidentChange, UndoOrder};
@@ -98,6 +99,8 @@ pub enum Event {
     },
     /// What its runs contained is to be lifted, the newest first.
     UndoOrdered(Box<UndoOrder>),
+    /// Retention erased it, or the content of an alert.
+    Erased(Box<Erasure>),
 
     // Schedules.
     /// A playbook has it now, and its firings count from here.

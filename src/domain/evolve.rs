@@ -58,6 +58,7 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
         | Event::AlertTriaged { .. }
         | Event::IncidentOpened { .. }
         | Event::UndoOrdered(_)
+        | Event::Erased(_)
         | Event::ScheduleArmed { .. }
         | Event::ScheduleFired { .. }
         | Event::ScheduleQueued { .. }

@@ -5,6 +5,7 @@ pub mod alert;
 pub mod approval;
 pub mod command;
 pub mod decide;
+pub mod erasure;
 pub mod event;
 pub mod evolve;
 pub mod expr;

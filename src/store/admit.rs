@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::domain::event::Entry;
+use crate::domain::event::{Entry, Event};
 use crate::domain::id::StreamId;
 use crate::domain::value::digest;
 use crate::store::error::StoreError;
@@ -49,6 +49,12 @@ pub fn check(batch: &Batch) -> Result<(), StoreError> {
     }
     if events == 0 && !batch.keys.is_empty() {
         return Err(StoreError::Malformed { why: "it has keys, but no event they could lead to" });
+    }
+    let is_fact = |event: &Event| matches!(event, Event::Erased(_));
+    if batch.appends.iter().any(|append| append.events.iter().any(is_fact)) {
+        return Err(StoreError::Malformed {
+            why: "it says that something was erased, which only erasing may",
+        });
     }
     if batch.blobs.iter().any(|(named, bytes)| digest(bytes) != *named) {
         return Err(StoreError::Malformed { why: "a blob does not have the digest it is named by" });

@@ -11,6 +11,15 @@
 //! The hash of a record is the SHA-256 of all its bytes, so each covers all
 //! before it, and with form 2 the body beside the store too.
 //!
+//! A record that was erased leaves a tombstone, which keeps its place in the chain:
+//!
+//! ```text
+//! tombstone = version (2) · position (8) · hash of the record before (32)
+//!             · hash of the erased record (32) · what it held (`tombstone`)
+//! ```
+//! Its hash is the one it keeps; that nothing else may stand there is said by the
+//! fact in the journal that tells what was erased.
+//!
 //! MessagePack with names, because fields may be added later and floating-point
 //! numbers come back bit by bit, which JSON text does not promise.
 
@@ -22,9 +31,12 @@ use crate::domain::time::Timestamp;
 use crate::domain::value::{Digest, digest};
 use crate::store::error::StoreError;
 use crate::store::journal::Head;
+use crate::store::tombstone;
 
-/// The version this program writes; it reads this one.
+/// The version of records that this program writes.
 pub const VERSION: u8 = 1;
+/// The version of tombstones. A program that knows none refuses them by name.
+pub const TOMBSTONE_VERSION: u8 = 2;
 /// Most bytes of the entries of one record before packing. A value is cut at
 /// 1 MiB, and a record carries a handful.
 pub const MAX_RECORD_BYTES: usize = 8 << 20;
@@ -32,6 +44,7 @@ pub const MAX_RECORD_BYTES: usize = 8 << 20;
 const PLAIN: u8 = 0;
 const LZ4: u8 = 1;
 const BESIDE: u8 = 2;
+pub(super) const ERASED: u8 = 3;
 /// Bytes of a record before `packed`.
 pub const PREFIX_BYTES: usize = 1 + 8 + 32;
 /// Levels of nesting that are read. JSON is read to 128 levels; the rest is
@@ -45,7 +58,7 @@ pub enum CodecError {
     #[error("these bytes are no record")]
     NoRecord,
     /// Written by a newer program.
-    #[error("the record has format {0}, this program reads up to {VERSION}")]
+    #[error("the record has format {0}, this program reads up to {TOMBSTONE_VERSION}")]
     Newer(u8),
     /// The entries do not decode.
     #[error("the entries do not decode: {0}")]
@@ -55,7 +68,7 @@ pub enum CodecError {
 /// The entries of one append: what they share is written once.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Part<E> {
+pub(super) struct Part<E> {
     #[serde(rename = "s")]
     stream: StreamId,
     #[serde(rename = "n")]
@@ -73,8 +86,10 @@ pub struct Sealed<'a> {
     pub position: u64,
     /// The hash of the record before.
     pub previous: Digest,
-    /// The packed entries, or where they are.
+    /// The packed entries, or where they are; of a tombstone what it tells.
     pub packed: &'a [u8],
+    /// The hash of the record that was erased, when this is a tombstone.
+    pub erased: Option<Digest>,
 }
 
 /// Packs entries for [`seal`].
@@ -102,7 +117,7 @@ pub fn pack(entries: &[Entry]) -> Result<Vec<u8>, StoreError> {
     Ok(packed)
 }
 
-fn parts(entries: &[Entry]) -> Vec<Part<&Event>> {
+pub(super) fn parts(entries: &[Entry]) -> Vec<Part<&Event>> {
     let mut parts: Vec<Part<&Event>> = Vec::new();
     for entry in entries {
         match parts.last_mut() {
@@ -156,18 +171,51 @@ pub fn seal(previous: Head, packed: &[u8]) -> (Vec<u8>, Head) {
 /// # Errors
 /// [`CodecError::NoRecord`], [`CodecError::Newer`].
 pub fn unseal(record: &[u8]) -> Result<Sealed<'_>, CodecError> {
-    match record.first() {
-        Some(&version) if version > VERSION => return Err(CodecError::Newer(version)),
-        Some(&VERSION) => {}
+    let is_tombstone = match record.first() {
+        Some(&version) if version > TOMBSTONE_VERSION => return Err(CodecError::Newer(version)),
+        Some(&VERSION) => false,
+        Some(&TOMBSTONE_VERSION) => true,
         _ => return Err(CodecError::NoRecord),
-    }
+    };
     let (prefix, packed) = record.split_at_checked(PREFIX_BYTES).ok_or(CodecError::NoRecord)?;
     let position = prefix[1..9].try_into().map_err(|_| CodecError::NoRecord)?;
     let previous = prefix[9..].try_into().map_err(|_| CodecError::NoRecord)?;
-    Ok(Sealed { position: u64::from_be_bytes(position), previous: Digest(previous), packed })
+    let (erased, packed) = match is_tombstone {
+        false => (None, packed),
+        true => {
+            let (hash, told) = packed.split_first_chunk().ok_or(CodecError::NoRecord)?;
+            (Some(Digest(*hash)), told)
+        }
+    };
+    // Either may hold the one form and not the other.
+    if (packed.first() == Some(&ERASED)) != is_tombstone {
+        return Err(CodecError::NoRecord);
+    }
+    Ok(Sealed { position: u64::from_be_bytes(position), previous: Digest(previous), packed, erased })
 }
 
-/// The entries of a packed body that is not kept beside the store.
+/// The hash of a record: of all its bytes, or the one that its tombstone keeps.
+///
+/// # Errors
+/// [`CodecError::NoRecord`], [`CodecError::Newer`].
+pub fn hash(record: &[u8]) -> Result<Digest, CodecError> {
+    Ok(unseal(record)?.erased.unwrap_or_else(|| digest(record)))
+}
+
+/// Writes the tombstone of a record whose hash is `erased`.
+pub(super) fn bury(sealed: &Sealed<'_>, erased: Digest, told: &[u8]) -> Vec<u8> {
+    let mut record = Vec::with_capacity(PREFIX_BYTES + 32 + 1 + told.len());
+    record.push(TOMBSTONE_VERSION);
+    record.extend_from_slice(&sealed.position.to_be_bytes());
+    record.extend_from_slice(&sealed.previous.0);
+    record.extend_from_slice(&erased.0);
+    record.push(ERASED);
+    record.extend_from_slice(told);
+    record
+}
+
+/// The entries of a packed body that is not kept beside the store; of a tombstone
+/// those that stayed.
 ///
 /// # Errors
 /// [`CodecError::NoRecord`], [`CodecError::Entries`].
@@ -184,19 +232,30 @@ pub fn unpack(packed: &[u8]) -> Result<Vec<Entry>, CodecError> {
                 .map_err(|error| CodecError::Entries(error.to_string()))?;
             decode(&plain)
         }
+        Some((&ERASED, told)) => Ok(tombstone::read(told)?.kept),
         _ => Err(CodecError::NoRecord),
     }
 }
 
 fn decode(plain: &[u8]) -> Result<Vec<Entry>, CodecError> {
+    entries_of(unpacked(plain)?)
+}
+
+/// What MessagePack says, all of it and nothing after.
+pub(super) fn unpacked<T: serde::de::DeserializeOwned>(plain: &[u8]) -> Result<T, CodecError> {
     let wrong = |why: &str| CodecError::Entries(why.to_owned());
     let mut rest = plain;
     let mut reader = rmp_serde::Deserializer::new(&mut rest);
     reader.set_max_depth(MAX_DEPTH);
-    let parts: Vec<Part<Event>> = Vec::deserialize(&mut reader).map_err(|error| wrong(&error.to_string()))?;
+    let told = T::deserialize(&mut reader).map_err(|error| wrong(&error.to_string()))?;
     if !rest.is_empty() {
         return Err(wrong("there are bytes after the last one"));
     }
+    Ok(told)
+}
+
+pub(super) fn entries_of(parts: Vec<Part<Event>>) -> Result<Vec<Entry>, CodecError> {
+    let wrong = |why: &str| CodecError::Entries(why.to_owned());
     let mut entries = Vec::with_capacity(parts.iter().map(|part| part.events.len()).sum());
     for part in parts {
         let at = Timestamp::from_millis(part.at_millis);
@@ -286,8 +345,8 @@ mod tests {
     #[test]
     fn a_record_of_a_newer_program_is_refused_by_name() {
         let (mut record, _) = seal(Head::EMPTY, &[PLAIN]);
-        record[0] = VERSION + 1;
-        assert_eq!(unseal(&record), Err(CodecError::Newer(VERSION + 1)));
+        record[0] = TOMBSTONE_VERSION + 1;
+        assert_eq!(unseal(&record), Err(CodecError::Newer(TOMBSTONE_VERSION + 1)));
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! {"end":{"contents":…,"records":…,"keys":…,"sha256":…}}   of all bytes before this line
 //! ```
 //! A record stands as its bytes, so that what is imported has the same hashes
-//! and the same head. A file without its last line is not whole.
+//! and the same head. A file without its last line is not whole. Where a record was
+//! erased its tombstone stands, with the entries that stayed.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -166,6 +167,13 @@ impl Exporter {
     }
 
     fn end(&mut self, lines: &mut Vec<u8>) -> Result<(), StoreError> {
+        if self.stored.erased_at() > self.head.position {
+            return Err(StoreError::Io {
+                doing: "copying the journal".to_owned(),
+                why: "retention erased something meanwhile, so the copy is not whole; take it again"
+                    .to_owned(),
+            });
+        }
         if self.chain != self.head {
             return Err(not_following(self.head.position));
         }
@@ -184,7 +192,8 @@ impl Exporter {
 pub fn follows(before: Head, record: &[u8]) -> Option<Head> {
     let sealed = codec::unseal(record).ok()?;
     let fits = sealed.position == before.position + 1 && sealed.previous == before.hash;
-    fits.then(|| Head { position: sealed.position, hash: digest(record) })
+    let hash = sealed.erased.unwrap_or_else(|| digest(record));
+    fits.then_some(Head { position: sealed.position, hash })
 }
 
 fn not_following(position: u64) -> StoreError {

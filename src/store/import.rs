@@ -18,6 +18,7 @@ use crate::store::codec;
 use crate::store::error::StoreError;
 use crate::store::export::{Counts, HeadLine, VERSION, follows};
 use crate::store::journal::Head;
+use crate::store::tombstone::{self, Gone};
 
 /// Most bytes of one line: a content of 8 MiB in base64, or a record of as much
 /// with its entries as text, whose escapes may double them twice.
@@ -72,12 +73,18 @@ pub trait Sink {
     /// # Errors
     /// When it cannot be read.
     fn content_of(&self, name: Digest) -> Result<Option<Vec<u8>>, StoreError>;
-    /// A record that follows the ones before, with its entries; `head` is the
-    /// end of the chain with it.
+    /// A record that follows the ones before, with its entries and what of it was
+    /// erased; `head` is the end of the chain with it.
     ///
     /// # Errors
     /// When it cannot be kept.
-    fn record(&mut self, head: Head, bytes: &[u8], entries: &[Entry]) -> Result<(), StoreError>;
+    fn record(
+        &mut self,
+        head: Head,
+        bytes: &[u8],
+        entries: &[Entry],
+        gone: &[Gone],
+    ) -> Result<(), StoreError>;
     /// A unique key.
     ///
     /// # Errors
@@ -191,9 +198,9 @@ impl Reader {
                 let bytes = self.bytes(&base64)?;
                 let head = follows(self.chain, &bytes).filter(|head| head.position == position);
                 self.chain = head.ok_or_else(|| self.wrong("holds a record that does not follow"))?;
-                let entries = self.entries(&bytes, sink)?;
+                let (entries, gone) = self.entries(&bytes, sink)?;
                 self.counts.records += 1;
-                sink.record(self.chain, &bytes, &entries)
+                sink.record(self.chain, &bytes, &entries, &gone)
             }
             Line::Key { key, position, stream } => {
                 if position == 0 || position > self.chain.position {
@@ -207,13 +214,17 @@ impl Reader {
         }
     }
 
-    /// The entries of a record, each the next of its stream.
-    fn entries(&mut self, record: &[u8], sink: &dyn Sink) -> Result<Vec<Entry>, StoreError> {
-        let unpacked = codec::unseal(record).and_then(|sealed| match codec::is_beside(sealed.packed) {
-            None => codec::unpack(sealed.packed).map(Ok),
-            Some(body) => Ok(Err(body)),
+    /// The entries of a record, each the next of its stream, and what was erased.
+    fn entries(&mut self, record: &[u8], sink: &dyn Sink) -> Result<(Vec<Entry>, Vec<Gone>), StoreError> {
+        let unpacked = codec::unseal(record).and_then(|sealed| {
+            let gone = tombstone::gone(&sealed)?;
+            Ok(match codec::is_beside(sealed.packed) {
+                None => (Ok(codec::unpack(sealed.packed)?), gone),
+                Some(body) => (Err(body), gone),
+            })
         });
-        let entries = match unpacked.map_err(|error| self.wrong(&format!("holds a record: {error}")))? {
+        let (entries, gone) = unpacked.map_err(|error| self.wrong(&format!("holds a record: {error}")))?;
+        let entries = match entries {
             Ok(entries) => entries,
             Err(body) => {
                 let packed = sink.content_of(body)?;
@@ -221,15 +232,15 @@ impl Reader {
                 codec::unpack(&packed).map_err(|error| self.wrong(&format!("holds a record: {error}")))?
             }
         };
-        for entry in &entries {
-            let last = self.streams.entry(entry.stream).or_default();
-            if entry.seq != *last + 1 {
-                let (stream, seq) = (entry.stream, entry.seq);
-                return Err(self.wrong(&format!("has entry {seq} of {stream} without the one before")));
+        let there = entries.iter().map(|entry| (entry.stream, entry.seq, entry.seq));
+        let erased = gone.iter().map(|gone| (gone.stream, gone.first, gone.last));
+        for (stream, first, last) in there.chain(erased) {
+            let before = self.streams.insert(stream, last).unwrap_or_default();
+            if before.checked_add(1) != Some(first) {
+                return Err(self.wrong(&format!("has entry {first} of {stream} without the one before")));
             }
-            *last = entry.seq;
         }
-        Ok(entries)
+        Ok((entries, gone))
     }
 
     fn check_end(&mut self, told: Counts, head: Head) -> Result<(), StoreError> {

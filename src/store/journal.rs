@@ -14,6 +14,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::broadcast;
 
+use crate::domain::erasure::Rule;
 use crate::domain::event::{Entry, Event};
 use crate::domain::id::{RunId, StreamId};
 use crate::domain::time::Timestamp;
@@ -67,6 +68,27 @@ pub struct Batch {
     pub rests: Vec<(RunId, Option<Rest>)>,
 }
 
+/// An order to erase: streams whole, contents, or both.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Erase {
+    /// The stream that says so from then on: one of the streams, or the alert's
+    /// whose content goes.
+    pub of: StreamId,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// By which rule.
+    pub rule: Rule,
+    /// How long the rule keeps things, in seconds.
+    pub kept_seconds: u64,
+    /// Streams of which all is erased. A record that also holds entries of a
+    /// stream that stays is kept until that one is erased too.
+    pub streams: Vec<StreamId>,
+    /// Contents that nothing names which stays.
+    pub contents: Vec<Digest>,
+    /// Up to which record whoever decided has seen the journal.
+    pub seen: u64,
+}
+
 /// What became durable with one batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Receipt {
@@ -109,7 +131,7 @@ pub enum Part {
         position: u64,
         /// All its bytes; their digest is the hash of the record.
         bytes: Vec<u8>,
-        /// What it says.
+        /// What it says; of a tombstone what stayed.
         entries: Vec<Entry>,
     },
     /// A unique key.
@@ -150,6 +172,11 @@ pub trait Stored: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Damaged`], [`StoreError::Io`].
     fn parts(&self, from: Place, until: u64) -> BoxFuture<'_, Result<Parts, StoreError>>;
+
+    /// The number of the record with the last order to erase that was carried out
+    /// since it was opened, or 0: a copy of what was there before it would lack
+    /// what its records name.
+    fn erased_at(&self) -> u64;
 }
 
 /// Some parts, and where to go on.
@@ -173,8 +200,20 @@ pub trait Journal: Stored {
     /// journal is opened again.
     fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Receipt, StoreError>>;
 
+    /// Erases what the order names. First the fact becomes durable, as an entry of
+    /// the stream `of`; then each record that goes is replaced by a tombstone that
+    /// keeps its number and its hash, and the contents are removed. All of that has
+    /// happened when this returns; after a crash in between it is finished when
+    /// the journal is opened. Streams that were erased keep their last number.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when one of the streams has moved on since `seen`,
+    /// and what appending fails with.
+    fn erase(&self, order: Erase) -> BoxFuture<'_, Result<Receipt, StoreError>>;
+
     /// The entries of one stream with a number above `after`, in order; empty
-    /// when the stream is unknown.
+    /// when the stream is unknown. Of a stream that was erased there is at most the
+    /// fact that it was.
     ///
     /// # Errors
     /// [`StoreError::Damaged`], [`StoreError::Io`].
@@ -183,7 +222,7 @@ pub trait Journal: Stored {
     /// Entries of all streams from records above `after`, each with the number
     /// of its record, in order. Stops at the first end of a record with at least
     /// `limit` entries in hand, so that the last number is where to go on from.
-    /// Empty only at the end of the journal.
+    /// Empty only at the end of the journal. What was erased is left out.
     ///
     /// # Errors
     /// [`StoreError::Damaged`], [`StoreError::Io`].

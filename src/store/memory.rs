@@ -1,22 +1,23 @@
 //! A journal in memory: the same promises except that it ends with the process.
 //! For tests and the practice range.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
-use crate::domain::event::Entry;
+use crate::domain::event::{Entry, Event};
 use crate::domain::id::{RunId, StreamId};
 use crate::domain::value::Digest;
 use crate::store::admit;
-use crate::store::codec;
+use crate::store::codec::{self, CodecError};
 use crate::store::error::StoreError;
 use crate::store::journal::{
-    Batch, FOLLOW_BUFFER_BATCHES, Head, Journal, Part, Parts, Place, Receipt, Rest, Stored,
+    Batch, Erase, FOLLOW_BUFFER_BATCHES, Head, Journal, Part, Parts, Place, Receipt, Rest, Stored,
 };
+use crate::store::tombstone::{self, Shelf};
 
 /// A journal in memory.
 pub struct MemoryJournal {
@@ -31,6 +32,11 @@ struct Inner {
     /// The same records as they would be on a disk.
     sealed: Vec<Vec<u8>>,
     streams: HashMap<StreamId, Vec<Entry>>,
+    /// The last number of each stream, erased or not.
+    last: HashMap<StreamId, u64>,
+    erased: HashSet<StreamId>,
+    /// The record of the last order to erase.
+    erased_at: u64,
     blobs: HashMap<Digest, Arc<[u8]>>,
     /// Where each key leads, and the record it came with.
     keys: HashMap<String, (u64, StreamId)>,
@@ -45,6 +51,9 @@ impl MemoryJournal {
             records: Vec::new(),
             sealed: Vec::new(),
             streams: HashMap::new(),
+            last: HashMap::new(),
+            erased: HashSet::new(),
+            erased_at: 0,
             blobs: HashMap::new(),
             keys: HashMap::new(),
             rests: HashMap::new(),
@@ -61,7 +70,7 @@ impl MemoryJournal {
         admit::fit(
             &admit::claims(&batch),
             &batch.keys,
-            |stream| Ok(inner.streams.get(&stream).map_or(0, |entries| entries.len() as u64)),
+            |stream| Ok(inner.last.get(&stream).copied().unwrap_or(0)),
             |key| Ok(inner.keys.get(key).map(|(_, stream)| *stream)),
         )?;
         for (digest, bytes) in batch.blobs {
@@ -76,24 +85,53 @@ impl MemoryJournal {
                 inner.keys.insert(key, (position, append.stream));
             }
         }
-        for entry in entries.iter() {
-            inner.streams.entry(entry.stream).or_default().push(entry.clone());
-        }
         for (run, rest) in batch.rests {
             match rest {
                 Some(rest) => inner.rests.insert(run, rest),
                 None => inner.rests.remove(&run),
             };
         }
+        Ok(self.keep(&mut inner, entries, &packed))
+    }
+
+    fn keep(&self, inner: &mut Inner, entries: Arc<[Entry]>, packed: &[u8]) -> Receipt {
+        for entry in entries.iter() {
+            inner.streams.entry(entry.stream).or_default().push(entry.clone());
+            inner.last.insert(entry.stream, entry.seq);
+        }
         inner.records.push(entries.clone());
-        let (record, head) = codec::seal(inner.head, &packed);
+        let (record, head) = codec::seal(inner.head, packed);
         inner.sealed.push(record);
         inner.head = head;
         let receipt = Receipt { position: inner.head.position, entries };
         // Sent under the lock, so that followers see the order of the records.
         // Nobody following is no error.
         let _ = self.live.send(receipt.clone());
-        Ok(receipt)
+        receipt
+    }
+
+    fn erase_now(&self, order: &Erase) -> Result<Receipt, StoreError> {
+        let mut inner = self.inner.lock();
+        let entry = tombstone::plan(order, &*inner)?.entry;
+        let Event::Erased(erasure) = entry.event.clone() else {
+            return Err(StoreError::Malformed { why: "nothing was said to be erased" });
+        };
+        let entries: Arc<[Entry]> = vec![entry].into();
+        let packed = codec::pack(&entries)?;
+        for position in erasure.positions() {
+            inner.bury(position)?;
+        }
+        inner.erased_at = inner.head.position + 1;
+        for stream in &erasure.streams {
+            inner.erased.insert(*stream);
+            if let StreamId::Run(run) = stream {
+                inner.rests.remove(run);
+            }
+        }
+        for content in &erasure.contents {
+            inner.blobs.remove(content);
+        }
+        Ok(self.keep(&mut inner, entries, &packed))
     }
 
     fn scan_now(&self, after: u64, limit: usize) -> Vec<(u64, Entry)> {
@@ -107,6 +145,53 @@ impl MemoryJournal {
             }
         }
         found
+    }
+}
+
+impl Inner {
+    /// Puts a tombstone in the place of a record.
+    fn bury(&mut self, position: u64) -> Result<(), StoreError> {
+        let (record, entries) = self.record(position)?;
+        let sealed = codec::unseal(&record).map_err(|error| StoreError::damaged(error.to_string()))?;
+        let tombstone = tombstone::of(&record, &sealed, &entries)?;
+        let sealed = codec::unseal(&tombstone).map_err(|error| StoreError::damaged(error.to_string()))?;
+        let kept = codec::unpack(sealed.packed).map_err(|error| StoreError::damaged(error.to_string()))?;
+        for entry in entries.iter().filter(|entry| !kept.contains(entry)) {
+            if let Some(stream) = self.streams.get_mut(&entry.stream) {
+                stream.retain(|there| there.seq != entry.seq);
+            }
+        }
+        let index = usize::try_from(position - 1).unwrap_or(usize::MAX);
+        if let (Some(sealed), Some(records)) = (self.sealed.get_mut(index), self.records.get_mut(index)) {
+            *sealed = tombstone;
+            *records = kept.into();
+        }
+        Ok(())
+    }
+}
+
+impl Shelf for Inner {
+    fn places(&self, stream: StreamId) -> Result<Vec<(u64, u64)>, StoreError> {
+        let mut places = Vec::new();
+        for ((position, record), entries) in (1u64..).zip(&self.sealed).zip(&self.records) {
+            let damaged = |error: CodecError| StoreError::damaged(error.to_string());
+            let gone = tombstone::gone(&codec::unseal(record).map_err(damaged)?).map_err(damaged)?;
+            let last = tombstone::last_of(entries, &gone);
+            places.extend(last.get(&stream).map(|last| (position, *last)));
+        }
+        Ok(places)
+    }
+
+    fn record(&self, position: u64) -> Result<(Vec<u8>, Vec<Entry>), StoreError> {
+        let index = usize::try_from(position).ok().and_then(|position| position.checked_sub(1));
+        let found = index.and_then(|index| self.sealed.get(index).zip(self.records.get(index)));
+        let (record, entries) =
+            found.ok_or_else(|| StoreError::damaged(format!("record {position} is missing")))?;
+        Ok((record.clone(), entries.to_vec()))
+    }
+
+    fn is_erased(&self, stream: StreamId) -> Result<bool, StoreError> {
+        Ok(self.erased.contains(&stream))
     }
 }
 
@@ -136,6 +221,10 @@ impl Stored for MemoryJournal {
         }));
         Box::pin(async move { Ok((parts, None)) })
     }
+
+    fn erased_at(&self) -> u64 {
+        self.inner.lock().erased_at
+    }
 }
 
 impl Journal for MemoryJournal {
@@ -143,12 +232,15 @@ impl Journal for MemoryJournal {
         Box::pin(async move { self.append_now(batch) })
     }
 
+    fn erase(&self, order: Erase) -> BoxFuture<'_, Result<Receipt, StoreError>> {
+        Box::pin(async move { self.erase_now(&order) })
+    }
+
     fn read(&self, stream: StreamId, after: u64) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>> {
         Box::pin(async move {
-            let skip = usize::try_from(after).unwrap_or(usize::MAX);
             let inner = self.inner.lock();
             let entries = inner.streams.get(&stream).into_iter().flatten();
-            Ok(entries.skip(skip).cloned().collect())
+            Ok(entries.filter(|entry| entry.seq > after).cloned().collect())
         })
     }
 

@@ -2,8 +2,9 @@
 //!
 //! `journal` says what a journal promises; `memory` and `sled` keep the promise,
 //! one for tests and practice, one on a disk. `admit` decides what may be
-//! appended and `codec` how a record looks, for both alike. `export` writes a whole
-//! journal into one file, for people, backups and other programs; `import` reads it.
+//! appended, `codec` how a record looks and `tombstone` what stands in its place
+//! once it is erased, for both alike. `export` writes a whole journal into one file,
+//! for people, backups and other programs; `import` reads it.
 
 pub mod admit;
 pub mod codec;
@@ -13,3 +14,4 @@ pub mod import;
 pub mod journal;
 pub mod memory;
 pub mod sled;
+pub mod tombstone;

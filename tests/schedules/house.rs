@@ -31,7 +31,7 @@ use quell::step::kind::Surroundings;
 use quell::step::link::LinkKey;
 use quell::step::world::{Records, World};
 use quell::store::error::StoreError;
-use quell::store::journal::{Batch, Head, Journal, Parts, Place, Receipt, Rest, Stored};
+use quell::store::journal::{Batch, Erase, Head, Journal, Parts, Place, Receipt, Rest, Stored};
 use quell::store::memory::MemoryJournal;
 
 thread_local! {
@@ -85,6 +85,10 @@ impl Stored for Mortal {
     fn parts(&self, from: Place, until: u64) -> BoxFuture<'_, Result<Parts, StoreError>> {
         self.kept.parts(from, until)
     }
+
+    fn erased_at(&self) -> u64 {
+        self.kept.erased_at()
+    }
 }
 
 impl Journal for Mortal {
@@ -104,6 +108,10 @@ impl Journal for Mortal {
             Err(gone())
         }
         .boxed()
+    }
+
+    fn erase(&self, order: Erase) -> BoxFuture<'_, Result<Receipt, StoreError>> {
+        self.kept.erase(order)
     }
 
     fn read(&self, stream: StreamId, after: u64) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>> {

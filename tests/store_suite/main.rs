@@ -20,8 +20,17 @@ use tokio::sync::broadcast::error::RecvError;
 
 use common::{AT, alert, append, batch, blob, block_on, incident, one, open, run, schedule, whys};
 
+use erased::{
+    a_copy_begun_before_something_was_erased_says_that_it_is_not_whole,
+    a_record_that_two_incidents_share_goes_with_the_second, a_stream_that_moved_on_is_not_erased,
+    an_erased_incident_is_gone_and_the_others_stay, nobody_but_erasing_says_that_something_was_erased,
+    the_firing_of_a_schedule_outlives_the_run_that_it_started,
+    what_is_erased_goes_through_an_export_as_erased,
+};
+
 mod common;
 mod disk;
+mod erased;
 mod exported;
 mod measure;
 mod process;
@@ -63,6 +72,13 @@ journal_suite!(
     values_at_the_limits_are_taken_and_beyond_them_refused,
     an_export_holds_all_of_it_and_is_imported_with_the_same_head,
     an_empty_journal_is_exported_and_imported,
+    an_erased_incident_is_gone_and_the_others_stay,
+    what_is_erased_goes_through_an_export_as_erased,
+    a_copy_begun_before_something_was_erased_says_that_it_is_not_whole,
+    a_stream_that_moved_on_is_not_erased,
+    a_record_that_two_incidents_share_goes_with_the_second,
+    the_firing_of_a_schedule_outlives_the_run_that_it_started,
+    nobody_but_erasing_says_that_something_was_erased,
 );
 
 async fn a_stream_reads_back_in_order_and_from_any_entry_on(journal: Arc<dyn Journal>) {

@@ -8,9 +8,11 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
+use crate::domain::event::Event;
 use crate::domain::id::StreamId;
 use crate::domain::value::Digest;
 use crate::failpoint::{pass_with, record};
@@ -23,6 +25,7 @@ use crate::store::sled::head::HeadFile;
 use crate::store::sled::journal::Shared;
 use crate::store::sled::keys;
 use crate::store::sled::prepare::Job;
+use crate::store::sled::sweep;
 
 /// Batches made durable together at most: one sync for all who wait.
 const GROUP_JOBS: usize = 256;
@@ -71,10 +74,7 @@ impl Committer {
             match answers {
                 Ok(answers) => {
                     pass_with("append.shown", about);
-                    for (job, answer) in group.into_iter().zip(answers) {
-                        // Whoever asked may have gone; the batch stays.
-                        let _ = job.reply.send(answer);
-                    }
+                    self.answer(group, answers);
                 }
                 Err(error) => {
                     for job in group {
@@ -83,6 +83,34 @@ impl Committer {
                 }
             }
             self.restore_ballast();
+        }
+    }
+
+    /// Answers each; what orders something to be erased once it is gone.
+    fn answer(&mut self, group: Vec<Job>, answers: Vec<Answer>) {
+        let mut orders = Vec::new();
+        for (job, answer) in group.into_iter().zip(answers) {
+            let erases = job.entries.iter().any(|entry| matches!(entry.event, Event::Erased(_)));
+            match answer {
+                Ok(receipt) if erases => orders.push((job, receipt)),
+                // Whoever asked may have gone; the batch stays.
+                answer => drop(job.reply.send(answer)),
+            }
+        }
+        let Some((_, last)) = orders.last() else { return };
+        self.shared.erased_at.store(last.position, Ordering::SeqCst);
+        let swept = guarded("erasing from the journal", || {
+            self.shared.space.check()?;
+            sweep::finish(&self.shared.disk, &self.db_file, self.shared.head())
+        });
+        if let Err(error) = &swept
+            && *error != StoreError::Full
+        {
+            self.shared.fail(error);
+        }
+        for (job, receipt) in orders {
+            self.shared.known.forget(&job.entries);
+            drop(job.reply.send(swept.clone().map(|()| receipt)));
         }
     }
 
@@ -188,6 +216,9 @@ impl Committer {
                 Some(rest) => group.batch.insert(&keys::rest(*run), keys::rest_value(*rest)),
                 None => group.batch.remove(&keys::rest(*run)),
             }
+        }
+        for (key, value) in sweep::marks(head.position, &job.entries) {
+            group.batch.insert(key, value);
         }
         group.last.extend(moved);
         group.head = head;

@@ -102,6 +102,20 @@ impl Contents {
         Ok(Some(bytes))
     }
 
+    /// Removes what is under these names; durable when this returns.
+    pub fn remove(&self, names: &[Digest]) -> Result<(), StoreError> {
+        for name in names {
+            let path = self.path(*name);
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(StoreError::io(format!("removing {}", path.display()), &error));
+                }
+                _ => {}
+            }
+        }
+        sync_dir(&self.dir)
+    }
+
     fn path(&self, name: Digest) -> PathBuf {
         self.dir.join(name.to_string())
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use futures_util::future::BoxFuture;
@@ -14,7 +15,7 @@ use crate::domain::id::{RunId, StreamId};
 use crate::domain::value::Digest;
 use crate::store::error::StoreError;
 use crate::store::journal::{
-    Batch, FOLLOW_BUFFER_BATCHES, Head, Journal, Parts, Place, Receipt, Rest, Stored,
+    Batch, Erase, FOLLOW_BUFFER_BATCHES, Head, Journal, Parts, Place, Receipt, Rest, Stored,
 };
 use crate::store::sled::ballast::Space;
 use crate::store::sled::committer::Committer;
@@ -22,7 +23,9 @@ use crate::store::sled::disk::{Disk, MAX_INLINE_BYTES, guarded};
 use crate::store::sled::open::{self, Opened};
 use crate::store::sled::parts::Faults;
 use crate::store::sled::prepare::{Draft, Job, Known};
+use crate::store::sled::sweep::Durable;
 use crate::store::sled::verify::{self, Verified};
+use crate::store::tombstone;
 
 /// Batches that may wait for the committer; the next caller waits before it.
 const WAITING_JOBS: usize = 1024;
@@ -55,6 +58,8 @@ pub struct Shared {
     pub disk: Disk,
     pub space: Space,
     pub known: Known,
+    /// The record of the last order to erase since the journal was opened.
+    pub erased_at: AtomicU64,
     head: Mutex<Head>,
     failure: Mutex<Option<StoreError>>,
     live: broadcast::Sender<Receipt>,
@@ -102,6 +107,7 @@ impl SledJournal {
             disk,
             space,
             known: Known::default(),
+            erased_at: AtomicU64::new(0),
             head: Mutex::new(head),
             failure: Mutex::new(None),
             live: broadcast::Sender::new(FOLLOW_BUFFER_BATCHES),
@@ -117,8 +123,9 @@ impl SledJournal {
 
     /// Walks the whole journal: every record follows the one before, every entry
     /// decodes, the index has each entry and nothing else, every content is what
-    /// its digest says, plans and alerts that entries name are there, and every
-    /// unique key leads to a record.
+    /// its digest says, plans and alerts that entries name are there, every
+    /// unique key leads to a record, and where a record or a content was erased the
+    /// journal says so.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] names the first record that is not as written.
@@ -163,6 +170,24 @@ impl SledJournal {
     async fn append_durably(&self, batch: Batch) -> Result<Receipt, StoreError> {
         self.health()?;
         let draft = self.prepare(batch).await?;
+        self.commit(draft).await
+    }
+
+    async fn erase_durably(&self, order: Erase) -> Result<Receipt, StoreError> {
+        self.health()?;
+        let shared = self.shared.clone();
+        let draft = spawn(move || {
+            guarded("looking at what is to be erased", || {
+                let shelf = Durable { disk: &shared.disk, head: shared.head().position };
+                let mut draft = Draft::erasing(tombstone::plan(&order, &shelf)?)?;
+                draft.write_files(&shared.disk.contents, &shared.known)?;
+                Ok(draft)
+            })
+        });
+        self.commit(draft.await?).await
+    }
+
+    async fn commit(&self, draft: Draft) -> Result<Receipt, StoreError> {
         let (reply, answer) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or_else(|| self.gone())?;
         jobs.send(draft.job(reply)).await.map_err(|_| self.gone())?;
@@ -199,11 +224,19 @@ impl Stored for SledJournal {
         let until = until.min(self.shared.head().position);
         self.blocking("copying the journal", move |disk| disk.parts(from, until, Faults::Refuse))
     }
+
+    fn erased_at(&self) -> u64 {
+        self.shared.erased_at.load(Ordering::SeqCst)
+    }
 }
 
 impl Journal for SledJournal {
     fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Receipt, StoreError>> {
         Box::pin(self.append_durably(batch))
+    }
+
+    fn erase(&self, order: Erase) -> BoxFuture<'_, Result<Receipt, StoreError>> {
+        Box::pin(self.erase_durably(order))
     }
 
     fn read(&self, stream: StreamId, after: u64) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>> {

@@ -8,6 +8,8 @@
 //! b sha256                       → blob
 //! k key                          → position, stream (sort ulid)
 //! w ulid                         → where a run rests: rules (4), last number (8), time in ms (8) or nothing
+//! e sort ulid                    → the record that says that this stream was erased (version 2)
+//! p position                     → nothing; what that record erases is not all gone yet (version 2)
 //! ```
 
 use ulid::Ulid;
@@ -19,14 +21,19 @@ use crate::store::journal::Rest;
 
 /// Holds the version of this layout.
 pub const FORMAT: &[u8] = b"f";
-/// The version of this layout that this program writes and reads.
+/// The version of this layout that a new store gets.
 pub const FORMAT_VERSION: u32 = 1;
+/// The version from the first erasing on: there are tombstones, which a program
+/// that knows version 1 alone cannot read. This program reads up to this one.
+pub const ERASED_VERSION: u32 = 2;
 
 const RECORD: u8 = b'r';
 const STREAM: u8 = b's';
 const BLOB: u8 = b'b';
 const UNIQUE: u8 = b'k';
 const REST: u8 = b'w';
+const ERASED: u8 = b'e';
+const PENDING: u8 = b'p';
 
 /// Bytes of a stream in a key: its sort and its ULID.
 const STREAM_BYTES: usize = 17;
@@ -171,6 +178,38 @@ pub fn from_rest(key: &[u8], bytes: &[u8]) -> Option<(RunId, Rest)> {
         millis => Some(Timestamp::from_millis(i64::from_be_bytes(millis.try_into().ok()?))),
     };
     Some((run, Rest { seq: u64::from_be_bytes(*seq), wake, rules: u32::from_be_bytes(*rules) }))
+}
+
+/// What the keys of all streams that were erased begin with.
+pub fn all_erased() -> [u8; 1] {
+    [ERASED]
+}
+
+/// The key of a stream that was erased.
+pub fn erased(stream: StreamId) -> [u8; 1 + STREAM_BYTES] {
+    let mut key = [ERASED; 1 + STREAM_BYTES];
+    key[1..].copy_from_slice(&stream_bytes(stream));
+    key
+}
+
+/// What the keys of all erasings that are not done begin with.
+pub fn all_pending() -> [u8; 1] {
+    [PENDING]
+}
+
+/// The key of an erasing that is not done, by the record that says so.
+pub fn pending(position: u64) -> [u8; 9] {
+    let mut key = [PENDING; 9];
+    key[1..].copy_from_slice(&position.to_be_bytes());
+    key
+}
+
+/// The record in the key of an erasing that is not done.
+pub fn pending_position(key: &[u8]) -> Option<u64> {
+    match key.split_first() {
+        Some((&PENDING, position)) => position.try_into().ok().map(u64::from_be_bytes),
+        _ => None,
+    }
 }
 
 fn stream_from(bytes: &[u8]) -> Option<StreamId> {

@@ -34,4 +34,5 @@ mod prepare;
 mod read;
 pub mod restore;
 pub mod salvage;
+mod sweep;
 pub mod verify;

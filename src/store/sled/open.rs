@@ -16,6 +16,7 @@ use crate::store::sled::head::HeadFile;
 use crate::store::sled::journal::Options;
 use crate::store::sled::keys;
 use crate::store::sled::read::newer;
+use crate::store::sled::sweep;
 use crate::store::sled::verify;
 
 /// Segments of sled's file. Values and leaves above a quarter of it would leave
@@ -74,6 +75,7 @@ pub fn open_bare(dir: &Path, options: &Options) -> Result<Opened, StoreError> {
     if head != mark {
         head_file.mark(head).map_err(|error| StoreError::io("marking the head", &error))?;
     }
+    guarded("erasing from the journal", || sweep::finish(&disk, &db_file, head))?;
     Ok(Opened { disk, space, db_file, head_file, head })
 }
 
@@ -179,10 +181,10 @@ fn check_format(disk: &Disk, mark: Head) -> Result<(), StoreError> {
     let failed = |error: ::sled::Error| sled_error("reading the version of the store", &error);
     match disk.db.get(keys::FORMAT).map_err(failed)? {
         Some(bytes) => match bytes.as_ref().try_into().map(u32::from_be_bytes) {
-            Ok(keys::FORMAT_VERSION) => Ok(()),
-            Ok(version) if version > keys::FORMAT_VERSION => Err(newer(format!(
+            Ok(keys::FORMAT_VERSION | keys::ERASED_VERSION) => Ok(()),
+            Ok(version) if version > keys::ERASED_VERSION => Err(newer(format!(
                 "the store has version {version}, this program reads up to {}",
-                keys::FORMAT_VERSION
+                keys::ERASED_VERSION
             ))),
             _ => Err(StoreError::damaged("the version of the store cannot be read")),
         },

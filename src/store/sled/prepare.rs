@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::domain::event::Entry;
+use crate::domain::event::{Entry, Event};
 use crate::domain::id::RunId;
 use crate::domain::value::{Digest, digest};
 use crate::store::admit::{self, Claim};
@@ -16,6 +16,7 @@ use crate::store::error::StoreError;
 use crate::store::journal::{Batch, Receipt, Rest};
 use crate::store::sled::contents::Contents;
 use crate::store::sled::disk::MAX_INLINE_BYTES;
+use crate::store::tombstone::Planned;
 
 /// Digests of blobs that are surely kept, so that a plan or template named again
 /// and again is not looked up. 32 bytes each; the set starts anew when full.
@@ -47,6 +48,16 @@ pub struct Known(Mutex<HashSet<Digest>>);
 impl Known {
     pub fn contains(&self, digest: Digest) -> bool {
         self.0.lock().contains(&digest)
+    }
+
+    /// Forgets the contents that these entries say were removed.
+    pub fn forget(&self, entries: &[Entry]) {
+        let mut known = self.0.lock();
+        for entry in entries {
+            if let Event::Erased(erasure) = &entry.event {
+                known.retain(|content| !erasure.contents.contains(content));
+            }
+        }
     }
 
     pub fn insert(&self, digest: Digest) {
@@ -85,6 +96,19 @@ impl Draft {
             large.push((body, std::mem::replace(&mut packed, codec::beside(body))));
         }
         Ok(Self { claims, entries, packed, keys: batch.keys, rests: batch.rests, blobs, large })
+    }
+
+    /// The fact that something is erased, in place of a batch.
+    pub fn erasing(planned: Planned) -> Result<Self, StoreError> {
+        let entries: Arc<[Entry]> = vec![planned.entry].into();
+        let mut packed = codec::pack(&entries)?;
+        let mut large = Vec::new();
+        if packed.len() > MAX_INLINE_BYTES - codec::PREFIX_BYTES {
+            let body = digest(&packed);
+            large.push((body, std::mem::replace(&mut packed, codec::beside(body))));
+        }
+        let (keys, rests, blobs) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { claims: planned.claims, entries, packed, keys, rests, blobs, large })
     }
 
     /// Whether files must be written, which blocks.

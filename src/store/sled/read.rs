@@ -46,8 +46,13 @@ impl Disk {
         Ok(rests)
     }
 
-    /// The entries of a record.
+    /// The entries of a record; of one that was erased those that stayed.
     pub fn entries(&self, position: u64, record: &[u8]) -> Result<Vec<Entry>, StoreError> {
+        Ok(self.opened(position, record)?.0)
+    }
+
+    /// The same, and whether it was erased.
+    fn opened(&self, position: u64, record: &[u8]) -> Result<(Vec<Entry>, bool), StoreError> {
         let sealed = codec::unseal(record).map_err(|error| codec_error(position, error))?;
         if sealed.position != position {
             return Err(StoreError::damaged(format!(
@@ -55,7 +60,7 @@ impl Disk {
                 sealed.position
             )));
         }
-        self.unpack(&sealed)
+        Ok((self.unpack(&sealed)?, sealed.erased.is_some()))
     }
 
     /// The entries of a record that was taken apart.
@@ -91,7 +96,11 @@ impl Disk {
             let record = record
                 .map_err(|error| sled_error(READING, &error))?
                 .ok_or_else(|| StoreError::damaged(format!("record {position} of {stream} is missing")))?;
-            for entry in self.entries(position, &record)? {
+            let (entries, erased) = self.opened(position, &record)?;
+            if erased {
+                next = None;
+            }
+            for entry in entries {
                 if entry.stream != stream {
                     continue;
                 }

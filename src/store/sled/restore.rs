@@ -1,7 +1,6 @@
 //! A new journal from an export: written beside its place, checked whole, and
 //! only then put there. An import that ends early leaves nothing.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,9 @@ use crate::store::sled::disk::{MAX_INLINE_BYTES, guarded, sled_error, sync_dir};
 use crate::store::sled::journal::Options;
 use crate::store::sled::keys;
 use crate::store::sled::open::{self, Opened};
+use crate::store::sled::sweep;
 use crate::store::sled::verify::{self, Verified};
+use crate::store::tombstone::{self, Gone};
 
 /// Bytes written to sled at once, well within one segment.
 const BATCH_BYTES: usize = 2 << 20;
@@ -130,6 +131,8 @@ impl Restore {
         if head != Head::EMPTY {
             self.opened.head_file.mark(head).map_err(|error| StoreError::io("marking the head", &error))?;
         }
+        // What a copy still has of what was erased goes now.
+        sweep::finish(&self.opened.disk, &self.opened.db_file, head)?;
         verify::check_all(&self.opened.disk, head)
     }
 }
@@ -148,10 +151,18 @@ impl Sink for Restore {
         self.opened.disk.contents.get(name)
     }
 
-    fn record(&mut self, head: Head, bytes: &[u8], entries: &[Entry]) -> Result<(), StoreError> {
-        let last: HashMap<StreamId, u64> = entries.iter().map(|entry| (entry.stream, entry.seq)).collect();
-        for (stream, seq) in last {
+    fn record(
+        &mut self,
+        head: Head,
+        bytes: &[u8],
+        entries: &[Entry],
+        gone: &[Gone],
+    ) -> Result<(), StoreError> {
+        for (stream, seq) in tombstone::last_of(entries, gone) {
             self.insert(&keys::stream_at(stream, head.position), keys::short(seq))?;
+        }
+        for (key, value) in sweep::marks(head.position, entries) {
+            self.insert(&key, value)?;
         }
         self.insert(&keys::record(head.position), bytes.to_vec())
     }

@@ -1,7 +1,7 @@
 //! The chain of records, walked and compared with what was acknowledged; and
 //! the whole store, everything in it against everything else.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::domain::event::{Entry, Event};
 use crate::domain::id::StreamId;
@@ -13,12 +13,15 @@ use crate::store::sled::disk::{Disk, guarded, sled_error};
 use crate::store::sled::keys;
 use crate::store::sled::parts::Faults;
 use crate::store::sled::read::codec_error;
+use crate::store::tombstone::{self, Gone, Seal};
 
 /// What a walk over the whole journal found to be as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified {
-    /// Records in the chain.
+    /// Records in the chain, erased ones too.
     pub records: u64,
+    /// Records that were erased by retention: a tombstone keeps their place.
+    pub erased: u64,
     /// Entries in them.
     pub entries: u64,
     /// Streams that the entries belong to.
@@ -51,14 +54,14 @@ pub fn check_end(disk: &Disk, mark: Head) -> Result<Head, StoreError> {
     }
     let before = mark.position.saturating_sub(CHECKED_AT_OPEN);
     // Records up to the mark, then the few after it.
-    let (at_mark, _) = walk(disk, before, None, mark.position)?;
+    let at_mark = walk(disk, before, None, mark.position)?;
     if at_mark.hash != mark.hash {
         return Err(StoreError::damaged(format!(
             "record {} is not the one that was acknowledged",
             mark.position
         )));
     }
-    Ok(walk(disk, mark.position, Some(mark.hash), last)?.0)
+    walk(disk, mark.position, Some(mark.hash), last)
 }
 
 /// Checks the whole store up to `head`.
@@ -66,24 +69,28 @@ pub fn check_all(disk: &Disk, head: Head) -> Result<Verified, StoreError> {
     let (mut at, mut entries, mut places) = (Head::EMPTY, 0, 0);
     let mut last: HashMap<StreamId, u64> = HashMap::new();
     let mut named = HashSet::new();
+    let mut erased = Erased::default();
     while at.position < head.position {
-        let (next, found) = step(disk, at.position + 1, Some(at.hash))?;
-        let mut here = BTreeSet::new();
-        for entry in &found {
-            entries += 1;
-            let last = last.entry(entry.stream).or_default();
-            if entry.seq != *last + 1 {
+        let found = step(disk, at.position + 1, Some(at.hash))?;
+        let spans = found.entries.iter().map(|entry| (entry.stream, entry.seq, entry.seq));
+        let gone = found.gone.iter().map(|gone| (gone.stream, gone.first, gone.last));
+        for (stream, first, end) in spans.chain(gone) {
+            let before = last.insert(stream, end).unwrap_or_default();
+            if before.checked_add(1) != Some(first) {
                 return Err(StoreError::damaged(format!(
-                    "entry {} of {} in record {} does not follow the one before",
-                    entry.seq, entry.stream, next.position
+                    "entry {first} of {stream} in record {} does not follow the one before",
+                    found.head.position
                 )));
             }
-            *last = entry.seq;
-            here.insert(entry.stream);
-            named.extend(content_of(&entry.event));
         }
-        places += here.len();
-        at = next;
+        for entry in &found.entries {
+            entries += 1;
+            named.extend(content_of(&entry.event));
+            erased.take(entry, found.head.position)?;
+        }
+        erased.buried.extend(found.tombstone.map(|tombstone| (found.head.position, tombstone)));
+        places += tombstone::last_of(&found.entries, &found.gone).len();
+        at = found.head;
     }
     if at.hash != head.hash {
         return Err(StoreError::damaged(format!(
@@ -92,10 +99,74 @@ pub fn check_all(disk: &Disk, head: Head) -> Result<Verified, StoreError> {
         )));
     }
     check_index(disk, head, places)?;
-    let (contents, content_bytes) = check_contents(disk, named)?;
+    let records_erased = erased.check(disk)?;
+    let (contents, content_bytes) = check_contents(disk, named, &erased.contents)?;
     let keys = check_keys(disk, head)?;
     let streams = last.len() as u64;
-    Ok(Verified { records: at.position, entries, streams, contents, content_bytes, keys, head })
+    let records = at.position;
+    Ok(Verified { records, erased: records_erased, entries, streams, contents, content_bytes, keys, head })
+}
+
+/// What was erased, as the walk comes by it: tombstones first, then the facts that
+/// account for them.
+#[derive(Default)]
+struct Erased {
+    /// Tombstones that no fact has accounted for yet; 40 bytes each.
+    buried: BTreeMap<u64, Digest>,
+    /// How many were accounted for.
+    records: u64,
+    contents: HashSet<Digest>,
+    /// The streams, each with the record that says so.
+    streams: BTreeMap<StreamId, u64>,
+}
+
+impl Erased {
+    fn take(&mut self, entry: &Entry, said_in: u64) -> Result<(), StoreError> {
+        let Event::Erased(erasure) = &entry.event else { return Ok(()) };
+        let mut seal = Seal::default();
+        for position in erasure.positions() {
+            let tombstone = self.buried.remove(&position).ok_or_else(|| {
+                let why = format!("record {position}, which record {said_in} says was erased, was not");
+                StoreError::damaged(why)
+            })?;
+            seal.add(tombstone);
+            self.records += 1;
+        }
+        if seal.finish() != erasure.seal {
+            return Err(StoreError::damaged(format!(
+                "what stands in place of the records that record {said_in} says were erased is not what was put there"
+            )));
+        }
+        self.contents.extend(&erasure.contents);
+        self.streams.extend(erasure.streams.iter().map(|stream| (*stream, said_in)));
+        Ok(())
+    }
+
+    /// Every tombstone was accounted for, and what stands beside the records fits.
+    fn check(&self, disk: &Disk) -> Result<u64, StoreError> {
+        if let Some(position) = self.buried.keys().next() {
+            return Err(StoreError::damaged(format!(
+                "record {position} was erased, and nothing in the journal says so"
+            )));
+        }
+        let failed = |error| sled_error(CHECKING, &error);
+        if let Some(pending) = disk.db.scan_prefix(keys::all_pending()).next() {
+            pending.map_err(failed)?;
+            return Err(StoreError::damaged("something is still to be erased"));
+        }
+        for (stream, said_in) in &self.streams {
+            let mark = disk.db.get(keys::erased(*stream)).map_err(failed)?;
+            if mark.as_deref() != Some(&said_in.to_be_bytes()) {
+                return Err(StoreError::damaged(format!("the mark that {stream} was erased is missing")));
+            }
+        }
+        if disk.db.scan_prefix(keys::all_erased()).count() != self.streams.len() {
+            return Err(StoreError::damaged(
+                "a stream is marked as erased, and nothing in the journal says so",
+            ));
+        }
+        Ok(self.records)
+    }
 }
 
 /// The content that an event cannot do without.
@@ -127,13 +198,22 @@ fn check_index(disk: &Disk, head: Head, places: usize) -> Result<(), StoreError>
 
 /// Every content is what its digest says, and what entries name is there. Gives
 /// how many there are, and their bytes.
-fn check_contents(disk: &Disk, mut named: HashSet<Digest>) -> Result<(u64, u64), StoreError> {
+fn check_contents(
+    disk: &Disk,
+    mut named: HashSet<Digest>,
+    erased: &HashSet<Digest>,
+) -> Result<(u64, u64), StoreError> {
     let (mut count, mut bytes) = (0, 0);
+    named.retain(|name| !erased.contains(name));
     let mut place = Some(Place::START);
     while let Some(from @ (Place::Contents(_) | Place::Files(_))) = place {
         let (parts, next) = disk.parts(from, 0, Faults::Refuse)?;
         for part in parts {
             if let Part::Content(name, content) = part {
+                if erased.contains(&name) {
+                    let why = format!("the content {name}, which was erased, is there");
+                    return Err(StoreError::damaged(why));
+                }
                 count += 1;
                 bytes += content.len() as u64;
                 named.remove(&name);
@@ -178,7 +258,7 @@ pub fn check_chain(disk: &Disk) -> (Head, Option<StoreError>) {
     };
     while at.position < last {
         match guarded(CHECKING, || record_at(disk, at.position + 1, Some(at.hash))) {
-            Ok((next, _)) => at = next,
+            Ok(found) => at = found.head,
             Err(error) => return (at, Some(error)),
         }
     }
@@ -195,26 +275,31 @@ fn last_position(disk: &Disk) -> Result<u64, StoreError> {
     }
 }
 
-/// Walks the records after `after` up to `last`; gives the head there and the
-/// number of entries.
-fn walk(disk: &Disk, after: u64, hash_before: Option<Digest>, last: u64) -> Result<(Head, u64), StoreError> {
+/// Walks the records after `after` up to `last`; gives the head there.
+fn walk(disk: &Disk, after: u64, hash_before: Option<Digest>, last: u64) -> Result<Head, StoreError> {
     let mut previous = if after == 0 { Some(Head::EMPTY.hash) } else { hash_before };
-    let mut entries = 0;
     for position in after + 1..=last {
-        let (head, found) = step(disk, position, previous)?;
-        entries += found.len() as u64;
-        previous = Some(head.hash);
+        previous = Some(step(disk, position, previous)?.head.hash);
     }
     let hash = previous.unwrap_or(Head::EMPTY.hash);
-    Ok((Head { position: last.max(after), hash }, entries))
+    Ok(Head { position: last.max(after), hash })
+}
+
+/// A record of the chain.
+struct Found {
+    head: Head,
+    entries: Vec<Entry>,
+    /// What it held that is erased.
+    gone: Vec<Gone>,
+    /// The SHA-256 of its bytes, when it is a tombstone.
+    tombstone: Option<Digest>,
 }
 
 /// One record of the chain: its number, the hash of the one before, entries that
 /// decode and stand in the index.
-fn step(disk: &Disk, position: u64, previous: Option<Digest>) -> Result<(Head, Vec<Entry>), StoreError> {
-    let (head, entries) = record_at(disk, position, previous)?;
-    let last: HashMap<StreamId, u64> = entries.iter().map(|entry| (entry.stream, entry.seq)).collect();
-    for (stream, seq) in last {
+fn step(disk: &Disk, position: u64, previous: Option<Digest>) -> Result<Found, StoreError> {
+    let found = record_at(disk, position, previous)?;
+    for (stream, seq) in tombstone::last_of(&found.entries, &found.gone) {
         let index = disk.db.get(keys::stream_at(stream, position));
         let index = index.map_err(|error| sled_error(CHECKING, &error))?;
         if index.as_deref() != Some(&keys::short(seq)) {
@@ -223,11 +308,11 @@ fn step(disk: &Disk, position: u64, previous: Option<Digest>) -> Result<(Head, V
             )));
         }
     }
-    Ok((head, entries))
+    Ok(found)
 }
 
 /// One record of the chain, without the index.
-fn record_at(disk: &Disk, position: u64, previous: Option<Digest>) -> Result<(Head, Vec<Entry>), StoreError> {
+fn record_at(disk: &Disk, position: u64, previous: Option<Digest>) -> Result<Found, StoreError> {
     let record = disk.db.get(keys::record(position));
     let record = record
         .map_err(|error| sled_error(CHECKING, &error))?
@@ -237,5 +322,8 @@ fn record_at(disk: &Disk, position: u64, previous: Option<Digest>) -> Result<(He
         return Err(StoreError::damaged(format!("record {position} does not follow the record before")));
     }
     let entries = disk.unpack(&sealed)?;
-    Ok((Head { position, hash: digest(&record) }, entries))
+    let gone = tombstone::gone(&sealed).map_err(|error| codec_error(position, error))?;
+    let own = digest(&record);
+    let head = Head { position, hash: sealed.erased.unwrap_or(own) };
+    Ok(Found { head, entries, gone, tombstone: sealed.erased.map(|_| own) })
 }
