@@ -31,6 +31,9 @@ pub struct AlertRow {
     pub received_at: Timestamp,
     /// What became of it; absent until it was triaged.
     pub fate: Option<Fate>,
+    /// When retention removed its content; the row stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_erased_at: Option<Timestamp>,
 }
 
 /// Which alerts a list shows.
@@ -52,6 +55,11 @@ impl Alerts {
     /// The row of one alert.
     pub fn get(&self, id: AlertId) -> Option<Cow<'_, AlertRow>> {
         self.rows.get(id)
+    }
+
+    /// Forgets one that was erased.
+    pub fn forget(&mut self, id: AlertId) {
+        self.rows.remove(id);
     }
 
     /// The newest first, from before `before`.
@@ -85,12 +93,18 @@ impl Projection for Alerts {
                     severity: *severity,
                     received_at: entry.at,
                     fate,
+                    content_erased_at: None,
                 };
                 self.rows.insert(id, row);
             }
             Event::AlertTriaged { fate } => {
                 if let Some(row) = self.rows.get_mut(id) {
                     row.fate = Some(fate.clone());
+                }
+            }
+            Event::Erased(_) => {
+                if let Some(row) = self.rows.get_mut(id) {
+                    row.content_erased_at = Some(entry.at);
                 }
             }
             _ => {}

@@ -112,6 +112,16 @@ impl Approvals {
         found
     }
 
+    /// Forgets those of a run that was erased.
+    pub fn forget(&mut self, run: RunId) {
+        let ids: Vec<ApprovalId> = self.of_run.newest_of(run, None).collect();
+        for id in ids {
+            self.rows.remove(id);
+            self.open.clear(&id);
+            self.of_run.remove((run, id));
+        }
+    }
+
     /// The newest first, from before `before`.
     pub fn list(
         &self,

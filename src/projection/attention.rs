@@ -186,6 +186,18 @@ impl Attention {
     }
 }
 
+impl Attention {
+    /// Forgets what a run that was erased needed.
+    pub fn forget(&mut self, run: RunId) {
+        let raised: Vec<About> =
+            self.raised.keys().filter(|(of, _)| *of == run).map(|(_, about)| about.clone()).collect();
+        raised.into_iter().for_each(|about| self.lower(run, about));
+        let past: Vec<_> = self.past.keys().filter(|(_, of, _)| *of == run).cloned().collect();
+        past.iter().for_each(|past| drop(self.past.clear(past)));
+        self.children.clear(&run);
+    }
+}
+
 impl Projection for Attention {
     fn tables(&mut self) -> Vec<(&'static str, &mut dyn Table)> {
         vec![

@@ -148,6 +148,19 @@ impl Containments {
         self.rows.get(id)
     }
 
+    /// Forgets those of a run that was erased. The others keep their places.
+    pub fn forget(&mut self, run: RunId) {
+        for row in self.of_run(run) {
+            row.incident.into_iter().for_each(|incident| self.of_incident.remove((incident, row.id)));
+            self.changed.clear(&(row.accepted_at, row.id));
+            self.watched.clear(&row.id);
+            self.rows.remove(row.id);
+            self.of_run.remove((run, row.id));
+        }
+        let steps = self.irreversible.keys().filter(|(of, _)| *of == run).cloned();
+        steps.collect::<Vec<_>>().iter().for_each(|step| drop(self.irreversible.clear(step)));
+    }
+
     /// The newest first, from before `before`.
     pub fn list(
         &self,

@@ -93,6 +93,11 @@ impl Incidents {
         self.rows.get(id)
     }
 
+    /// Forgets one that was erased.
+    pub fn forget(&mut self, id: IncidentId) {
+        self.rows.remove(id);
+    }
+
     /// The newest first, from before `before`.
     pub fn list(
         &self,

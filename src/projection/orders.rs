@@ -63,6 +63,13 @@ impl Orders {
         self.open.values()
     }
 
+    /// Forgets those of an incident that was erased.
+    pub fn forget(&mut self, incident: IncidentId) {
+        let of_it = self.open.iter().filter(|(_, open)| open.incident == incident);
+        let nths: Vec<u64> = of_it.map(|(nth, _)| *nth).collect();
+        nths.iter().for_each(|nth| drop(self.open.clear(nth)));
+    }
+
     /// Whether an order has this containment still before it.
     pub fn is_queued(&self, id: ContainmentId) -> bool {
         self.open.values().any(|open| open.holds(id) && !open.asked.contains(&id) && !open.past.contains(&id))

@@ -101,6 +101,16 @@ impl Questions {
         pressing.filter_map(|((_, id), _)| self.rows.get(*id))
     }
 
+    /// Forgets those of a run that was erased.
+    pub fn forget(&mut self, run: RunId) {
+        let ids: Vec<QuestionId> = self.of_run.newest_of(run, None).collect();
+        for id in ids {
+            self.rows.remove(id);
+            self.open.clear(&(run, id));
+            self.of_run.remove((run, id));
+        }
+    }
+
     /// The newest first, from before `before`.
     pub fn list(
         &self,

@@ -62,6 +62,17 @@ impl Reports {
         self.rows.get(id)
     }
 
+    /// Forgets those of a run that was erased.
+    pub fn forget(&mut self, run: RunId) {
+        let ids: Vec<ReportId> = self.of_run.newest_of(run, None).collect();
+        for id in ids {
+            let incident = self.rows.get(id).and_then(|row| row.incident);
+            incident.into_iter().for_each(|incident| self.of_incident.remove((incident, id)));
+            self.rows.remove(id);
+            self.of_run.remove((run, id));
+        }
+    }
+
     /// The newest first, from before `before`.
     pub fn list(&self, filter: ReportFilter, before: Option<ReportId>, limit: usize) -> Page<ReportRow> {
         let keep = |row: &ReportRow| {

@@ -321,6 +321,17 @@ impl Runs {
         self.len() == 0
     }
 
+    /// Forgets one that was erased.
+    pub fn forget(&mut self, id: RunId) {
+        let Some(told) = self.rows.get(id).map(Cow::into_owned) else { return };
+        self.count((told.row.end.is_none(), told.row.status), false);
+        self.live.clear(&id);
+        self.of_incident.remove((told.row.incident, id));
+        let called: Vec<RunId> = self.children.newest_of(id, None).collect();
+        called.into_iter().for_each(|child| self.children.remove((id, child)));
+        self.rows.remove(id);
+    }
+
     /// The newest first, from before `before`.
     pub fn list(&self, filter: &RunFilter, before: Option<RunId>, limit: usize) -> Page<RunRow> {
         let keep = |row: &RunRow| {
@@ -346,6 +357,9 @@ impl Runs {
     fn count(&mut self, standing: (bool, RunStatus), more: bool) {
         let count = self.counts.get_or(standing, || 0);
         *count = if more { count.saturating_add(1) } else { count.saturating_sub(1) };
+        if *count == 0 {
+            self.counts.clear(&standing);
+        }
     }
 }
 

@@ -61,6 +61,11 @@ impl Schedules {
         self.rows.iter().filter(|(_, row)| row.counting.armed).map(|(id, row)| (*id, row))
     }
 
+    /// Forgets a run that was erased: its end is in the journal no more.
+    pub fn forget(&mut self, run: RunId) {
+        self.live.clear(&run);
+    }
+
     /// How many runs of a schedule go on.
     pub fn live(&self, id: ScheduleId) -> usize {
         self.live.values().filter(|of| **of == id).count()

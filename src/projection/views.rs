@@ -70,6 +70,30 @@ impl Views {
         for view in self.all() {
             view.apply(entry, incident);
         }
+        if let Event::Erased(erasure) = &entry.event {
+            erasure.streams.iter().for_each(|stream| self.forget(*stream));
+        }
+    }
+
+    /// Forgets what retention erased.
+    fn forget(&mut self, stream: StreamId) {
+        match stream {
+            StreamId::Alert(alert) => self.alerts.forget(alert),
+            StreamId::Incident(incident) => {
+                self.incidents.forget(incident);
+                self.orders.forget(incident);
+            }
+            StreamId::Run(run) => {
+                self.runs.forget(run);
+                self.approvals.forget(run);
+                self.questions.forget(run);
+                self.containments.forget(run);
+                self.reports.forget(run);
+                self.schedules.forget(run);
+                self.attention.forget(run);
+            }
+            StreamId::Schedule(_) => {}
+        }
     }
 
     /// Views that keep on a shelf what is not in use, with what is there already.

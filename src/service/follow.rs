@@ -8,9 +8,10 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::domain::value::{Digest, digest};
+use crate::domain::value::Digest;
 use crate::projection::shelf::{Shelf, Upto};
 use crate::projection::views::Views;
+use crate::store::codec;
 use crate::store::error::StoreError;
 use crate::store::journal::{Journal, Part, Place, Receipt};
 
@@ -59,7 +60,7 @@ async fn hash_of(journal: &dyn Journal, position: u64) -> Result<Option<Digest>,
     };
     let (parts, _) = journal.parts(Place::Records(before), position).await?;
     Ok(parts.into_iter().find_map(|part| match part {
-        Part::Record { position: at, bytes, .. } if at == position => Some(digest(&bytes)),
+        Part::Record { position: at, bytes, .. } if at == position => codec::hash(&bytes).ok(),
         _ => None,
     }))
 }
