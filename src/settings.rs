@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::yaml::diagnostic::Diagnostic;
 use crate::yaml::map::MapReader;
@@ -54,6 +55,22 @@ pub struct LimitSettings {
     pub playbooks: Vec<(String, Place, usize)>,
 }
 
+/// The least that `retention` may keep: the caps on containments count the last
+/// day, and what happened overnight is looked at in the morning.
+const RETENTION_LEAST: Duration = Duration::from_secs(24 * 3600);
+
+/// The most that it may say, in days: a hundred years.
+const RETENTION_DAYS_MAX: u64 = 36_525;
+
+/// `retention:` of the settings; of what is absent nothing is ever erased.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// How long an incident is kept after it was closed.
+    pub closed_incidents: Option<Duration>,
+    /// How long the stored content of an alert is kept after it came in.
+    pub raw_alerts: Option<Duration>,
+}
+
 /// The settings of one server.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -85,6 +102,8 @@ pub struct Settings {
     pub tokens: Vec<TokenSetting>,
     /// How much is done at the same time.
     pub limits: LimitSettings,
+    /// How long things are kept.
+    pub retention: RetentionSettings,
     /// `connectors:` as written.
     pub connectors: Option<Node>,
     /// `sources:` as written.
@@ -112,6 +131,7 @@ impl Default for Settings {
             mail_from: "quell@localhost".to_owned(),
             tokens: Vec::new(),
             limits: LimitSettings::default(),
+            retention: RetentionSettings::default(),
             connectors: None,
             sources: None,
             people: None,
@@ -233,6 +253,7 @@ impl Settings {
         self.fill_store(&map, base);
         self.fill_access(&map);
         self.fill_limits(&map);
+        self.fill_retention(&map);
         if let Some(mail) = map.optional("mail").and_then(|field| field.map()) {
             let connector = mail.required("connector");
             self.mail_place = connector.map(Field::place).unwrap_or_default();
@@ -247,14 +268,12 @@ impl Settings {
         self.sources = section("sources");
         self.people = section("people");
         self.guardrails = section("guardrails");
-        for later in ["retention", "telemetry"] {
-            if let Some(field) = map.optional(later) {
-                field.mistake(
-                    "not-yet",
-                    format!("this version does not use `{later}` yet"),
-                    "take it out; nothing would follow from it",
-                );
-            }
+        if let Some(field) = map.optional("telemetry") {
+            field.mistake(
+                "not-yet",
+                "this version does not use `telemetry` yet",
+                "take it out; nothing would follow from it",
+            );
         }
         map.finish();
     }
@@ -341,6 +360,29 @@ impl Settings {
         limits.finish();
     }
 
+    fn fill_retention(&mut self, map: &MapReader<'_>) {
+        let Some(retention) = map.optional("retention").and_then(|field| field.map()) else {
+            return;
+        };
+        let kept = |key| {
+            let field = retention.optional(key)?;
+            let kept = field.duration_within(RETENTION_DAYS_MAX)?;
+            if kept < RETENTION_LEAST {
+                field.mistake(
+                    "retention-too-short",
+                    format!("`{key}` keeps things for less than a day"),
+                    "write 1d or more: the caps on containments count what was done in the last day, and what \
+                     happened overnight is looked at in the morning",
+                );
+                return None;
+            }
+            Some(kept)
+        };
+        self.retention =
+            RetentionSettings { closed_incidents: kept("closed_incidents"), raw_alerts: kept("raw_alerts") };
+        retention.finish();
+    }
+
     /// The store's directory.
     pub fn store_dir(&self) -> PathBuf {
         self.store.clone().unwrap_or_else(|| self.data.join("store"))
@@ -372,6 +414,24 @@ mod tests {
         assert_eq!((limits.playbooks[0].0.as_str(), limits.playbooks[0].2), ("look-twice", 2));
         for wrong in ["runs_at_once: 0", "queue: -1", "playbooks: { a: 0 }", "runs: 3"] {
             assert!(read(&format!("limits: {{ {wrong} }}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn retention_is_read_and_keeps_a_day_at_least() {
+        let read = |text: &str| Settings::read("quell.yaml", text.as_bytes(), Path::new(""));
+        let days = |days: u64| Some(Duration::from_secs(days * 24 * 3600));
+        let both = read("retention: { closed_incidents: 400d, raw_alerts: 90d }").expect("right").retention;
+        assert_eq!(both, RetentionSettings { closed_incidents: days(400), raw_alerts: days(90) });
+        let one = read("retention: { closed_incidents: 3650d }").expect("ten years are right").retention;
+        assert_eq!(one, RetentionSettings { closed_incidents: days(3650), raw_alerts: None });
+        let none = RetentionSettings::default();
+        assert_eq!(read("listen: 127.0.0.1:9").expect("right").retention, none, "nothing is ever erased");
+        let short = read("retention: { raw_alerts: 23h }").expect_err("too short");
+        assert_eq!(short[0].code, "retention-too-short");
+        assert!(short[0].help.contains("1d or more"), "{:?}", short[0]);
+        for wrong in ["closed_incidents: 400", "closed: 400d", "raw_alerts: 40000d", "raw_alerts: never"] {
+            assert!(read(&format!("retention: {{ {wrong} }}")).is_err(), "{wrong}");
         }
     }
 

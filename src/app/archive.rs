@@ -53,9 +53,7 @@ impl Archive {
                 .read(StreamId::Alert(reference.id), 0)
                 .await
                 .map_err(|error| error.to_string())?;
-            alert = Some(
-                stored_alert(&*self.journal, reference.digest).await.map_err(|error| error.to_string())?,
-            );
+            alert = stored_alert(&*self.journal, reference).await.map_err(|error| error.to_string())?;
         }
         let sources = Sources {
             run: &entries,
@@ -96,6 +94,31 @@ impl Records for Archive {
             let path = self.reports.join(&name);
             let read = tokio::fs::read(&path).await;
             read.map_err(|error| format!("the report {} cannot be read: {error}", path.display()))
+        }
+        .boxed()
+    }
+
+    fn report_files(&self) -> BoxFuture<'_, Vec<String>> {
+        async move {
+            let mut names = Vec::new();
+            // There is no directory before the first report.
+            let Ok(mut found) = tokio::fs::read_dir(&self.reports).await else { return names };
+            while let Ok(Some(file)) = found.next_entry().await {
+                names.extend(file.file_name().into_string().ok());
+            }
+            names
+        }
+        .boxed()
+    }
+
+    fn remove_report(&self, name: String) -> BoxFuture<'_, Result<(), String>> {
+        async move {
+            is_ours(name.strip_prefix('.').unwrap_or(&name))?;
+            let path = self.reports.join(&name);
+            let failed =
+                |error: std::io::Error| format!("the report {} cannot be removed: {error}", path.display());
+            tokio::fs::remove_file(&path).await.map_err(failed)?;
+            tokio::fs::File::open(&self.reports).await.map_err(failed)?.sync_all().await.map_err(failed)
         }
         .boxed()
     }

@@ -23,6 +23,7 @@ use crate::scheduler::admission::{QUEUE_DEFAULT, RUNS_AT_ONCE_DEFAULT};
 use crate::scheduler::run::Scheduler;
 use crate::service::follow::follow;
 use crate::service::house::Service;
+use crate::service::retention::due::Rules;
 use crate::settings::Settings;
 use crate::step::link::LinkKey;
 use crate::step::world::World;
@@ -98,6 +99,8 @@ pub struct House {
     pub web: Web,
     keeper: JoinHandle<()>,
     orders: JoinHandle<()>,
+    rules: Rules,
+    retention: Mutex<Option<JoinHandle<()>>>,
     schedules: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -106,6 +109,15 @@ impl House {
     /// for one run and gone again would take firings from their time.
     pub fn keep_schedules(&self) {
         let before = self.schedules.lock().replace(self.service.keep_schedules());
+        if let Some(before) = before {
+            before.abort();
+        }
+    }
+
+    /// Erases what was kept long enough from now on. Only a server does: nobody
+    /// who starts one run means to erase something.
+    pub fn keep_retention(&self) {
+        let before = self.retention.lock().replace(self.service.keep_retention(self.rules));
         if let Some(before) = before {
             before.abort();
         }
@@ -123,8 +135,10 @@ impl House {
         self.service.scheduler.stop();
         self.keeper.abort();
         self.orders.abort();
-        if let Some(schedules) = self.schedules.lock().take() {
-            schedules.abort();
+        for keeper in [&self.schedules, &self.retention] {
+            if let Some(keeper) = keeper.lock().take() {
+                keeper.abort();
+            }
         }
     }
 }
@@ -204,7 +218,10 @@ async fn open_on(
     let keeper = scheduler.keep_time();
     let orders = service.keep_orders();
     let web = Web { service: Arc::clone(&service), tokens: Arc::new(tokens) };
-    Ok(House { service, web, keeper, orders, schedules: Mutex::new(None) })
+    let retention = &settings.retention;
+    let rules = Rules { closed_incidents: retention.closed_incidents, raw_alerts: retention.raw_alerts };
+    let (retention, schedules) = (Mutex::new(None), Mutex::new(None));
+    Ok(House { service, web, keeper, orders, rules, retention, schedules })
 }
 
 /// How much is done at the same time.

@@ -440,6 +440,9 @@ pub struct Dossier {
     pub incident: IncidentPart,
     /// The alert it runs on.
     pub alert: Option<AlertPart>,
+    /// When retention removed the content of the alert; then there is no `alert`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_erased: Option<Moment>,
     /// What happened, in the order of time.
     pub timeline: Vec<Item>,
     /// Steps, in the order they began.

@@ -139,7 +139,10 @@ fn missing(dossier: &Dossier) -> Vec<String> {
     let no_alert = dossier.alert.is_none();
     let running = dossier.run.end.is_none();
     let all = [
-        no_alert.then(|| "there is no alert".to_owned()),
+        no_alert.then(|| match dossier.alert_erased {
+            Some(_) => "the content of the alert was removed by retention".to_owned(),
+            None => "there is no alert".to_owned(),
+        }),
         some(silent.count(), "question has no answer", "questions have no answer"),
         some(failed.count(), "step failed", "steps failed"),
         some(unread.count(), unread_words[0], unread_words[1]),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, AlertRef};
+use crate::domain::event::Event;
+use crate::domain::id::StreamId;
 use crate::domain::plan::Plan;
 use crate::domain::value::Digest;
 use crate::scheduler::run::SchedulerError;
@@ -48,13 +50,25 @@ impl Plans {
     }
 }
 
-/// The stored alert with this digest.
+/// The stored alert; nothing when retention removed its content, which it does only
+/// once no run needs it any more.
 ///
 /// # Errors
 /// When the journal does not hold it or it cannot be read.
-pub async fn stored_alert(journal: &dyn Journal, digest: Digest) -> Result<Arc<Alert>, SchedulerError> {
-    let bytes = journal.blob(digest).await?.ok_or_else(|| SchedulerError::missing("alert", digest))?;
+pub async fn stored_alert(
+    journal: &dyn Journal,
+    of: &AlertRef,
+) -> Result<Option<Arc<Alert>>, SchedulerError> {
+    let digest = of.digest;
+    let Some(bytes) = journal.blob(digest).await? else {
+        let entries = journal.read(StreamId::Alert(of.id), 0).await?;
+        let erased = entries.iter().any(|entry| match &entry.event {
+            Event::Erased(erasure) => erasure.contents.contains(&digest),
+            _ => false,
+        });
+        return if erased { Ok(None) } else { Err(SchedulerError::missing("alert", digest)) };
+    };
     let alert = serde_json::from_slice(&bytes)
         .map_err(|error| SchedulerError::unreadable("alert", digest, &error))?;
-    Ok(Arc::new(alert))
+    Ok(Some(Arc::new(alert)))
 }

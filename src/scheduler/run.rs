@@ -321,7 +321,7 @@ impl Scheduler {
         };
         let plan = self.plans.get(&*self.journal, started.plan).await?;
         let alert = match &started.alert {
-            Some(alert) => Some(stored_alert(&*self.journal, alert.digest).await?),
+            Some(alert) => stored_alert(&*self.journal, alert).await?,
             None => None,
         };
         let mut state = RunState::new(plan, alert);

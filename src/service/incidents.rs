@@ -58,7 +58,11 @@ impl Service {
     ) -> Result<(), ServiceError> {
         let stream = StreamId::Incident(id);
         for _ in 0..TRIES_MAX {
-            let after = self.journal.read(stream, 0).await?.last().map_or(0, |entry| entry.seq);
+            let entries = self.journal.read(stream, 0).await?;
+            if entries.iter().any(|entry| matches!(entry.event, Event::Erased(_))) {
+                return Err(ServiceError::absent("incident", &id));
+            }
+            let after = entries.last().map_or(0, |entry| entry.seq);
             let append = Append { stream, after, at: self.now(), events: events.clone() };
             let batch = Batch { appends: vec![append], ..Batch::default() };
             match self.scheduler.start(Vec::new(), batch).await {

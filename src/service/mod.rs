@@ -16,6 +16,7 @@
 //!   show.rs     what is known: one of anything, dossiers, reports
 //!   attention.rs  what needs a person; what is contained by whom and why
 //!   backup.rs   a copy of the journal while it goes on
+//!   retention.rs  what was kept long enough is erased
 //!   preview.rs  a dry run: live reads, no effects
 //! ```
 
@@ -29,6 +30,7 @@ pub mod incidents;
 pub mod orders;
 pub mod people;
 pub mod preview;
+pub mod retention;
 pub mod runs;
 pub mod schedules;
 pub mod show;

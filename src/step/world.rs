@@ -57,6 +57,15 @@ pub trait Records: Send + Sync {
     fn keep_report(&self, name: String, bytes: Vec<u8>) -> BoxFuture<'_, Result<String, String>>;
     /// The bytes of a kept report, by the name of its file.
     fn kept_report(&self, name: String) -> BoxFuture<'_, Result<Vec<u8>, String>>;
+    /// The names of all files of reports, half-written ones too; a record that
+    /// keeps no files has none.
+    fn report_files(&self) -> BoxFuture<'_, Vec<String>> {
+        Box::pin(async { Vec::new() })
+    }
+    /// Removes the file of a report, durably.
+    fn remove_report(&self, name: String) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move { Err(format!("there is no file {name}")) })
+    }
     /// The targets contained by now, for the caps: those that something was
     /// done to, by their label in lower case.
     fn contained(&self, run: RunId, now: Timestamp) -> Contained;

@@ -16,7 +16,7 @@ use crate::yaml::codes;
 use crate::yaml::diagnostic::{Diagnostic, Severity, did_you_mean, list_of, quoted};
 use crate::yaml::map::MapReader;
 use crate::yaml::node::{Node, NodeValue, Place};
-use crate::yaml::units::{parse_duration, parse_size};
+use crate::yaml::units::{DURATION_DAYS_MAX, parse_duration_within, parse_size};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -339,13 +339,19 @@ impl<'a> Field<'a> {
         None
     }
 
-    /// A duration such as `30m` or `1h30m`; rules in [`parse_duration`].
+    /// A duration such as `30m` or `1h30m`; rules in [`crate::yaml::units::parse_duration`].
     #[must_use]
     pub fn duration(self) -> Option<Duration> {
+        self.duration_within(DURATION_DAYS_MAX)
+    }
+
+    /// The same, up to another number of days.
+    #[must_use]
+    pub fn duration_within(self, days_max: u64) -> Option<Duration> {
         let expected = "a duration such as 30m";
         let help = "write a number and a unit: 500ms, 90s, 30m, 4h, 7d, 2w, or a sum such as 1h30m";
         match &self.node.value {
-            NodeValue::Str(text) => match parse_duration(text) {
+            NodeValue::Str(text) => match parse_duration_within(text, days_max) {
                 Ok(duration) => Some(duration),
                 Err(why) => {
                     let message = format!("{}: {} {why}", self.name, quoted(text));

@@ -9,8 +9,6 @@ pub const DURATION_DAYS_MAX: u64 = 366;
 /// The largest size, in bytes (1 TiB). No limit that people set is larger.
 pub const SIZE_BYTES_MAX: u64 = 1 << 40;
 
-const DURATION_MILLIS_MAX: u64 = DURATION_DAYS_MAX * 86_400_000;
-
 /// Longest first: parts of a sum stand in this order.
 const DURATION_UNITS: &[(&str, u64)] =
     &[("w", 7 * 86_400_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
@@ -31,6 +29,14 @@ const SIZE_UNITS: &[(&str, u64)] = &[
 /// # Errors
 /// What is wrong, as the end of a sentence that starts with the word itself.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    parse_duration_within(text, DURATION_DAYS_MAX)
+}
+
+/// The same, up to another number of days.
+///
+/// # Errors
+/// As [`parse_duration`].
+pub fn parse_duration_within(text: &str, days_max: u64) -> Result<Duration, String> {
     if text.is_empty() {
         return Err("is empty".to_owned());
     }
@@ -66,8 +72,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
     match millis {
         0 => Err("is shorter than 1ms".to_owned()),
-        1..=DURATION_MILLIS_MAX => Ok(Duration::from_millis(millis)),
-        _ => Err(format!("is longer than {DURATION_DAYS_MAX}d")),
+        _ if millis <= days_max.saturating_mul(86_400_000) => Ok(Duration::from_millis(millis)),
+        _ => Err(format!("is longer than {days_max}d")),
     }
 }
 

@@ -9,16 +9,18 @@
 //! `COMPAT_FROM=STORE COMPAT_TO=DIR cargo test --test compat -- --ignored`
 //! with the version that is about to be left behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quell::domain::alert::Alert;
+use quell::domain::erasure::{Erasure, Rule};
 use quell::domain::event::{Entry, Event};
 use quell::domain::evolve::evolve;
 use quell::domain::id::{RunId, StreamId};
 use quell::domain::plan::Plan;
 use quell::domain::run::RunState;
+use quell::domain::value::digest;
 use quell::projection::alerts::AlertFilter;
 use quell::projection::approvals::ApprovalFilter;
 use quell::projection::containments::ContainmentFilter;
@@ -154,6 +156,47 @@ fn a_finished_story_of_format_1_reads_as_it_was_written() {
 #[test]
 fn a_story_of_format_1_that_was_cut_off_reads_as_it_was_written() {
     stays_as_it_was("killed");
+}
+
+fn entries_of(name: &str) -> Vec<Entry> {
+    let dir = laid_out(name);
+    let journal = SledJournal::open(dir.path(), &Options::default()).expect("the old store opens");
+    block_on(journal.scan(0, ALL)).expect("reads").into_iter().map(|(_, entry)| entry).collect()
+}
+
+#[test]
+fn a_story_that_retention_erased_is_forgotten_as_if_it_had_never_been() {
+    let (erased, stays) = (entries_of("done"), entries_of("killed"));
+    let streams: BTreeSet<StreamId> = erased.iter().map(|entry| entry.stream).collect();
+    let incident = streams.iter().find(|stream| matches!(stream, StreamId::Incident(_)));
+    let last = erased.last().expect("there are entries");
+    let erasure = Erasure {
+        rule: Rule::ClosedIncidents,
+        kept_seconds: 86_400,
+        streams: streams.iter().copied().collect(),
+        records: Vec::new(),
+        contents: Vec::new(),
+        seal: digest(b""),
+    };
+    let fact = Entry {
+        stream: *incident.expect("there is one"),
+        seq: 99,
+        at: last.at,
+        event: Event::Erased(Box::new(erasure)),
+    };
+    let folded = |entries: &mut dyn Iterator<Item = &Entry>| {
+        let mut views = Views::default();
+        entries.for_each(|entry| views.apply(entry));
+        views
+    };
+    // The one story between the halves of the other, then the fact; and after a restart.
+    let (early, late) = stays.split_at(stays.len() / 2);
+    let live = folded(&mut early.iter().chain(&erased).chain(late).chain([&fact]));
+    let restarted = folded(&mut early.iter().chain(late).chain([&fact]));
+    assert!(live == restarted, "{live:#?}\n{restarted:#?}");
+    assert!(
+        live.runs.len() == 1 && live.incidents.list(&IncidentFilter::default(), None, 9).items.len() == 1
+    );
 }
 
 #[test]

@@ -75,6 +75,7 @@ impl<'a> Fold<'a> {
                 incident.opened = Some(moment);
                 incident.severity.push(noted(*severity, moment));
             }
+            Event::Erased(_) => self.dossier.alert_erased = Some(moment),
             Event::IncidentChanged { change } => change_incident(&mut self.dossier.incident, change, moment),
             Event::RunStarted(started) => {
                 let run = &mut self.dossier.run;

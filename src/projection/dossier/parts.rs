@@ -85,6 +85,7 @@ pub(super) fn empty(plan: &Plan) -> Dossier {
         },
         incident: IncidentPart::default(),
         alert: None,
+        alert_erased: None,
         timeline: Vec::new(),
         steps: Vec::new(),
         evidence: Vec::new(),

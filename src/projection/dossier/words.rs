@@ -75,6 +75,7 @@ fn of_case(entry: &Entry) -> Option<Told> {
             let text = format!("Alert received, severity {severity} of 100: {title}");
             line("alert_received", None, source, text)
         }
+        Event::Erased(erasure) => line("erased", None, "retention", erasure.words()),
         Event::AlertTriaged { fate } => {
             let text = match fate {
                 Fate::RunStarted { runs, .. } if runs.len() == 1 => {

@@ -13,8 +13,11 @@ impl Writer<'_> {
         let Some(part) = &self.dossier.alert else {
             return match self.dossier.run.started {
                 Some(when) => {
-                    let text =
-                        format!("A response was started on {}; no alert is on record.", when.at.to_minute());
+                    let alert = match self.dossier.alert_erased {
+                        Some(_) => "the content of the alert was removed by retention",
+                        None => "no alert is on record",
+                    };
+                    let text = format!("A response was started on {}; {alert}.", when.at.to_minute());
                     Sentence::fact(text, &[when.cite])
                 }
                 None => Sentence::plain("The journal holds no start of this run."),

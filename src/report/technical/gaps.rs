@@ -32,9 +32,18 @@ pub(super) fn gaps(dossier: &Dossier) -> Vec<Line> {
     lines
 }
 
+/// What is told of an alert whose content retention removed.
+fn erased(dossier: &Dossier) -> String {
+    let when = dossier.alert_erased.map(|moment| moment.at.to_minute()).unwrap_or_default();
+    format!(
+        "The content of the alert was removed by retention on {when}; what stands here is the rest of the record."
+    )
+}
+
 /// What the alert does not say.
 fn of_alert(dossier: &Dossier, lines: &mut Vec<Line>) {
     match &dossier.alert {
+        None if dossier.alert_erased.is_some() => lines.push(line("Alert", erased(dossier), "")),
         None => lines.push(line("Alert", "There is no alert: the run was started without one.", "")),
         Some(part) => {
             let alert = &part.alert;
