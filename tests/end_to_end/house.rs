@@ -166,6 +166,17 @@ impl Server {
         panic!("the server never got ready");
     }
 
+    /// Where it keeps everything.
+    pub fn data(&self) -> PathBuf {
+        self.home().join("data")
+    }
+
+    /// Ends it as a power cut would.
+    pub fn stop_hard(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     fn home(&self) -> &Path {
         self.dir.path()
     }

@@ -6,6 +6,7 @@ mod checking;
 mod doors;
 mod house;
 mod queue;
+mod retention;
 mod shows;
 mod undo;
 
