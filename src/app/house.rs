@@ -29,6 +29,7 @@ use crate::step::link::LinkKey;
 use crate::step::world::World;
 use crate::store::error::StoreError;
 use crate::store::journal::Journal;
+use crate::store::sled::compact::{Compacted, compact_at_start};
 use crate::store::sled::journal::{Options, SledJournal};
 use crate::web::access::{Role, Token};
 use crate::web::server::Web;
@@ -154,7 +155,18 @@ pub fn now() -> Timestamp {
 /// When it is damaged, locked, or the disk says no.
 pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Journal>, OpenError> {
     let dir = settings.store_dir();
-    let opened = tokio::task::spawn_blocking(move || SledJournal::open(&dir, &Options::default())).await;
+    let opened = tokio::task::spawn_blocking(move || {
+        match compact_at_start(&dir) {
+            Ok(None) => {}
+            Ok(Some(Compacted { before, after })) => {
+                tracing::info!(before, after, "the store's file was written anew, without what was erased");
+            }
+            // It is as it was; whether it opens is said next.
+            Err(error) => tracing::warn!(%error, "the store's file was not written anew"),
+        }
+        SledJournal::open(&dir, &Options::default())
+    })
+    .await;
     match opened {
         Ok(journal) => Ok(Arc::new(journal?)),
         Err(error) => Err(OpenError::Data {

@@ -12,6 +12,7 @@ use crate::settings::Settings;
 use crate::store::error::StoreError;
 use crate::store::export::{Counts, Exporter, Form, export as write_export};
 use crate::store::journal::{Head, Journal, Stored};
+use crate::store::sled::compact::{self, Compacted};
 use crate::store::sled::journal::{Options, SledJournal};
 use crate::store::sled::restore;
 use crate::store::sled::salvage::Salvaged;
@@ -105,6 +106,18 @@ fn existing(settings: &Settings) -> Result<SledJournal, StoreError> {
         });
     }
     SledJournal::open(&dir, &Options::default())
+}
+
+/// Writes the store's file anew, without the bytes of what was erased; gives its
+/// size before and after.
+///
+/// # Errors
+/// [`StoreError::Locked`] when a server has it open; what reading and writing
+/// fail with: then it is as it was.
+pub fn compact(settings: &Settings) -> Result<(u64, u64), StoreError> {
+    drop(existing(settings)?);
+    let Compacted { before, after } = compact::compact(&settings.store_dir())?;
+    Ok((before, after))
 }
 
 /// Whether it failed because a server has the store open.

@@ -374,6 +374,8 @@ pub enum StoreCommand {
         #[arg(long, value_name = "DIR")]
         work: Option<PathBuf>,
     },
+    /// Write the store's file anew, without the bytes of what retention erased.
+    Compact,
     /// Read a backup or an export into an empty data directory.
     Import {
         /// The file to read; `-` reads standard input.

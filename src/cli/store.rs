@@ -1,4 +1,4 @@
-//! `quell store`: check, back up, export and import what the server keeps.
+//! `quell store`: check, back up, export, compact and import what the server keeps.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -31,6 +31,7 @@ pub async fn store(command: &StoreCommand, settings: &Settings, screen: &Screen)
         StoreCommand::Verify { file } => verify(file.as_deref(), settings, screen).await,
         StoreCommand::Backup { dest } => backup(dest, settings, screen).await,
         StoreCommand::Export { file, work } => export(file, work.as_deref(), settings, screen).await,
+        StoreCommand::Compact => compact(settings, screen),
         StoreCommand::Import { file } => import(file, settings, screen),
     }
 }
@@ -55,7 +56,7 @@ async fn verify(file: Option<&Path>, settings: &Settings, screen: &Screen) -> Re
         file.map_or_else(|| settings.store_dir().display().to_string(), |file| file.display().to_string());
     if screen.json() {
         screen.document(&json!({
-            "records": verified.records, "erased": verified.erased, "entries": verified.entries, "streams": verified.streams,
+            "records": verified.records, "erased": verified.erased, "uncompacted": verified.uncompacted, "entries": verified.entries, "streams": verified.streams,
             "contents": verified.contents, "content_bytes": verified.content_bytes, "keys": verified.keys,
             "head": verified.head.hash,
         }));
@@ -73,7 +74,27 @@ async fn verify(file: Option<&Path>, settings: &Settings, screen: &Screen) -> Re
                 "{erased} records erased by retention; the journal says so, and the chain holds over them"
             )),
         }
+        if verified.uncompacted {
+            screen.line(&format!(
+                "bytes of what was erased may still be in free space of the file; `{}` writes it anew",
+                hint("store compact")
+            ));
+        }
         screen.line(&format!("the head is record {}, {}", verified.head.position, verified.head.hash));
+    }
+    Ok(Exit::Done)
+}
+
+fn compact(settings: &Settings, screen: &Screen) -> Result<Exit, CliError> {
+    let (before, after) = vault::compact(settings).map_err(found_wrong)?;
+    if screen.json() {
+        screen.document(&json!({ "before": before, "after": after }));
+    } else {
+        let dir = settings.store_dir();
+        screen.line(&format!(
+            "the file of {} was written anew: {before} bytes before, {after} now; what was erased is not in it",
+            dir.display()
+        ));
     }
     Ok(Exit::Done)
 }

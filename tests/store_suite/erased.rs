@@ -12,7 +12,8 @@ use quell::domain::id::{RunId, ScheduleId, StreamId};
 use quell::domain::value::{Digest, digest};
 use quell::store::error::StoreError;
 use quell::store::export::{Exporter, Form, export};
-use quell::store::journal::{Append, Batch, Erase, Journal};
+use quell::store::journal::{Append, Batch, Erase, Head, Journal};
+use quell::store::sled::compact::{compact, compact_at_start};
 use quell::store::sled::journal::SledJournal;
 use quell::store::sled::restore::{check, restore};
 use serde_json::{Value, json};
@@ -406,6 +407,139 @@ fn is_found(dir: &Path, needle: &[u8]) -> usize {
         }
     }
     found
+}
+
+/// A store with two stories, one of them erased.
+fn erased(dir: &Path) -> Head {
+    let journal = filled(dir);
+    block_on(journal.erase(all_of(1, &journal))).expect("is erased");
+    journal.head()
+}
+
+/// The large content of the other story has the name in it, and stays.
+fn only_what_stays(dir: &Path) {
+    let journal = open(dir).expect("opens");
+    let verified = block_on(journal.verify()).expect("holds");
+    assert_eq!((verified.erased, verified.uncompacted), (6, false));
+    assert_eq!(block_on(journal.blob(digest(&content(2)))), Ok(Some(content(2).into())));
+    assert_eq!(block_on(journal.key("delivery-1")), Ok(Some(alert(1))));
+    block_on(journal.append(one(run(2), 6, "goes on"))).expect("as before");
+    drop(journal);
+    assert_eq!(is_found(dir, b"\"alert\":1,"), 0, "the content of the erased alert");
+    assert!(is_found(dir, b"\"alert\":2,") > 0, "that of the other");
+}
+
+#[test]
+fn no_byte_of_what_was_erased_is_in_the_files_once_they_were_written_anew() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let head = erased(dir.path());
+    assert_eq!(files_of(dir.path()).len(), 2, "large contents go at once");
+    let freed = is_found(dir.path(), b"\"alert\":1,");
+    println!("found {freed} times in sled's free space after erasing");
+    let began = std::time::Instant::now();
+    let sizes = compact_at_start(dir.path()).expect("is written").expect("something was erased");
+    println!("{sizes:?} in {:?}", began.elapsed());
+    assert_eq!(compact_at_start(dir.path()), Ok(None), "once is enough");
+    assert_eq!(open(dir.path()).expect("opens").head(), head);
+    only_what_stays(dir.path());
+    compact(dir.path()).expect("can be asked for at any time");
+    only_what_stays_but_for_one_more(dir.path());
+}
+
+fn only_what_stays_but_for_one_more(dir: &Path) {
+    let journal = open(dir).expect("opens");
+    assert_eq!(block_on(journal.read(run(2), 6)).map(|entries| entries.len()), Ok(1));
+    block_on(journal.verify()).expect("holds");
+}
+
+#[test]
+fn a_stop_while_the_file_is_written_anew_harms_nothing() {
+    // A half copy is taken away.
+    let dir = tempfile::tempdir().expect("a directory");
+    erased(dir.path());
+    let copy = dir.path().join("compacted");
+    std::fs::create_dir(&copy).expect("is made");
+    std::fs::write(copy.join("db"), b"half").expect("is written");
+    block_on(open(dir.path()).expect("opens").verify()).expect("holds");
+    assert!(!copy.exists());
+
+    // A whole one is put in place, however far that had come.
+    let other = tempfile::tempdir().expect("a directory");
+    erased(other.path());
+    for moved in [&[][..], &["db"][..], &["db", "conf"][..]] {
+        std::fs::create_dir(&copy).expect("is made");
+        for file in ["db", "conf"] {
+            let to = if moved.contains(&file) { dir.path() } else { &copy };
+            std::fs::copy(other.path().join(file), to.join(file)).expect("is copied");
+        }
+        std::fs::copy(other.path().join("head"), dir.path().join("head")).expect("is copied");
+        std::fs::write(copy.join("whole"), b"").expect("is written");
+        block_on(open(dir.path()).expect("opens").verify()).expect("holds");
+        assert!(!copy.exists());
+    }
+}
+
+#[cfg(feature = "failpoints")]
+mod killed {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    const CHILD: &str = "STORE_SUITE_ERASES";
+
+    #[test]
+    #[ignore = "a second process of another test"]
+    fn child_erases_and_compacts() {
+        let Some(dir) = std::env::var_os(CHILD) else { return };
+        let dir = Path::new(&dir);
+        let journal = open(dir).expect("opens");
+        block_on(journal.erase(all_of(1, &journal))).expect("is erased");
+        drop(journal);
+        compact(dir).expect("is written");
+    }
+
+    #[test]
+    fn killed_anywhere_on_the_way_it_is_erased_in_the_end_or_not_begun() {
+        for point in [
+            "append.taken",
+            "append.flushed",
+            "append.marked",
+            "erase.begins",
+            "erase.replaced",
+            "erase.removed",
+            "erase.done",
+            "compact.copied",
+            "compact.whole",
+            "compact.renamed",
+        ] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let names = dir.path().join("die-at");
+            let what = if point.starts_with("append") { ":erased" } else { "" };
+            std::fs::write(&names, format!("{point}{what}\n")).expect("is written");
+            let store = dir.path().join("store");
+            drop(filled(&store));
+            let ended = Command::new(std::env::current_exe().expect("a path"))
+                .args(["--exact", "erased::killed::child_erases_and_compacts", "--ignored"])
+                .env(CHILD, &store)
+                .env("QUELL_DIE_AT", format!("@{}", names.display()))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .expect("starts");
+            assert!(ended.code().is_none(), "{point}: it was not killed: {ended}");
+            let journal = open(&store).unwrap_or_else(|error| panic!("{point}: {error}"));
+            let verified = block_on(journal.verify()).unwrap_or_else(|error| panic!("{point}: {error}"));
+            let begun = point != "append.taken";
+            assert_eq!(verified.erased, if begun { 6 } else { 0 }, "{point}");
+            let left = block_on(journal.read(run(1), 0)).expect("reads").len();
+            assert_eq!(left, if begun { 0 } else { 6 }, "{point}");
+            drop(journal);
+            if begun {
+                compact_at_start(&store).expect("is written");
+                only_what_stays(&store);
+            }
+        }
+    }
 }
 
 #[test]

@@ -102,6 +102,11 @@ impl Contents {
         Ok(Some(bytes))
     }
 
+    /// The journal's directory.
+    pub fn journal_dir(&self) -> &Path {
+        self.dir.parent().unwrap_or(&self.dir)
+    }
+
     /// Removes what is under these names; durable when this returns.
     pub fn remove(&self, names: &[Digest]) -> Result<(), StoreError> {
         for name in names {

@@ -18,11 +18,12 @@
 //! ```text
 //! <dir>/db, conf, snap.*   sled's own          <dir>/head      where the journal ends
 //! <dir>/blobs-sha256/      contents > 60 KiB   <dir>/ballast   space to start with
-//! <dir>/lock               one process
+//! <dir>/lock               one process         <dir>/compacted/ sled's files, being written anew
 //! ```
 
 mod ballast;
 mod committer;
+pub mod compact;
 mod contents;
 mod disk;
 mod head;

@@ -10,6 +10,7 @@ use crate::failpoint::pass;
 use crate::store::error::StoreError;
 use crate::store::journal::Head;
 use crate::store::sled::ballast::Space;
+use crate::store::sled::compact;
 use crate::store::sled::contents::Contents;
 use crate::store::sled::disk::{Disk, guarded, sled_error, sync_dir};
 use crate::store::sled::head::HeadFile;
@@ -57,6 +58,7 @@ pub fn open_bare(dir: &Path, options: &Options) -> Result<Opened, StoreError> {
         .map_err(|error| StoreError::io(format!("creating {}", dir.display()), &error))?;
     let lock = lock(dir)?;
     pass("store.locked");
+    compact::settle(dir)?;
     let (mut head_file, mark) = open_head(dir)?;
     pass("store.marked");
     refuse_sled_blobs(dir)?;

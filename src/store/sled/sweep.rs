@@ -15,6 +15,7 @@ use crate::failpoint::pass;
 use crate::store::codec;
 use crate::store::error::StoreError;
 use crate::store::journal::Head;
+use crate::store::sled::compact;
 use crate::store::sled::disk::{Disk, sled_error};
 use crate::store::sled::keys;
 use crate::store::sled::read::codec_error;
@@ -72,9 +73,10 @@ struct Sweep<'a> {
 impl Sweep<'_> {
     fn carry_out(&self, erasure: &Erasure) -> Result<(), StoreError> {
         pass("erase.begins");
-        let (mut batch, mut bytes) = (::sled::Batch::default(), 0);
+        let (mut batch, mut bytes, mut any) = (::sled::Batch::default(), 0, false);
         for position in erasure.positions() {
             let Some(tombstone) = self.tombstone(position)? else { continue };
+            self.leaves_bytes(&mut any)?;
             bytes += tombstone.len();
             batch.insert(&keys::record(position), tombstone);
             if bytes >= BATCH_BYTES {
@@ -84,6 +86,10 @@ impl Sweep<'_> {
             }
         }
         for content in &erasure.contents {
+            let there = self.disk.db.contains_key(keys::blob(*content));
+            if there.map_err(|error| sled_error(ERASING, &error))? {
+                self.leaves_bytes(&mut any)?;
+            }
             batch.remove(keys::blob(*content).as_slice());
         }
         for stream in &erasure.streams {
@@ -97,6 +103,15 @@ impl Sweep<'_> {
         // Only now: the record that names a file must be gone before it.
         self.disk.contents.remove(&erasure.contents)?;
         pass("erase.removed");
+        Ok(())
+    }
+
+    /// Says, before the first of it is removed, that sled's file will have bytes of
+    /// it in its free space.
+    fn leaves_bytes(&self, said: &mut bool) -> Result<(), StoreError> {
+        if !std::mem::replace(said, true) {
+            compact::mark(self.disk.contents.journal_dir())?;
+        }
         Ok(())
     }
 

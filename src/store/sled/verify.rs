@@ -9,6 +9,7 @@ use crate::domain::value::{Digest, digest};
 use crate::store::codec;
 use crate::store::error::StoreError;
 use crate::store::journal::{Head, Part, Place};
+use crate::store::sled::compact;
 use crate::store::sled::disk::{Disk, guarded, sled_error};
 use crate::store::sled::keys;
 use crate::store::sled::parts::Faults;
@@ -22,6 +23,8 @@ pub struct Verified {
     pub records: u64,
     /// Records that were erased by retention: a tombstone keeps their place.
     pub erased: u64,
+    /// Whether bytes of what was erased may be in the free space of sled's file.
+    pub uncompacted: bool,
     /// Entries in them.
     pub entries: u64,
     /// Streams that the entries belong to.
@@ -103,8 +106,9 @@ pub fn check_all(disk: &Disk, head: Head) -> Result<Verified, StoreError> {
     let (contents, content_bytes) = check_contents(disk, named, &erased.contents)?;
     let keys = check_keys(disk, head)?;
     let streams = last.len() as u64;
-    let records = at.position;
-    Ok(Verified { records, erased: records_erased, entries, streams, contents, content_bytes, keys, head })
+    let (records, erased, uncompacted) =
+        (at.position, records_erased, compact::is_due(disk.contents.journal_dir()));
+    Ok(Verified { records, erased, uncompacted, entries, streams, contents, content_bytes, keys, head })
 }
 
 /// What was erased, as the walk comes by it: tombstones first, then the facts that
