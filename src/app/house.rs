@@ -155,11 +155,14 @@ pub fn now() -> Timestamp {
 /// When it is damaged, locked, or the disk says no.
 pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Journal>, OpenError> {
     let dir = settings.store_dir();
+    let views = settings.data.join(shelf::VIEWS_FILE);
     let opened = tokio::task::spawn_blocking(move || {
         match compact_at_start(&dir) {
             Ok(None) => {}
             Ok(Some(Compacted { before, after })) => {
                 tracing::info!(before, after, "the store's file was written anew, without what was erased");
+                // The views on disk leave bytes behind too; they are folded again.
+                let _ = std::fs::remove_file(&views);
             }
             // It is as it was; whether it opens is said next.
             Err(error) => tracing::warn!(%error, "the store's file was not written anew"),

@@ -193,7 +193,9 @@ impl Attention {
             self.raised.keys().filter(|(of, _)| *of == run).map(|(_, about)| about.clone()).collect();
         raised.into_iter().for_each(|about| self.lower(run, about));
         let past: Vec<_> = self.past.keys().filter(|(_, of, _)| *of == run).cloned().collect();
-        past.iter().for_each(|past| drop(self.past.clear(past)));
+        for past in past {
+            self.past.clear(&past);
+        }
         self.children.clear(&run);
     }
 }

@@ -158,7 +158,9 @@ impl Containments {
             self.of_run.remove((run, row.id));
         }
         let steps = self.irreversible.keys().filter(|(of, _)| *of == run).cloned();
-        steps.collect::<Vec<_>>().iter().for_each(|step| drop(self.irreversible.clear(step)));
+        for step in steps.collect::<Vec<_>>() {
+            self.irreversible.clear(&step);
+        }
     }
 
     /// The newest first, from before `before`.

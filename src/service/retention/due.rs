@@ -56,14 +56,13 @@ impl Place {
 /// What is due among some hundred rows from `from` on, and where to go on; no
 /// place means that these were the last.
 pub fn due(views: &Views, now: Timestamp, rules: Rules, from: Place) -> (Vec<Due>, Option<Place>) {
-    let busy = Busy::of(views);
     match from {
         Place::Incidents(before) => match rules.closed_incidents {
-            Some(kept) => incidents(views, now.before(kept), &busy, before),
+            Some(kept) => incidents(views, now.before(kept), before),
             None => (Vec::new(), Some(Place::Alerts(None))),
         },
         Place::Alerts(before) => match rules.raw_alerts {
-            Some(kept) => alerts(views, now.before(kept), &busy, before),
+            Some(kept) => alerts(views, now.before(kept), before),
             None => (Vec::new(), None),
         },
     }
@@ -84,8 +83,22 @@ impl Busy {
             busy.incidents.insert(row.incident);
             busy.alerts.extend(row.alert);
         }
-        busy.incidents.extend(views.orders.open().iter().map(|open| open.incident));
+        busy.incidents.extend(views.orders.open().map(|open| open.incident));
         busy
+    }
+
+    /// Rows that are not busy. Most often there is no row, and nothing to look at.
+    fn without<R>(
+        views: &Views,
+        rows: impl Iterator<Item = R>,
+        is_busy: impl Fn(&Busy, &R) -> bool,
+    ) -> Vec<R> {
+        let mut rows = rows.peekable();
+        if rows.peek().is_none() {
+            return Vec::new();
+        }
+        let busy = Busy::of(views);
+        rows.filter(|row| !is_busy(&busy, row)).collect()
     }
 }
 
@@ -95,20 +108,16 @@ fn just_after(at: Timestamp) -> Ulid {
     Ulid::from_parts(millis.saturating_add(1), 0)
 }
 
-fn incidents(
-    views: &Views,
-    until: Timestamp,
-    busy: &Busy,
-    before: Option<IncidentId>,
-) -> (Vec<Due>, Option<Place>) {
+fn incidents(views: &Views, until: Timestamp, before: Option<IncidentId>) -> (Vec<Due>, Option<Place>) {
     // What was opened later was closed later.
     let before = before.unwrap_or_else(|| IncidentId::new(just_after(until)));
     let closed = IncidentFilter { status: Some(Status::Closed), ..IncidentFilter::default() };
     let page = views.incidents.list(&closed, Some(before), PAGE_ROWS_MAX);
-    let more = page.next.is_some();
-    let next = page.items.last().filter(|_| more).map(|row| Place::Incidents(Some(row.id)));
-    let due = page.items.iter().filter(|row| row.updated_at <= until && !busy.incidents.contains(&row.id));
-    (due.map(|row| whole(views, row)).collect(), next.or(Some(Place::Alerts(None))))
+    // A page that had much to pass over may be short, and goes on all the same.
+    let next = page.next.and_then(|next| next.parse().ok()).map(|next| Place::Incidents(Some(next)));
+    let old = page.items.into_iter().filter(|row| row.updated_at <= until);
+    let free = Busy::without(views, old, |busy, row| busy.incidents.contains(&row.id));
+    (free.iter().map(|row| whole(views, row)).collect(), next.or(Some(Place::Alerts(None))))
 }
 
 /// An incident with all that belongs to it.
@@ -121,8 +130,8 @@ fn whole(views: &Views, row: &IncidentRow) -> Due {
         loop {
             let page = views.runs.list(&filter, before, PAGE_ROWS_MAX);
             runs.extend(page.items.iter().map(|row| row.id));
-            before = page.items.last().map(|row| row.id);
-            if page.next.is_none() {
+            before = page.next.and_then(|next| next.parse().ok());
+            if before.is_none() {
                 break;
             }
         }
@@ -132,20 +141,14 @@ fn whole(views: &Views, row: &IncidentRow) -> Due {
     Due::Incident { incident: row.id, alerts, runs }
 }
 
-fn alerts(
-    views: &Views,
-    until: Timestamp,
-    busy: &Busy,
-    before: Option<AlertId>,
-) -> (Vec<Due>, Option<Place>) {
+fn alerts(views: &Views, until: Timestamp, before: Option<AlertId>) -> (Vec<Due>, Option<Place>) {
     let before = before.unwrap_or_else(|| AlertId::new(just_after(until)));
     let page = views.alerts.list(&AlertFilter::default(), Some(before), PAGE_ROWS_MAX);
-    let more = page.next.is_some();
-    let next = page.items.last().filter(|_| more).map(|row| Place::Alerts(Some(row.id)));
-    let due = page.items.iter().filter(|row| {
-        row.received_at <= until && row.content_erased_at.is_none() && !busy.alerts.contains(&row.id)
-    });
-    (due.map(|row| Due::Content(row.id)).collect(), next)
+    let next = page.next.and_then(|next| next.parse().ok()).map(|next| Place::Alerts(Some(next)));
+    let old = page.items.into_iter();
+    let old = old.filter(|row| row.received_at <= until && row.content_erased_at.is_none());
+    let free = Busy::without(views, old, |busy, row| busy.alerts.contains(&row.id));
+    (free.into_iter().map(|row| Due::Content(row.id)).collect(), next)
 }
 
 #[cfg(test)]

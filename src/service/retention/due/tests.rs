@@ -11,7 +11,6 @@ use crate::domain::incident::{IncidentChange, Status};
 use crate::domain::run::StepKey;
 use crate::domain::time::Timestamp;
 use crate::domain::value::{Value, digest};
-use crate::projection::fold::Projection;
 use crate::projection::views::Views;
 
 const DAY: i64 = 24 * 3600 * 1000;
@@ -192,7 +191,7 @@ fn content_is_due_by_the_day_that_it_came_with_a_run_or_without_and_once() {
     let fact = Event::Erased(Box::new(erasure));
     views.apply(&Entry { stream: StreamId::Alert(alone), seq: 2, at: day(180), event: fact });
     assert_eq!(all(&views, 190, rules), [Due::Content(story.alert)]);
-    assert_eq!(views.alerts.get(alone).map(|row| row.title.as_str()), Some("Nobody wants it"));
+    assert_eq!(views.alerts.get(alone).map(|row| row.title.clone()).as_deref(), Some("Nobody wants it"));
 }
 
 #[test]
