@@ -179,10 +179,10 @@ fn a_store_of_a_newer_program_is_refused_with_words() {
     let dir = tempfile::tempdir().expect("a directory");
     filled(dir.path());
     meddle(dir.path(), |db| {
-        db.insert(b"f", &2u32.to_be_bytes()).expect("writes");
+        db.insert(b"f", &3u32.to_be_bytes()).expect("writes");
     });
     let why = refusal(dir.path());
-    assert!(why.contains("version 2, this program reads up to 1"), "{why}");
+    assert!(why.contains("version 3, this program reads up to 2"), "{why}");
     assert!(why.contains("or a newer one"), "{why}");
 }
 
