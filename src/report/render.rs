@@ -76,7 +76,7 @@ pub fn render(
 ///
 /// # Errors
 /// When there is no such template in this format, it names what is not there,
-/// or the report grows too long.
+/// the report grows too long, or names could not be kept out of an executive one.
 pub fn write(
     templates: &Templates,
     template: &str,
@@ -86,6 +86,9 @@ pub fn write(
     generated_at: Timestamp,
 ) -> Result<Report, ReportError> {
     let short = template.strip_prefix("reports/").unwrap_or(template);
+    if let Some(erased) = dossier.alert_erased.filter(|_| short == "executive") {
+        return Err(ReportError::NamesErased { at: erased.at.to_minute() });
+    }
     let page = executive(dossier, short, audience, generated_at);
     let id = page.header.report.clone();
     let context = if short == "executive" {

@@ -41,6 +41,14 @@ pub enum ReportError {
         /// What is allowed.
         bytes_max: usize,
     },
+    /// Names could not be kept out of it.
+    #[error(
+        "no new executive summary is written: the content of the alert was removed by retention at {at}, and without it names that it held cannot be told from other words and replaced by roles. What was written before that still stands (GET /api/v1/reports lists it); `--template technical` writes the record with its names"
+    )]
+    NamesErased {
+        /// When, for people.
+        at: String,
+    },
 }
 
 /// The three ways a text is written.

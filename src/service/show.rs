@@ -42,8 +42,12 @@ impl Service {
         })?;
         let dossier = self.dossier(run).await?;
         render(&self.world.templates, template, &dossier, audience, format, self.now()).map_err(|error| {
-            let sort = if matches!(error, ReportError::Unknown { .. }) { Sort::Wrong } else { Sort::Own };
-            ServiceError::new(sort, "report", error.to_string())
+            let (sort, code) = match error {
+                ReportError::Unknown { .. } => (Sort::Wrong, "report"),
+                ReportError::NamesErased { .. } => (Sort::Refused, "names-erased"),
+                _ => (Sort::Own, "report"),
+            };
+            ServiceError::new(sort, code, error.to_string())
         })
     }
 

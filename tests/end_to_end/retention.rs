@@ -175,6 +175,9 @@ async fn what_was_closed_long_ago_is_erased_and_the_rest_stays() {
     assert!(old["content_erased_at"].is_string(), "{old}");
     let runs = rows(&server, "/runs").await;
     let run = runs.last().expect("there are two")["id"].as_str().expect("an id").to_owned();
+    let refused = server.quell(&["report", &run, "--template", "executive"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", refused.text);
+    assert!(refused.text.contains("cannot be told from other words"), "{}", refused.text);
     let shown = server.quell(&["report", &run, "--template", "technical"]);
     assert!(shown.text.contains("The content of the alert was removed by retention"), "{}", shown.text);
     let mut server = server;
