@@ -1,5 +1,6 @@
-//! What runs cost that only wait: memory, and how soon a server with so many is
-//! ready again. Half of them wait for a time, half for two people's yes.
+//! What runs cost that only wait: memory, how soon a server with so many is ready
+//! again, and how late it wakes those whose time comes then. Half of them wait for a
+//! time, half for two people's yes.
 //! `cargo bench --bench waiting`, or with numbers of runs behind `--`.
 
 #[path = "house/mod.rs"]
@@ -12,8 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt};
-use house::{disk_bytes, restarted, rss_mib};
-use quell::app::house::open;
+use house::{disk_bytes, ready, rss_mib, serve};
+use quell::app::house::{TOKEN_FILE, open};
+use quell::domain::time::Timestamp;
 use quell::projection::runs::RunStatus;
 use quell::service::house::Service;
 use quell::service::runs::RunOrder;
@@ -25,6 +27,12 @@ const LEVELS: &[usize] = &[0, 1_000, 100_000];
 
 /// Started at the same time while the store is filled.
 const AT_ONCE: usize = 64;
+
+/// Runs whose time comes after the restart.
+const SOON: usize = 100;
+
+/// How long those wait.
+const SOON_AFTER: Duration = Duration::from_secs(15);
 
 /// The first word of the process that fills a store.
 const FILL: &str = "fill";
@@ -39,6 +47,10 @@ const PLAYBOOKS: &[(&str, &str)] = &[
     (
         "playbooks/pause.yaml",
         "playbook: pause\nversion: 1\ntitle: Waits for a time\nposture: overt\nsteps:\n  - { id: name, set: { name: ledger } }\n  - { id: pause, wait: 20d }\n  - { id: done, finish: { disposition: benign } }\n",
+    ),
+    (
+        "playbooks/soon.yaml",
+        "playbook: soon\nversion: 1\ntitle: Waits a little\nposture: overt\nsteps:\n  - { id: pause, wait: 15s }\n",
     ),
     (
         "playbooks/asks.yaml",
@@ -89,7 +101,7 @@ async fn fill(dir: &Path, runs: usize) {
     let service = Arc::clone(&house.service);
     let began = Instant::now();
     stream::iter(0..runs)
-        .map(|number| start(&service, number))
+        .map(|number| start(&service, if number.is_multiple_of(2) { "pause" } else { "asks" }))
         .buffer_unordered(AT_ONCE)
         .for_each(|()| async {})
         .await;
@@ -112,11 +124,13 @@ async fn fill(dir: &Path, runs: usize) {
         began.elapsed().as_secs_f64(),
         rss_mib("self")
     );
+    for _ in 0..SOON {
+        start(&service, "soon").await;
+    }
     house.stop();
 }
 
-async fn start(service: &Arc<Service>, number: usize) {
-    let playbook = if number.is_multiple_of(2) { "pause" } else { "asks" };
+async fn start(service: &Arc<Service>, playbook: &str) {
     let order = RunOrder {
         playbook: playbook.to_owned(),
         alert: None,
@@ -127,13 +141,52 @@ async fn start(service: &Arc<Service>, number: usize) {
     service.start_run(order).await.expect("it starts");
 }
 
-/// Starts a server on what was left, and says how soon it is ready and what it takes.
+/// Starts a server on what was left, and says how soon it is ready, what it takes,
+/// and how late it wakes those whose time comes.
 async fn told_again(dir: &Path, runs: usize) {
-    let (after, rss) = restarted(dir, &[]).await;
+    let began = Instant::now();
+    let (mut server, url) = serve(dir, &[]);
+    ready(&url).await;
+    let after = began.elapsed().as_secs_f64();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let rss = rss_mib(&server.id().to_string());
+    let late = lateness(dir, &url).await;
     println!(
-        "{runs:>7} wait: ready again after {after:.2} s, RSS {rss:.0} MiB, {} bytes a run on disk",
-        disk_bytes(&dir.join("data")) / (runs.max(1) as u64)
+        "{runs:>7} wait: ready again after {after:.2} s, RSS {rss:.0} MiB, {} bytes a run on disk; of {} whose time came, the latest was woken {} ms late, none early; RSS then {:.0} MiB",
+        disk_bytes(&dir.join("data")) / (runs.max(1) as u64),
+        late.len(),
+        late.last().copied().unwrap_or(0),
+        rss_mib(&server.id().to_string()),
     );
+    let _ = server.kill();
+    let _ = server.wait();
+}
+
+/// How late those were woken whose time came after the restart, in milliseconds.
+async fn lateness(dir: &Path, url: &str) -> Vec<i64> {
+    let token = std::fs::read_to_string(dir.join("data").join(TOKEN_FILE)).expect("the operator has a token");
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let began = Instant::now();
+    loop {
+        let asked =
+            client.get(format!("{url}/api/v1/runs?playbook=soon&limit=500")).bearer_auth(token.trim());
+        let answer = asked.send().await.expect("it answers").bytes().await.expect("it is whole");
+        let page: serde_json::Value = serde_json::from_slice(&answer).expect("it is JSON");
+        let time = |row: &serde_json::Value, name: &str| {
+            row[name].as_str().and_then(|text| text.parse::<Timestamp>().ok()).map(Timestamp::millis)
+        };
+        let rows = page["items"].as_array().cloned().unwrap_or_default();
+        let late = rows.iter().filter_map(|row| Some(time(row, "ended_at")? - time(row, "started_at")?));
+        let soon = i64::try_from(SOON_AFTER.as_millis()).expect("it is small");
+        let mut late: Vec<i64> = late.map(|took| took - soon).collect();
+        if late.len() == SOON {
+            late.sort_unstable();
+            assert!(late[0] >= 0, "one was woken early");
+            return late;
+        }
+        assert!(began.elapsed() < SETTLES_WITHIN, "{} of {SOON} were woken", late.len());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// A mail server that takes everything and keeps nothing.
