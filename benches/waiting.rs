@@ -34,6 +34,12 @@ const SOON: usize = 100;
 /// How long those wait.
 const SOON_AFTER: Duration = Duration::from_secs(15);
 
+/// What a server may take of memory, however many runs wait, in MiB.
+const RSS_MIB_MAX: f64 = 150.0;
+
+/// How soon it must be ready again, in seconds.
+const READY_SECONDS_MAX: f64 = 10.0;
+
 /// The first word of the process that fills a store.
 const FILL: &str = "fill";
 
@@ -160,6 +166,8 @@ async fn told_again(dir: &Path, runs: usize) {
     );
     let _ = server.kill();
     let _ = server.wait();
+    assert!(rss < RSS_MIB_MAX, "{runs} waiting runs take {rss:.0} MiB");
+    assert!(after < READY_SECONDS_MAX, "with {runs} waiting runs it is ready after {after:.1} s");
 }
 
 /// How late those were woken whose time came after the restart, in milliseconds.

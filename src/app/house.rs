@@ -157,12 +157,11 @@ pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Journal>, OpenErr
     let dir = settings.store_dir();
     let views = settings.data.join(shelf::VIEWS_FILE);
     let opened = tokio::task::spawn_blocking(move || {
-        match compact_at_start(&dir) {
+        // The views on disk hold such bytes too; they are folded again.
+        match compact_at_start(&dir, || shelf::remove(&views)) {
             Ok(None) => {}
             Ok(Some(Compacted { before, after })) => {
                 tracing::info!(before, after, "the store's file was written anew, without what was erased");
-                // The views on disk leave bytes behind too; they are folded again.
-                let _ = std::fs::remove_file(&views);
             }
             // It is as it was; whether it opens is said next.
             Err(error) => tracing::warn!(%error, "the store's file was not written anew"),

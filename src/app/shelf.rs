@@ -75,6 +75,19 @@ pub async fn open(
     }
 }
 
+/// Removes the views on disk; they are folded again.
+///
+/// # Errors
+/// When the disk says no.
+pub fn remove(path: &Path) -> Result<(), StoreError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::Io { doing: format!("removing {}", path.display()), why: error.to_string() })
+        }
+        _ => Ok(()),
+    }
+}
+
 async fn blocking<T: Send + 'static>(path: &Path, work: fn(&Path) -> Result<T, String>) -> Result<T, String> {
     let path = path.to_owned();
     tokio::task::spawn_blocking(move || work(&path)).await.unwrap_or_else(|error| Err(error.to_string()))
@@ -174,9 +187,15 @@ impl FileShelf {
         })
     }
 
+    /// From now on nothing is put on the shelf, and no later process reads it.
     fn blame(&self, why: String) {
         tracing::error!(why, "the views cannot be trusted; the next start folds the journal again");
         self.fault.lock().get_or_insert(why);
+        if let Err(error) = std::fs::remove_file(&self.path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::error!(%error, path = %self.path.display(), "the views on disk could not be removed; remove them before the next start");
+        }
     }
 }
 
@@ -221,6 +240,9 @@ impl Shelf for FileShelf {
     }
 
     fn keep(&self, changes: Vec<Change>, upto: Upto) -> Result<(), String> {
+        if let Some(fault) = self.fault() {
+            return Err(fault);
+        }
         let space = rustix::fs::statvfs(&self.path).map_err(|error| error.to_string())?;
         if space.f_bavail.saturating_mul(space.f_frsize) < FREE_BYTES_MIN {
             return Err("the disk is nearly full".to_owned());

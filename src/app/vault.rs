@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::keys::private_dir;
-use crate::app::shelf::VIEWS_FILE;
+use crate::app::shelf;
 use crate::domain::value::Digest;
 use crate::settings::Settings;
 use crate::store::error::StoreError;
@@ -117,9 +117,9 @@ fn existing(settings: &Settings) -> Result<SledJournal, StoreError> {
 /// fail with: then it is as it was.
 pub fn compact(settings: &Settings) -> Result<(u64, u64), StoreError> {
     drop(existing(settings)?);
+    // The views on disk hold such bytes too; they are folded again.
+    shelf::remove(&settings.data.join(shelf::VIEWS_FILE))?;
     let Compacted { before, after } = compact::compact(&settings.store_dir())?;
-    // The views on disk leave bytes behind too; they are folded again.
-    let _ = std::fs::remove_file(settings.data.join(VIEWS_FILE));
     Ok((before, after))
 }
 

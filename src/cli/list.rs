@@ -150,7 +150,13 @@ pub async fn list(
         }
         None => String::new(),
     };
-    let page = client.get(&format!("{}?limit={}{live}{after}", listing.path, args.limit)).await?;
+    let mut page = client.get(&format!("{}?limit={}{live}{after}", listing.path, args.limit)).await?;
+    // A page that had much to pass over may be empty, and goes on all the same.
+    while page["items"].as_array().is_some_and(Vec::is_empty)
+        && let Some(next) = page["next"].as_str()
+    {
+        page = client.get(&format!("{}?limit={}{live}&after={next}", listing.path, args.limit)).await?;
+    }
     if screen.json() {
         screen.document(&page);
         return Ok(Exit::Done);

@@ -196,7 +196,9 @@ pub async fn until_stopped(house: &House, listener: TcpListener) -> Result<Exit,
         return Err(CliError::new(Exit::Own, "views-damaged", says));
     }
     match house.service.journal.health() {
-        Err(error) if house.service.is_stopped() => Err(CliError::new(Exit::Own, "store-stopped", error)),
+        Err(error) if house.service.is_journal_stopped() => {
+            Err(CliError::new(Exit::Own, "store-stopped", error))
+        }
         _ => Ok(Exit::Done),
     }
 }
@@ -208,7 +210,7 @@ const CALLS_END: Duration = Duration::from_secs(3);
 async fn end(house: &House, serving: JoinHandle<std::io::Result<()>>) {
     let drained = async {
         // A journal that takes nothing more records no outcome either.
-        if !house.service.is_stopped() {
+        if !house.service.is_journal_stopped() {
             house.drained().await;
         }
     };

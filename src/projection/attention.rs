@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::approval::Verdict;
 use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event, RunEnd};
-use crate::domain::id::{IncidentId, RunId, StreamId};
+use crate::domain::id::{ApprovalId, IncidentId, RunId, StreamId};
 use crate::domain::outcome::Outcome;
 use crate::domain::run::{StepEnd, StepKey};
 use crate::domain::time::Timestamp;
@@ -57,6 +58,10 @@ pub enum Need {
     Expiring,
     /// Nobody can say whether a question arrived, or approvers could not be told.
     Undelivered,
+    /// Nobody decided in time, and the run went on as its playbook says.
+    Expired,
+    /// A firing of a schedule could not start its run.
+    NotStarted,
     /// The run failed.
     Failed,
 }
@@ -77,6 +82,8 @@ impl Need {
             Self::QuestionOverdue => "answer overdue",
             Self::Expiring => "lifts soon",
             Self::Undelivered => "not delivered",
+            Self::Expired => "expired",
+            Self::NotStarted => "not started",
             Self::Failed => "failed",
         }
     }
@@ -123,6 +130,8 @@ enum About {
     Uncertain(StepKey),
     /// Its approvers could not be told that they are asked.
     Untold(StepKey),
+    /// Nobody decided on it in time.
+    Expired(ApprovalId),
 }
 
 /// That it does, and since when.
@@ -229,6 +238,10 @@ impl Projection for Attention {
                 }
                 Outcome::Succeeded { .. } => self.lower(run, About::Untold(key.clone())),
             },
+            Event::ApprovalClosed { approval, verdict: Verdict::Silent } => {
+                self.raise(run, About::Expired(*approval), at, "nobody decided in time");
+                self.pass(run, About::Expired(*approval));
+            }
             Event::StepUncertain { key, what } => {
                 self.raise(run, About::Uncertain(key.clone()), at, what);
             }

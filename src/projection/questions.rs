@@ -78,8 +78,9 @@ struct Open {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Questions {
     rows: Rows<QuestionId, QuestionRow>,
+    open: Marks<QuestionId, Open>,
     /// Open ones by run: what an ending step or run withdraws.
-    open: Marks<(RunId, QuestionId), Open>,
+    open_of_run: Marks<(RunId, QuestionId)>,
     of_run: Rows<(RunId, QuestionId), ()>,
 }
 
@@ -95,10 +96,10 @@ impl Questions {
     }
 
     /// Those that wait for an answer though their time is up, or of which nobody
-    /// knows whether they arrived, by run.
+    /// knows whether they arrived, the oldest first.
     pub fn pressing(&self, now: Timestamp) -> impl Iterator<Item = Cow<'_, QuestionRow>> {
         let pressing = self.open.iter().filter(move |(_, open)| !open.delivered || open.until <= now);
-        pressing.filter_map(|((_, id), _)| self.rows.get(*id))
+        pressing.filter_map(|(id, _)| self.rows.get(*id))
     }
 
     /// Forgets those of a run that was erased.
@@ -106,7 +107,8 @@ impl Questions {
         let ids: Vec<QuestionId> = self.of_run.newest_of(run, None).collect();
         for id in ids {
             self.rows.remove(id);
-            self.open.clear(&(run, id));
+            self.open.clear(&id);
+            self.open_of_run.clear(&(run, id));
             self.of_run.remove((run, id));
         }
     }
@@ -122,17 +124,21 @@ impl Questions {
             filter.open.is_none_or(|open| open == row.is_open())
                 && filter.run.is_none_or(|run| run == row.run)
         };
+        let below = before.map_or(Bound::Unbounded, Bound::Excluded);
+        let row = |id: QuestionId| Some((id, self.rows.get(id)?));
         match filter.run {
-            Some(run) => {
-                let of_run = self.of_run.newest_of(run, before);
-                page(of_run.filter_map(|id| Some((id, self.rows.get(id)?))), limit, keep)
+            Some(run) => page(self.of_run.newest_of(run, before).filter_map(row), limit, keep),
+            None if filter.open == Some(true) => {
+                let open = self.open.range((Bound::Unbounded, below)).rev();
+                page(open.filter_map(|(id, _)| row(*id)), limit, keep)
             }
-            None => page(self.rows.newest(before.map_or(Bound::Unbounded, Bound::Excluded)), limit, keep),
+            None => page(self.rows.newest(below), limit, keep),
         }
     }
 
     fn close(&mut self, run: RunId, id: QuestionId, change: impl FnOnce(&mut QuestionRow)) {
-        self.open.clear(&(run, id));
+        self.open.clear(&id);
+        self.open_of_run.clear(&(run, id));
         if let Some(row) = self.rows.get_mut(id) {
             change(row);
         }
@@ -140,7 +146,7 @@ impl Questions {
 
     /// Closes the run's open questions, or those of one step.
     fn withdraw(&mut self, run: RunId, step: Option<&StepKey>) {
-        let of_run = self.open.range((run, QuestionId::LEAST)..=(run, QuestionId::MOST));
+        let of_run = self.open_of_run.range((run, QuestionId::LEAST)..=(run, QuestionId::MOST));
         let over: Vec<QuestionId> = of_run
             .map(|((_, id), _)| *id)
             .filter(|id| step.is_none_or(|step| self.rows.get(*id).is_some_and(|row| row.step == *step)))
@@ -156,6 +162,7 @@ impl Projection for Questions {
         vec![
             ("questions", &mut self.rows),
             ("questions.open", &mut self.open),
+            ("questions.open_of_run", &mut self.open_of_run),
             ("questions.of_run", &mut self.of_run),
         ]
     }
@@ -180,7 +187,8 @@ impl Projection for Questions {
                 };
                 self.rows.insert(*question, row);
                 self.of_run.insert((run, *question), ());
-                self.open.set((run, *question), Open { until: *until, delivered: *delivered });
+                self.open.set(*question, Open { until: *until, delivered: *delivered });
+                self.open_of_run.set((run, *question), ());
             }
             Event::QuestionAnswered { question, by, choice, .. } => {
                 let answer = Answer { choice: choice.clone(), by: by.clone(), at: entry.at };

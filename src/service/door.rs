@@ -21,6 +21,7 @@ use crate::playbook::library::Prepared;
 use crate::scheduler::run::{SchedulerError, Start};
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
+use crate::service::runs::key_used;
 use crate::store::error::StoreError;
 use crate::store::journal::{Append, Batch, Receipt};
 
@@ -276,7 +277,7 @@ impl Service {
         let _room = self.scheduler.room_for(1, urgency)?;
         let start =
             Start { started, plan: Arc::clone(&prepared.plan), alert: Some(Arc::clone(alert)), urgency };
-        Ok(self.scheduler.start(vec![start], batch).await?)
+        self.scheduler.start(vec![start], batch).await.map_err(key_used)
     }
 }
 

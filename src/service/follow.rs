@@ -171,7 +171,8 @@ impl Follower {
     /// Puts on the shelf what changed, when that is much; waits for the shelf when
     /// it is very much.
     async fn keep_many(&mut self) {
-        if self.shelf.is_none() {
+        // What failed lately is tried again by the clock, not at every entry.
+        if self.shelf.is_none() || self.failing {
             return;
         }
         let changed = self.views.write().changed();

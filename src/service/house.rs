@@ -85,12 +85,20 @@ impl Service {
     /// views on disk cannot be read. A full disk is no such thing: the journal
     /// takes appends again when there is space.
     pub fn is_stopped(&self) -> bool {
-        !matches!(self.journal.health(), Ok(()) | Err(StoreError::Full)) || self.fault().is_some()
+        self.is_journal_stopped() || self.fault().is_some()
     }
 
     /// Why the views cannot be trusted any more, when that is so.
     pub fn fault(&self) -> Option<String> {
+        if self.seen.has_changed().is_err() {
+            return Some("the views no longer follow the journal".to_owned());
+        }
         self.shelf.as_ref()?.fault()
+    }
+
+    /// Whether the journal takes nothing more in this process.
+    pub fn is_journal_stopped(&self) -> bool {
+        !matches!(self.journal.health(), Ok(()) | Err(StoreError::Full))
     }
 
     /// The time now.

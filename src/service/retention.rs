@@ -78,11 +78,11 @@ impl Service {
     pub async fn erase_due(&self, rules: Rules) -> Result<Looked, ServiceError> {
         self.caught_up().await;
         let mut looked = Looked::default();
-        let mut place = Some(Place::START);
+        let (mut place, mut busy) = (Some(Place::START), None);
         while let Some(from) = place {
             // The position first: the views are at least that far.
             let seen = *self.seen.borrow();
-            let (found, next) = due(&self.views.read(), self.now(), rules, from);
+            let (found, next) = due(&self.views.read(), self.now(), rules, from, &mut busy);
             for one in found {
                 if looked.incidents + looked.contents >= LOOK_MAX {
                     looked.more = true;
@@ -91,6 +91,8 @@ impl Service {
                 self.erase(one, rules, seen, &mut looked).await?;
             }
             place = next.filter(|_| !looked.more);
+            // There may be a great many rows, and others have work to do.
+            tokio::task::yield_now().await;
         }
         looked.reports = self.erase_reports().await?;
         Ok(looked)

@@ -35,6 +35,21 @@ pub struct RunOrder {
     pub idempotency_key: Option<String>,
 }
 
+/// The code of the answer to a key that has started a run already.
+const KEY_USED: &str = "idempotency-key-used";
+
+/// What a start that failed is told as.
+pub(super) fn key_used(error: SchedulerError) -> ServiceError {
+    match error {
+        SchedulerError::Store(StoreError::Taken { .. }) => ServiceError::new(
+            Sort::Refused,
+            KEY_USED,
+            "this idempotency key has started a run already, which is no longer on record; a new run needs a new key",
+        ),
+        error => error.into(),
+    }
+}
+
 impl Service {
     /// A playbook of the library.
     ///
@@ -89,10 +104,16 @@ impl Service {
             return Ok(existing);
         }
         let result = match order.alert {
-            Some(alert) => self.start_on_alert(alert, started, &prepared, keys).await,
-            None => self.start_bare(started, &prepared, keys).await,
+            Some(alert) => self.start_on_alert(alert, started, &prepared, keys.clone()).await,
+            None => self.start_bare(started, &prepared, keys.clone()).await,
         };
-        let receipt = result?;
+        let receipt = match (result, keys.first()) {
+            // Somebody with the same key was faster, or its run is there no more.
+            (Err(error), Some(key)) if error.code == KEY_USED => {
+                return self.run_behind(key).await?.ok_or(error);
+            }
+            (result, _) => result?,
+        };
         self.shown(Some(&receipt)).await;
         Ok(run)
     }
@@ -129,15 +150,7 @@ impl Service {
         let urgency = Urgency::of_run(&started.by, None);
         let _room = self.scheduler.room_for(1, urgency)?;
         let start = Start { started, plan: Arc::clone(&prepared.plan), alert: None, urgency };
-        match self.scheduler.start(vec![start], batch).await {
-            Ok(receipt) => Ok(receipt),
-            Err(SchedulerError::Store(StoreError::Taken { .. })) => Err(ServiceError::new(
-                Sort::Refused,
-                "idempotency-key-used",
-                "this idempotency key has started a run already",
-            )),
-            Err(error) => Err(error.into()),
-        }
+        self.scheduler.start(vec![start], batch).await.map_err(key_used)
     }
 
     /// Ends a run.

@@ -1,12 +1,16 @@
 use std::fs;
 use std::panic::catch_unwind;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::domain::event::Event;
 use crate::domain::id::{IncidentId, StreamId};
+use crate::domain::incident::IncidentChange;
 use crate::domain::time::Timestamp;
+use crate::projection::key::Key;
+use crate::service::follow::{Following, follow};
 use crate::store::journal::{Append, Batch};
 use crate::store::memory::MemoryJournal;
 
@@ -115,4 +119,72 @@ async fn a_file_of_another_journal_or_beyond_this_one_is_not_used() {
     assert_eq!(again(Some(Upto { position: 9, ..here })).await, 0, "the hash was that of another record");
     assert_eq!(again(Some(here)).await, 0, "it went beyond the journal");
     assert_eq!(again(None).await, 3);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_understood_stops_the_shelf_and_the_next_start_folds_anew() {
+    let dir = TempDir::new().expect("a directory");
+    let path = dir.path().join(VIEWS_FILE);
+    shelf(&path);
+    let (shelf, _) = FileShelf::open(&path).expect("it opens").expect("it is ours");
+    shelf.doubt(TABLE);
+    assert!(shelf.fault().is_some_and(|fault| fault.contains(TABLE)));
+    assert!(shelf.keep(Vec::new(), upto(10)).is_err(), "what was folded since may be wrong");
+    drop(shelf);
+    assert!(FileShelf::open(&path).is_ok_and(|shelf| shelf.is_none()), "the file is gone");
+}
+
+/// Views over this journal and what is on the shelf, and how far the shelf went.
+async fn following(dir: &Path, journal: &Arc<dyn Journal>) -> (Following, u64) {
+    let (shelf, from) = open(dir, journal).await.expect("the journal reads").expect("the disk takes it");
+    (follow(journal, Some(shelf), from).await.expect("the journal reads"), from)
+}
+
+#[tokio::test]
+async fn a_start_reads_on_where_the_shelf_leaves_off() {
+    let dir = TempDir::new().expect("a directory");
+    let journal = journal().await;
+    let id = IncidentId::derived(ulid::Ulid(5), "a");
+    let note = |text: &str| Event::IncidentChanged {
+        change: IncidentChange { note: Some(text.to_owned()), ..IncidentChange::default() },
+    };
+    let tell = async |after: u64, text: &str| {
+        let append = Append {
+            stream: StreamId::Incident(id),
+            after,
+            at: Timestamp::from_millis(9),
+            events: vec![note(text)],
+        };
+        journal.append(Batch { appends: vec![append], ..Batch::default() }).await.expect("it is appended");
+    };
+    let (first, from) = following(dir.path(), &journal).await;
+    assert_eq!(from, 0);
+    tell(3, "kept").await;
+    // Longer than a change may stay only in memory.
+    let mut seen = first.seen.clone();
+    seen.wait_for(|position| *position == 4).await.expect("it follows");
+    for _ in 0..600 {
+        let kept = first.shelf.as_ref().is_some_and(|shelf| shelf.get("incidents", &id.bytes()).is_some());
+        if kept {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop((first, seen));
+    // The follower holds the file until the journal tells it something.
+    tell(4, "after").await;
+    let path = dir.path().join(VIEWS_FILE);
+    while FileShelf::open(&path).is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (shelf, from) =
+        open(dir.path(), &journal).await.expect("the journal reads").expect("the disk takes it");
+    assert!((3..=5).contains(&from), "{from}");
+    let second = follow(&journal, Some(shelf), from).await.expect("the journal reads");
+    let notes: Vec<String> = {
+        let views = second.views.read();
+        let row = views.incidents.get(id).expect("it is there");
+        row.notes.iter().map(|note| note.text.clone()).collect()
+    };
+    assert_eq!(notes, ["kept", "after"]);
 }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{About, Item, Need, PAST_SHOWN, Raised};
-use crate::domain::id::{IncidentId, RunId};
+use crate::domain::firing::SkipReason;
+use crate::domain::id::{IncidentId, RunId, ScheduleId};
 use crate::domain::incident::Status;
 use crate::domain::run::StepKey;
 use crate::domain::time::Timestamp;
@@ -14,6 +15,7 @@ use crate::projection::containments::ContainmentRow;
 use crate::projection::containments::standing::Trouble;
 use crate::projection::questions::QuestionRow;
 use crate::projection::runs::RunStatus;
+use crate::projection::schedules::ScheduleRow;
 use crate::projection::views::Views;
 
 /// A place in the list of what needs a person.
@@ -110,7 +112,8 @@ impl Views {
         });
         let asked = asked.chain(untold);
         let questions = self.questions.pressing(now).filter_map(|row| self.question(&row, now));
-        let items = raised.chain(held).chain(asked).chain(questions);
+        let firings = self.schedules.armed().filter_map(|(id, row)| not_started(id, row, now));
+        let items = raised.chain(held).chain(asked).chain(questions).chain(firings);
         let mut items: Vec<Item> = items.map(|item| self.released_first(item)).collect();
         items.sort_by(|a, b| a.place.cmp(&b.place));
         items
@@ -152,6 +155,13 @@ impl Views {
             }
             About::Failed => {
                 item(Need::Failed, format!("the run is failing: {what}")).next([format!("quell show {run}")])
+            }
+            About::Expired(approval) => {
+                let asked = self.approvals.get(*approval)?;
+                let by = asked.by.join(", ");
+                let what = format!("{what}; {by} were asked, and the run went on without their yes");
+                let item = item(Need::Expired, what).at(&asked.step).named(approval, Some(asked.until));
+                Item { commands: known(), ..item }
             }
             About::Uncertain(step) if raised.past => {
                 let said = format!("it ended before anybody said whether it happened: {what}");
@@ -269,4 +279,17 @@ impl Views {
 /// A step as a shell takes it: brackets would be a pattern.
 fn quoted(step: &StepKey) -> String {
     if step.at.is_empty() { step.to_string() } else { format!("'{step}'") }
+}
+
+/// A schedule whose last firing could not start a run.
+fn not_started(id: ScheduleId, row: &ScheduleRow, now: Timestamp) -> Option<Item> {
+    let last = row.last.as_ref()?;
+    let Some(SkipReason::CannotStart(why)) = &last.skipped else { return None };
+    if last.at.after(PAST_SHOWN) <= now {
+        return None;
+    }
+    let what = format!("the firing of {} could not start a run: {why}", last.due.to_minute());
+    let item = Item::new(Need::NotStarted, None, &id.to_string(), last.at, what).named(id, None);
+    let commands = vec!["quell schedules".to_owned(), "quell check".to_owned()];
+    Some(Item { playbook: Some(row.playbook.clone()), commands, ..item })
 }

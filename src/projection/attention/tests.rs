@@ -7,7 +7,8 @@ use super::{Need, PAST_MAX, PAST_SHOWN};
 use crate::domain::approval::Verdict;
 use crate::domain::command::{Parent, Phase};
 use crate::domain::event::{Entry, Event, RunEnd, RunStarted};
-use crate::domain::id::{ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
+use crate::domain::firing::SkipReason;
+use crate::domain::id::{ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, ScheduleId, StreamId};
 use crate::domain::incident::{IncidentChange, Status};
 use crate::domain::outcome::{Failure, FailureClass, Outcome};
 use crate::domain::playbook::IfSilent;
@@ -290,6 +291,38 @@ fn people_who_did_not_decide_or_answer_in_time_are_listed() {
     told.say(1, Event::AttemptEnded { key: key.clone(), phase: Phase::Announce, attempt: 1, outcome });
     assert_eq!(told.needs(), [Need::Undelivered], "approvers who know of nothing decide nothing");
     told.say(1, Event::ApprovalClosed { approval, verdict: Verdict::Approved });
+    assert_eq!(told.needs(), []);
+}
+
+#[test]
+fn what_nobody_decided_in_time_is_listed_until_its_incident_is_closed() {
+    let mut told = Told::default();
+    let approval = ApprovalId::new(ulid(1));
+    told.begin(1, 50, None).say(1, asked_for(approval));
+    told.at(31).say(1, Event::ApprovalClosed { approval, verdict: Verdict::Silent });
+    let items = told.items();
+    assert_eq!(told.needs(), [Need::Expired]);
+    assert!(items[0].what.contains("group:ir-leads were asked"), "{}", items[0].what);
+    assert_eq!(told.close(1).needs(), []);
+}
+
+#[test]
+fn a_schedule_that_could_not_start_its_run_is_listed_until_it_can() {
+    let mut told = Told::default();
+    let schedule = StreamId::Schedule(ScheduleId::new(ulid(7)));
+    let armed = Event::ScheduleArmed {
+        playbook: "sweep".to_owned(),
+        cron: "0 * * * *".to_owned(),
+        timezone: "UTC".to_owned(),
+        from: minute(0),
+    };
+    let why = SkipReason::CannotStart("`day` must be a text".to_owned());
+    let (first, last) = (minute(60), minute(60));
+    told.put(schedule, armed).at(61).put(schedule, Event::ScheduleSkipped { first, last, count: 1, why });
+    let items = told.items();
+    assert_eq!((items[0].need, items[0].playbook.as_deref()), (Need::NotStarted, Some("sweep")));
+    assert!(items[0].what.ends_with("could not start a run: `day` must be a text"), "{}", items[0].what);
+    told.at(120).put(schedule, Event::ScheduleFired { due: minute(120), run: RunId::new(ulid(1)) });
     assert_eq!(told.needs(), []);
 }
 

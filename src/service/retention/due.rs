@@ -55,22 +55,31 @@ impl Place {
 
 /// What is due among some hundred rows from `from` on, and where to go on; no
 /// place means that these were the last.
-pub fn due(views: &Views, now: Timestamp, rules: Rules, from: Place) -> (Vec<Due>, Option<Place>) {
+/// `busy` is filled in when it is first needed, and holds for one look.
+pub fn due(
+    views: &Views,
+    now: Timestamp,
+    rules: Rules,
+    from: Place,
+    busy: &mut Option<Busy>,
+) -> (Vec<Due>, Option<Place>) {
     match from {
         Place::Incidents(before) => match rules.closed_incidents {
-            Some(kept) => incidents(views, now.before(kept), before),
+            Some(kept) => incidents(views, now.before(kept), before, busy),
             None => (Vec::new(), Some(Place::Alerts(None))),
         },
         Place::Alerts(before) => match rules.raw_alerts {
-            Some(kept) => alerts(views, now.before(kept), before),
+            Some(kept) => alerts(views, now.before(kept), before, busy),
             None => (Vec::new(), None),
         },
     }
 }
 
 /// What a run that goes on, a containment that holds, or an order that is not
-/// carried out still needs.
-struct Busy {
+/// carried out still needs. What becomes busy later makes the order to erase it a
+/// conflict.
+#[derive(Debug)]
+pub struct Busy {
     incidents: BTreeSet<IncidentId>,
     alerts: BTreeSet<AlertId>,
 }
@@ -89,7 +98,7 @@ impl Busy {
 
     /// Rows that are not busy. Most often there is no row, and nothing to look at.
     fn without<R>(
-        views: &Views,
+        (views, busy): (&Views, &mut Option<Busy>),
         rows: impl Iterator<Item = R>,
         is_busy: impl Fn(&Busy, &R) -> bool,
     ) -> Vec<R> {
@@ -97,8 +106,8 @@ impl Busy {
         if rows.peek().is_none() {
             return Vec::new();
         }
-        let busy = Busy::of(views);
-        rows.filter(|row| !is_busy(&busy, row)).collect()
+        let busy = busy.get_or_insert_with(|| Busy::of(views));
+        rows.filter(|row| !is_busy(busy, row)).collect()
     }
 }
 
@@ -108,7 +117,12 @@ fn just_after(at: Timestamp) -> Ulid {
     Ulid::from_parts(millis.saturating_add(1), 0)
 }
 
-fn incidents(views: &Views, until: Timestamp, before: Option<IncidentId>) -> (Vec<Due>, Option<Place>) {
+fn incidents(
+    views: &Views,
+    until: Timestamp,
+    before: Option<IncidentId>,
+    busy: &mut Option<Busy>,
+) -> (Vec<Due>, Option<Place>) {
     // What was opened later was closed later.
     let before = before.unwrap_or_else(|| IncidentId::new(just_after(until)));
     let closed = IncidentFilter { status: Some(Status::Closed), ..IncidentFilter::default() };
@@ -116,7 +130,7 @@ fn incidents(views: &Views, until: Timestamp, before: Option<IncidentId>) -> (Ve
     // A page that had much to pass over may be short, and goes on all the same.
     let next = page.next.and_then(|next| next.parse().ok()).map(|next| Place::Incidents(Some(next)));
     let old = page.items.into_iter().filter(|row| row.updated_at <= until);
-    let free = Busy::without(views, old, |busy, row| busy.incidents.contains(&row.id));
+    let free = Busy::without((views, busy), old, |busy, row| busy.incidents.contains(&row.id));
     (free.iter().map(|row| whole(views, row)).collect(), next.or(Some(Place::Alerts(None))))
 }
 
@@ -141,13 +155,18 @@ fn whole(views: &Views, row: &IncidentRow) -> Due {
     Due::Incident { incident: row.id, alerts, runs }
 }
 
-fn alerts(views: &Views, until: Timestamp, before: Option<AlertId>) -> (Vec<Due>, Option<Place>) {
+fn alerts(
+    views: &Views,
+    until: Timestamp,
+    before: Option<AlertId>,
+    busy: &mut Option<Busy>,
+) -> (Vec<Due>, Option<Place>) {
     let before = before.unwrap_or_else(|| AlertId::new(just_after(until)));
     let page = views.alerts.list(&AlertFilter::default(), Some(before), PAGE_ROWS_MAX);
     let next = page.next.and_then(|next| next.parse().ok()).map(|next| Place::Alerts(Some(next)));
     let old = page.items.into_iter();
     let old = old.filter(|row| row.received_at <= until && row.content_erased_at.is_none());
-    let free = Busy::without(views, old, |busy, row| busy.alerts.contains(&row.id));
+    let free = Busy::without((views, busy), old, |busy, row| busy.alerts.contains(&row.id));
     (free.into_iter().map(|row| Due::Content(row.id)).collect(), next)
 }
 

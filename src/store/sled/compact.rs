@@ -71,15 +71,19 @@ pub fn compact(dir: &Path) -> Result<Compacted, StoreError> {
 }
 
 /// Writes sled's file anew when something was erased since that was last done, and
-/// the file is no larger than [`AT_START_BYTES`].
+/// the file is no larger than [`AT_START_BYTES`]. `first` comes before that.
 ///
 /// # Errors
-/// As [`compact`].
-pub fn compact_at_start(dir: &Path) -> Result<Option<Compacted>, StoreError> {
+/// As [`compact`], and when `first` fails.
+pub fn compact_at_start(
+    dir: &Path,
+    first: impl FnOnce() -> Result<(), StoreError>,
+) -> Result<Option<Compacted>, StoreError> {
     let size = std::fs::metadata(dir.join("db")).map_or(u64::MAX, |found| found.len());
     if !is_due(dir) || size > AT_START_BYTES {
         return Ok(None);
     }
+    first()?;
     compact(dir).map(Some)
 }
 

@@ -96,7 +96,7 @@ impl Story {
 fn all(views: &Views, now: i64, rules: Rules) -> Vec<Due> {
     let (mut all, mut place) = (Vec::new(), Some(Place::START));
     while let Some(from) = place {
-        let (found, next) = due(views, day(now), rules, from);
+        let (found, next) = due(views, day(now), rules, from, &mut None);
         all.extend(found);
         place = next;
     }
