@@ -142,7 +142,7 @@ pub enum Command {
     },
     /// Write a summary of an incident or a run, from the journal alone.
     Report(ReportArgs),
-    /// Check, back up, export or import what the server keeps.
+    /// Check, back up, export, import or compact what the server keeps.
     #[command(subcommand)]
     Store(StoreCommand),
     /// Print the version.
