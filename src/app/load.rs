@@ -217,6 +217,22 @@ fn connector_specs(
     })
 }
 
+/// The rules of a source: one of the settings by its name there, else a declared one
+/// by its own. What else is wrong in the settings does not matter here.
+///
+/// # Errors
+/// The names there are, when this is none of them.
+pub fn source_rules(settings: &Settings, name: &str) -> Result<Arc<SourceSpec>, Vec<String>> {
+    let mut mistakes = Vec::new();
+    let specs = source_specs(settings, &mut mistakes);
+    let configured = settings.sources.as_ref().map(|section| read_sources("", section, &specs, true).0);
+    let mut configured = configured.unwrap_or_default();
+    if let Some(source) = configured.remove(name) {
+        return Ok(Arc::new(source.spec));
+    }
+    specs.get(name).cloned().ok_or_else(|| configured.into_keys().chain(specs.into_keys()).collect())
+}
+
 fn source_specs(settings: &Settings, mistakes: &mut Vec<Diagnostic>) -> BTreeMap<String, Arc<SourceSpec>> {
     let own = yaml_files(settings.source_specs.as_deref(), mistakes);
     let shipped = SOURCES.iter().map(|(name, text)| (format!("shipped/{name}.yaml"), (*text).to_owned()));

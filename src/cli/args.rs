@@ -85,6 +85,8 @@ pub enum Command {
         /// An id such as run_…, inc_…, apr_…, qst_…, ctn_…, sch_…, alt_….
         id: String,
     },
+    /// Hand in alerts from a file, as their source would send them.
+    Ingest(IngestArgs),
     /// List alerts.
     Alerts(ListArgs),
     /// List runs.
@@ -190,6 +192,19 @@ pub struct PlanArgs {
     /// An input, as name=value; the value is JSON or plain text.
     #[arg(long = "input", value_name = "K=V")]
     pub inputs: Vec<String>,
+}
+
+/// `quell ingest`.
+#[derive(Debug, Args)]
+pub struct IngestArgs {
+    /// JSON or JSON lines, as the source sends them; `-` reads standard input.
+    pub file: PathBuf,
+    /// The source whose rules read them: one of the settings; for a dry run also one that is shipped.
+    #[arg(long, value_name = "NAME")]
+    pub source: String,
+    /// Print the alerts as Quell understands them, and store nothing. Needs no server.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `quell run`.

@@ -94,6 +94,15 @@ impl Client {
         parse(&self.call(request).await?)
     }
 
+    /// Hands over bytes as they are.
+    ///
+    /// # Errors
+    /// When no server answers, or it says no.
+    pub async fn post_bytes(&self, path: &str, kind: &str, body: Vec<u8>) -> Result<Value, CliError> {
+        let request = self.http.post(self.url(path)).header("content-type", kind).body(body);
+        parse(&self.call(request).await?)
+    }
+
     /// Orders something whose answer is a text.
     ///
     /// # Errors

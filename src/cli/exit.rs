@@ -44,6 +44,13 @@ pub struct CliError {
 }
 
 impl CliError {
+    /// The same with something more to know.
+    #[must_use]
+    pub fn beside(mut self, what: String) -> Self {
+        self.message = format!("{}; {what}", self.message);
+        self
+    }
+
     /// An error with its exit code.
     pub fn new(exit: Exit, code: &str, message: impl fmt::Display) -> Self {
         Self { exit, code: code.to_owned(), message: message.to_string(), diagnostics: Vec::new() }

@@ -18,6 +18,7 @@ pub mod decide;
 pub mod exit;
 pub mod hint;
 pub mod incident;
+pub mod ingest;
 pub mod init;
 pub mod lab;
 pub mod list;

@@ -9,7 +9,8 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::list::{ALERTS, APPROVALS, CONTAINMENTS, INCIDENTS, QUESTIONS, RUNS, SCHEDULES, list};
 use crate::cli::screen::Screen;
 use crate::cli::{
-    attention, check, decide, hint, incident, init, lab, plan, report, run, serve, show, store, test, undo,
+    attention, check, decide, hint, incident, ingest, init, lab, plan, report, run, serve, show, store, test,
+    undo,
 };
 use crate::settings::Settings;
 use crate::yaml::diagnostic::Diagnostic;
@@ -110,6 +111,7 @@ async fn command(cli: &Cli, screen: &Screen) -> Result<Exit, CliError> {
     match &cli.command {
         Command::Plan(args) => plan::plan(args, &settings, &client, screen).await,
         Command::Run(args) => run::run(args, &settings, &client, screen).await,
+        Command::Ingest(args) => ingest::ingest(args, &settings, &client, screen).await,
         Command::Show { id } => show::show(id, &client, screen).await,
         Command::Alerts(args) => list(&ALERTS, args, &client, screen).await,
         Command::Runs(args) => list(&RUNS, args, &client, screen).await,

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde_json::json;
 
@@ -20,7 +21,7 @@ use crate::intake::signature::Header;
 use crate::playbook::library::Prepared;
 use crate::scheduler::run::{SchedulerError, Start};
 use crate::service::error::{ServiceError, Sort};
-use crate::service::house::Service;
+use crate::service::house::{Service, Source};
 use crate::service::runs::key_used;
 use crate::store::error::StoreError;
 use crate::store::journal::{Append, Batch, Receipt};
@@ -60,6 +61,9 @@ struct Triaged {
     reasons: Vec<String>,
 }
 
+/// Alerts of one delivery that are stored at the same time.
+const STORED_AT_ONCE: usize = 64;
+
 impl Service {
     /// Takes a delivery of a configured source. Durable when it returns.
     ///
@@ -72,30 +76,58 @@ impl Service {
         headers: &[Header<'_>],
         body: &[u8],
     ) -> Result<Vec<Accepted>, ServiceError> {
-        let known = self.sources.get(source).ok_or_else(|| {
+        let known = self.source(source)?;
+        let delivery = known
+            .door
+            .verify(headers, body, self.now())
+            .map_err(|error| ServiceError::new(Sort::Unknown, error.code(), error.to_string()))?;
+        let content_type = headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+            .and_then(|(_, value)| std::str::from_utf8(value).ok());
+        self.take(source, known, delivery.id.as_deref(), content_type, body).await
+    }
+
+    /// Takes what a configured source would send from a person who may hand alerts
+    /// in: read by the same rules, and nothing vouches for it but that person.
+    ///
+    /// # Errors
+    /// As [`Service::submit`].
+    pub async fn ingest(
+        &self,
+        source: &str,
+        content_type: Option<&str>,
+        body: &[u8],
+    ) -> Result<Vec<Accepted>, ServiceError> {
+        self.take(source, self.source(source)?, None, content_type, body).await
+    }
+
+    fn source(&self, name: &str) -> Result<&Source, ServiceError> {
+        self.sources.get(name).ok_or_else(|| {
             let names: Vec<&str> = self.sources.keys().map(String::as_str).collect();
             ServiceError::new(
                 Sort::Absent,
                 "source-unknown",
                 format!(
                     "there is no source `{}` here; configured are: {}",
-                    source.escape_debug(),
+                    name.escape_debug(),
                     names.join(", ")
                 ),
             )
-        })?;
-        let now = self.now();
-        let delivery = known
-            .door
-            .verify(headers, body, now)
-            .map_err(|error| ServiceError::new(Sort::Unknown, error.code(), error.to_string()))?;
-        let content_type = headers
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-            .and_then(|(_, value)| std::str::from_utf8(value).ok());
+        })
+    }
+
+    async fn take(
+        &self,
+        source: &str,
+        known: &Source,
+        delivery: Option<&str>,
+        content_type: Option<&str>,
+        body: &[u8],
+    ) -> Result<Vec<Accepted>, ServiceError> {
         let mut new_id = || AlertId::new(self.fresh());
         let alerts =
-            normalise(&known.spec, source, body, content_type, now, &mut new_id).map_err(|error| {
+            normalise(&known.spec, source, body, content_type, self.now(), &mut new_id).map_err(|error| {
                 ServiceError::new(
                     if error.code() == "alert-too-large" { Sort::TooLarge } else { Sort::Wrong },
                     error.code(),
@@ -104,18 +136,16 @@ impl Service {
             })?;
         let mut triaged = Vec::with_capacity(alerts.len());
         for (index, alert) in alerts.into_iter().enumerate() {
-            let key = delivery_key(source, delivery.id.as_deref(), index, &alert);
+            let key = delivery_key(source, delivery, index, &alert);
             triaged.push((self.triage(store_form(alert)?), key));
         }
         // A delivery is taken whole, or not at all.
         let starts = || triaged.iter().flat_map(|(triaged, _)| &triaged.starts);
         let most_urgent = starts().map(|start| start.urgency).min().unwrap_or(Urgency::Informational);
         let _room = self.scheduler.room_for(starts().count(), most_urgent)?;
-        let mut accepted = Vec::with_capacity(triaged.len());
-        for (triaged, key) in triaged {
-            accepted.push(self.take_alert(triaged, key).await?);
-        }
-        Ok(accepted)
+        // Together they share syncs of the disk.
+        let taken = stream::iter(triaged).map(|(triaged, key)| self.take_alert(triaged, key));
+        taken.buffered(STORED_AT_ONCE).try_collect().await
     }
 
     /// Stores one alert with what follows from it.

@@ -31,6 +31,21 @@ pub async fn submit(
     Ok((StatusCode::ACCEPTED, Json(json!({ "alerts": accepted }))).into_response())
 }
 
+/// `POST /api/v1/sources/{source}/alerts`: what the source would send, from a person.
+pub async fn ingest(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(source): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Responder)?;
+    let body = body.map_err(|rejection| unread(&rejection))?;
+    let content_type = headers.get("content-type").and_then(|value| value.to_str().ok());
+    let accepted = web.service.ingest(&source, content_type, &body).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "alerts": accepted }))).into_response())
+}
+
 /// `GET /api/v1/alerts`.
 pub async fn list(
     State(web): State<Web>,

@@ -73,6 +73,15 @@ pub const ROUTES: &[(&str, &[Described])] = &[
         ],
     ),
     ("/alerts", &[get("alerts, the newest first", PAGE, Answer::Page)]),
+    (
+        "/sources/{source}/alerts",
+        &[post(
+            "responder",
+            "takes what a configured source would send from a person; the body is read by the source's rules; durable before it answers; 503 while too many runs wait",
+            &[],
+            Answer::Accepted,
+        )],
+    ),
     ("/playbooks", &[get("the playbooks that can be run", &[], Answer::Page)]),
     (
         "/playbooks/check",

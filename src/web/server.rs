@@ -34,6 +34,7 @@ pub fn routes(web: Web) -> Router {
     let api = Router::new()
         .route("/alerts/{source}", post(alerts::submit).get(alerts::show))
         .route("/alerts", get(alerts::list))
+        .route("/sources/{source}/alerts", post(alerts::ingest))
         .route("/playbooks", get(lists::playbooks))
         .route("/playbooks/check", post(lists::check))
         .route("/playbooks/{name}", get(lists::playbook))

@@ -5,6 +5,7 @@ mod attention;
 mod checking;
 mod doors;
 mod house;
+mod ingest;
 mod queue;
 mod retention;
 mod shows;
