@@ -22,16 +22,21 @@ async fn nothing_is_acknowledged_after_a_failed_sync() {
         return leave_out("failing syncs (strace is not here, or may not trace)");
     }
     let every = cases(2, 100);
+    let (mut all, mut ended) = (0, 0);
     for case in 0..every {
         // Few cases are spread over early and late syncs.
         let nth = if every < 10 { [3, 12][case] } else { case + 1 };
         for call in ["fdatasync", "sync_file_range"] {
-            a_failed_sync(call, nth).await;
+            all += 1;
+            ended += usize::from(a_failed_sync(call, nth).await);
         }
     }
+    println!("{ended} of {all} failed syncs were of the journal");
+    assert!(ended * 2 >= all, "the test would prove little without them");
 }
 
-async fn a_failed_sync(call: &str, nth: usize) {
+/// Whether the server ended for it.
+async fn a_failed_sync(call: &str, nth: usize) -> bool {
     let dir = tempfile::tempdir().expect("there is room");
     let place = Place::new(dir.path(), &dir.path().join("data"), None);
     let trace = format!("trace={call}");
@@ -49,8 +54,14 @@ async fn a_failed_sync(call: &str, nth: usize) {
             None => break,
         }
     }
-    let status = server.ended().await;
-    assert!(!status.success(), "{call} {nth}: {status}, {}", server.said());
+    // When it was the sync of the views' file, the server goes on: that is a copy.
+    let went_on = !has_failed && accepted.len() == DELIVERIES;
+    if went_on {
+        server.kill();
+    } else {
+        let status = server.ended().await;
+        assert!(!status.success(), "{call} {nth}: {status}, {}", server.said());
+    }
 
     let mut server = place.serve(&[]);
     server.until_ready_says(200).await;
@@ -61,4 +72,5 @@ async fn a_failed_sync(call: &str, nth: usize) {
     server.kill();
     let (code, said) = place.quell(&["store", "verify"]);
     assert_eq!(code, Some(0), "{call} {nth}: {said}");
+    !went_on
 }
