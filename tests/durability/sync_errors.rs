@@ -7,7 +7,7 @@ use crate::cases;
 use crate::house::{Place, leave_out};
 
 /// Deliveries at most before a sync must have failed.
-const DELIVERIES: usize = 250;
+const DELIVERIES: usize = 500;
 
 fn has_strace() -> bool {
     Command::new("strace")
@@ -58,6 +58,10 @@ async fn a_failed_sync(call: &str, nth: usize) -> bool {
     let went_on = !has_failed && accepted.len() == DELIVERIES;
     if went_on {
         server.kill();
+        // That was strace; the server goes on without it.
+        let of_ours = dir.path().join("data");
+        let killed = Command::new("pkill").arg("-9").arg("-f").arg(&of_ours).status();
+        assert!(killed.is_ok_and(|status| status.success()), "the server is killed");
     } else {
         let status = server.ended().await;
         assert!(!status.success(), "{call} {nth}: {status}, {}", server.said());
@@ -73,4 +77,36 @@ async fn a_failed_sync(call: &str, nth: usize) -> bool {
     let (code, said) = place.quell(&["store", "verify"]);
     assert_eq!(code, Some(0), "{call} {nth}: {said}");
     !went_on
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_hangs_ends_the_server_and_loses_nothing() {
+    // It takes as long as a write may hang, so it is played with `--long` alone.
+    if !has_strace() || cases(0, 1) == 0 {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("there is room");
+    let place = Place::new(dir.path(), &dir.path().join("data"), None);
+    // Longer than a write may hang; strace holds the thread, and so the end, until then.
+    let hang = "inject=fdatasync:delay_enter=45s:when=20";
+    let mut server =
+        place.serve(&["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", hang]);
+    let mut accepted = Vec::new();
+    for delivery in 0..DELIVERIES {
+        match server.deliver(delivery).await {
+            Some(answer) if answer.status == 202 => {
+                accepted.push(answer.body["alerts"][0]["id"].as_str().expect("it has an id").to_owned());
+            }
+            _ => break,
+        }
+    }
+    assert!(!accepted.is_empty() && accepted.len() < DELIVERIES, "{} were accepted", accepted.len());
+    let status = server.ended().await;
+    assert!(!status.success(), "{status}, {}", server.said());
+    let mut server = place.serve(&[]);
+    server.until_ready_says(200).await;
+    for id in &accepted {
+        let shown = server.ask("GET", &format!("/api/v1/alerts/{id}"), None).await.expect("it answers");
+        assert_eq!(shown.status, 200, "{id} was acknowledged and is gone");
+    }
 }

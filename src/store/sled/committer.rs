@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
@@ -69,7 +70,7 @@ impl Committer {
             pass_with("append.taken", about);
             let answers = match self.shared.failure() {
                 Some(why) => Err(why),
-                None => self.shared.space.check().and_then(|()| self.commit(&group)),
+                None => self.shared.space.check().and_then(|()| self.commit_in_time(&group)),
             };
             match answers {
                 Ok(answers) => {
@@ -84,6 +85,14 @@ impl Committer {
             }
             self.restore_ballast();
         }
+    }
+
+    /// Makes a group durable; whoever asks for the journal's health sees when that hangs.
+    fn commit_in_time(&mut self, group: &[Job]) -> Result<Vec<Answer>, StoreError> {
+        self.shared.set_committing(Some(Instant::now()));
+        let answers = self.commit(group);
+        self.shared.set_committing(None);
+        answers
     }
 
     /// Answers each; what orders something to be erased once it is gone.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
@@ -53,6 +54,11 @@ pub struct SledJournal {
     committer: Option<JoinHandle<()>>,
 }
 
+/// How long making a group durable may take. It takes milliseconds; disks that are
+/// shared stall for seconds. Past it the journal counts as stopped, so that the server
+/// ends and is started again: sled can wait for ever for a write that failed.
+const COMMIT_WITHIN: Duration = Duration::from_secs(30);
+
 /// What the journal, its readers and its committer share.
 pub struct Shared {
     pub disk: Disk,
@@ -62,6 +68,8 @@ pub struct Shared {
     pub erased_at: AtomicU64,
     head: Mutex<Head>,
     failure: Mutex<Option<StoreError>>,
+    /// Since when a group is being made durable.
+    committing: Mutex<Option<Instant>>,
     live: broadcast::Sender<Receipt>,
 }
 
@@ -85,8 +93,22 @@ impl Shared {
         self.failure.lock().get_or_insert_with(|| error.clone());
     }
 
+    /// Notes that a group is being made durable, or that this is over.
+    pub fn set_committing(&self, since: Option<Instant>) {
+        *self.committing.lock() = since;
+    }
+
+    /// Whether a group is being made durable for longer than it may.
+    fn hangs(&self) -> bool {
+        self.committing.lock().is_some_and(|since| since.elapsed() > COMMIT_WITHIN)
+    }
+
     /// What stopped the journal, when something did.
     pub fn failure(&self) -> Option<StoreError> {
+        if self.hangs() {
+            let why = format!("nothing came of it for {} s", COMMIT_WITHIN.as_secs());
+            self.fail(&StoreError::Io { doing: "writing the journal".to_owned(), why });
+        }
         let why = self.failure.lock().as_ref()?.to_string();
         Some(StoreError::Stopped { why })
     }
@@ -110,6 +132,7 @@ impl SledJournal {
             erased_at: AtomicU64::new(0),
             head: Mutex::new(head),
             failure: Mutex::new(None),
+            committing: Mutex::new(None),
             live: broadcast::Sender::new(FOLLOW_BUFFER_BATCHES),
         });
         let (jobs, waiting) = mpsc::channel(WAITING_JOBS);
@@ -212,7 +235,8 @@ async fn spawn<T: Send + 'static>(
 impl Drop for SledJournal {
     fn drop(&mut self) {
         self.jobs = None;
-        if let Some(committer) = self.committer.take() {
+        // One that hangs may never end; whoever starts next finds what is durable.
+        if let Some(committer) = self.committer.take().filter(|_| !self.shared.hangs()) {
             // It catches its own panics; there is nobody left to tell of another.
             let _ = committer.join();
         }
