@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt};
 use house::{disk_bytes, follow, house, one, restarted, rss_mib, serve_stub};
+use quell::app::shelf::VIEWS_FILE;
 
 /// Histories, when nobody says: some ten minutes.
 const LEVELS: &[usize] = &[1_000, 10_000, 100_000, 1_000_000];
@@ -55,6 +56,10 @@ fn main() {
         assert!(grown.is_ok_and(|status| status.success()), "the history did not grow");
         let (after, rss) = runtime.block_on(restarted(dir.path(), &[]));
         println!("{to:>8} runs: ready again after {after:.2} s, RSS {rss:.0} MiB");
+        // As the first start of a new version does.
+        std::fs::remove_file(dir.path().join("data").join(VIEWS_FILE)).expect("they lie there");
+        let (after, _) = runtime.block_on(restarted(dir.path(), &[]));
+        println!("{to:>8} runs: ready after {after:.2} s when all views are folded anew");
         from = to;
     }
 }

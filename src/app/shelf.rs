@@ -39,7 +39,7 @@ const FREE_BYTES_MIN: u64 = 48 << 20;
 /// Rows in a file.
 pub struct FileShelf {
     path: PathBuf,
-    /// None while it is being opened again.
+    /// None while it is being opened again, and when that failed.
     database: RwLock<Option<Database>>,
     fault: Mutex<Option<String>>,
 }
@@ -108,10 +108,7 @@ impl FileShelf {
 
     /// An empty shelf in place of what was there.
     fn begin(path: &Path) -> Result<Self, String> {
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.to_string()),
-            _ => {}
-        }
+        remove(path).map_err(|error| error.to_string())?;
         let made = Database::builder().set_cache_size(CACHE_BYTES).create(path);
         Ok(Self::over(path, made.map_err(|error| error.to_string())?))
     }
@@ -134,7 +131,7 @@ impl FileShelf {
 
     fn try_get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
         let database = self.database.read();
-        let reading = database.as_ref().ok_or(redb::Error::DatabaseAlreadyOpen)?.begin_read()?;
+        let reading = database.as_ref().ok_or(redb::Error::DatabaseClosed)?.begin_read()?;
         let table = match reading.open_table(Bytewise::new(table)) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(None),
             opened => opened?,
@@ -150,7 +147,7 @@ impl FileShelf {
         limit: usize,
     ) -> Result<Vec<Bytes>, redb::Error> {
         let database = self.database.read();
-        let reading = database.as_ref().ok_or(redb::Error::DatabaseAlreadyOpen)?.begin_read()?;
+        let reading = database.as_ref().ok_or(redb::Error::DatabaseClosed)?.begin_read()?;
         let table = match reading.open_table(Bytewise::new(table)) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
             opened => opened?,
@@ -168,7 +165,7 @@ impl FileShelf {
 
     fn try_keep(&self, mut changes: Vec<Change>, upto: Upto) -> Result<(), redb::Error> {
         let database = self.database.read();
-        let mut writing = database.as_ref().ok_or(redb::Error::DatabaseAlreadyOpen)?.begin_write()?;
+        let mut writing = database.as_ref().ok_or(redb::Error::DatabaseClosed)?.begin_write()?;
         // Else a process that was killed costs seconds at the next start.
         writing.set_quick_repair(true);
         changes.sort_by(|a, b| (a.table, &a.key).cmp(&(b.table, &b.key)));
@@ -191,10 +188,8 @@ impl FileShelf {
     fn blame(&self, why: String) {
         tracing::error!(why, "the views cannot be trusted; the next start folds the journal again");
         self.fault.lock().get_or_insert(why);
-        if let Err(error) = std::fs::remove_file(&self.path)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::error!(%error, path = %self.path.display(), "the views on disk could not be removed; remove them before the next start");
+        if let Err(error) = remove(&self.path) {
+            tracing::error!(%error, "the views on disk could not be removed; remove them before the next start");
         }
     }
 }

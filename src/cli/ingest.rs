@@ -1,8 +1,5 @@
 //! `quell ingest`: alerts from a file or a pipe, as their source would send them.
 
-use std::io::Read;
-use std::path::Path;
-
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -12,6 +9,7 @@ use crate::cli::args::IngestArgs;
 use crate::cli::client::Client;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::hint::hint;
+use crate::cli::input::read_input;
 use crate::cli::list::cell;
 use crate::cli::screen::{Screen, visible};
 use crate::domain::alert::Alert;
@@ -19,8 +17,8 @@ use crate::domain::id::AlertId;
 use crate::intake::normalise::{ALERTS_MAX, normalise};
 use crate::settings::Settings;
 
-/// The largest file: a day of alerts of a large house.
-const FILE_BYTES_MAX: u64 = 512 << 20;
+/// The largest file, in MiB: a day of alerts of a large house.
+const FILE_MIB_MAX: u64 = 512;
 
 /// The most bytes that are handed over at a time: well below what a delivery may
 /// have, and few enough that its answer comes soon.
@@ -40,7 +38,7 @@ pub async fn ingest(
     client: &Client,
     screen: &Screen,
 ) -> Result<Exit, CliError> {
-    let bytes = read(&args.file)?;
+    let bytes = read_input(&args.file, FILE_MIB_MAX, "file-unreadable", "")?;
     let parts = parts(&bytes);
     if args.dry_run {
         return dry_run(args, settings, &parts, screen);
@@ -191,21 +189,4 @@ fn gathered<'a>(
         parts.push(Part { kind, bytes: join(&group) });
     }
     parts
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, CliError> {
-    let mut bytes = Vec::new();
-    let wrong = |why: String| {
-        CliError::new(Exit::Wrong, "file-unreadable", format!("{} cannot be read: {why}", path.display()))
-    };
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
-    };
-    read.map_err(|error| wrong(error.to_string()))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(wrong("it is larger than 512 MiB; give it in parts".to_owned()));
-    }
-    Ok(bytes)
 }

@@ -4,6 +4,7 @@
 //!   args.rs      the words of the command line
 //!   exit.rs      exit codes and how errors are shown
 //!   client.rs    speaks to a running server
+//!   input.rs     files and pipes that a command is given
 //!   screen.rs    text or JSON, colour or not
 //!   hint.rs      commands as a person may copy them
 //!   progress.rs  a run as it goes, one line a step
@@ -20,6 +21,7 @@ pub mod hint;
 pub mod incident;
 pub mod ingest;
 pub mod init;
+pub mod input;
 pub mod lab;
 pub mod list;
 pub mod plan;

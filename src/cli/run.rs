@@ -1,6 +1,5 @@
 //! `quell run`: on the running server if there is one, else in this process.
 
-use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -11,6 +10,7 @@ use crate::cli::client::Client;
 use crate::cli::decide::pairs;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::hint::hint;
+use crate::cli::input::read_input;
 use crate::cli::progress::Progress;
 use crate::cli::screen::Screen;
 use crate::domain::event::{Event, RunEnd};
@@ -19,8 +19,8 @@ use crate::service::house::Service;
 use crate::service::runs::RunOrder;
 use crate::settings::Settings;
 
-/// The largest file that is read as an alert, in bytes: what the door takes.
-const ALERT_BYTES_MAX: u64 = 1024 * 1024;
+/// The largest file that is read as an alert, in MiB: what the door takes.
+const ALERT_MIB_MAX: u64 = 1;
 
 /// An alert out of a file, or of standard input for `-`.
 ///
@@ -28,24 +28,13 @@ const ALERT_BYTES_MAX: u64 = 1024 * 1024;
 /// When it cannot be read, is too large or is no JSON.
 pub fn read_alert(path: Option<&Path>) -> Result<Option<Value>, CliError> {
     let Some(path) = path else { return Ok(None) };
-    let mut bytes = Vec::new();
-    let wrong = |why: String| {
-        CliError::new(
-            Exit::Wrong,
-            "alert-unreadable",
-            format!("the alert {} cannot be read: {why}", path.display()),
-        )
+    const CODE: &str = "alert-unreadable";
+    let bytes = read_input(path, ALERT_MIB_MAX, CODE, "the alert ")?;
+    let no_json = |error| {
+        let says = format!("the alert {} cannot be read: it is no JSON: {error}", path.display());
+        CliError::new(Exit::Wrong, CODE, says)
     };
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(ALERT_BYTES_MAX + 1).read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(ALERT_BYTES_MAX + 1).read_to_end(&mut bytes))
-    };
-    read.map_err(|error| wrong(error.to_string()))?;
-    if bytes.len() as u64 > ALERT_BYTES_MAX {
-        return Err(wrong("it is larger than 1 MiB".to_owned()));
-    }
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| wrong(format!("it is no JSON: {error}")))
+    serde_json::from_slice(&bytes).map(Some).map_err(no_json)
 }
 
 /// `quell run`.

@@ -1,7 +1,6 @@
 //! Alerts as lists show them: where each came from and what became of it.
 
 use std::borrow::Cow;
-use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -68,8 +67,7 @@ impl Alerts {
             filter.source.as_ref().is_none_or(|source| *source == row.source)
                 && filter.severity_min.is_none_or(|least| row.severity >= least)
         };
-        let below = before.map_or(Bound::Unbounded, Bound::Excluded);
-        page(self.rows.newest(below), limit, keep)
+        page(self.rows.newest(before), limit, keep)
     }
 }
 

@@ -141,7 +141,7 @@ impl Approvals {
                 let open = self.open.range((Bound::Unbounded, below)).rev();
                 page(open.filter_map(|(id, _)| row(*id)), limit, keep)
             }
-            None => page(self.rows.newest(below), limit, keep),
+            None => page(self.rows.newest(before), limit, keep),
         }
     }
 }

@@ -189,7 +189,7 @@ impl Containments {
             let watched = self.watched.range((Bound::Unbounded, below)).rev();
             return page(watched.filter_map(|(id, ())| row(*id)), limit, keep);
         }
-        page(self.rows.newest(below), limit, keep)
+        page(self.rows.newest(before), limit, keep)
     }
 
     /// The different targets contained at or after `since`, by their label in

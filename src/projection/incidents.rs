@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -115,7 +114,7 @@ impl Incidents {
                     row.subject.as_ref().is_some_and(|of| of.to_lowercase() == *subject)
                 })
         };
-        page(self.rows.newest(before.map_or(Bound::Unbounded, Bound::Excluded)), limit, keep)
+        page(self.rows.newest(before), limit, keep)
     }
 
     /// The row, made empty when its opening was not seen yet.

@@ -132,7 +132,7 @@ impl Questions {
                 let open = self.open.range((Bound::Unbounded, below)).rev();
                 page(open.filter_map(|(id, _)| row(*id)), limit, keep)
             }
-            None => page(self.rows.newest(below), limit, keep),
+            None => page(self.rows.newest(before), limit, keep),
         }
     }
 

@@ -1,7 +1,6 @@
 //! Reports: which summaries a run wrote and kept.
 
 use std::borrow::Cow;
-use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -83,9 +82,7 @@ impl Reports {
         match (filter.run, filter.incident) {
             (Some(run), _) => page(self.of_run.newest_of(run, before).filter_map(row), limit, keep),
             (None, Some(of)) => page(self.of_incident.newest_of(of, before).filter_map(row), limit, keep),
-            (None, None) => {
-                page(self.rows.newest(before.map_or(Bound::Unbounded, Bound::Excluded)), limit, keep)
-            }
+            (None, None) => page(self.rows.newest(before), limit, keep),
         }
     }
 

@@ -61,7 +61,7 @@ impl<K: fmt::Debug, R: fmt::Debug> fmt::Debug for Rows<K, R> {
 
 impl<K: Key, R: Clone + PartialEq + DeserializeOwned> PartialEq for Rows<K, R> {
     fn eq(&self, other: &Self) -> bool {
-        self.newest(Bound::Unbounded).eq(other.newest(Bound::Unbounded))
+        self.newest(None).eq(other.newest(None))
     }
 }
 
@@ -111,37 +111,28 @@ impl<K: Key, R: Clone + DeserializeOwned> Rows<K, R> {
         &mut hot.row
     }
 
-    /// All below a key, the last first.
-    pub fn newest(&self, below: Bound<K>) -> Newest<'_, K, R> {
-        self.within(K::LEAST, below)
+    /// All, or those below a key, the last first.
+    pub fn newest(&self, before: Option<K>) -> Newest<'_, K, R> {
+        self.within(K::LEAST, before.map_or(Bound::Included(K::MOST), Bound::Excluded))
     }
 
     /// All from a key on and below another, the last first.
     fn within(&self, least: K, below: Bound<K>) -> Newest<'_, K, R> {
-        let empty = match below {
-            Bound::Unbounded => false,
-            Bound::Included(below) => below < least,
-            Bound::Excluded(below) => below <= least,
+        let below = match below {
+            // A range must not end before it begins; one that ends there is empty.
+            Bound::Excluded(below) => Bound::Excluded(below.max(least)),
+            below => below,
         };
-        let range = if empty {
-            (Bound::Included(least), Bound::Excluded(least))
-        } else {
-            (Bound::Included(least), below)
-        };
-        // A range that begins and ends before the same key is empty.
-        let hot = if empty { None } else { Some(self.hot.range(range).rev()) };
-        let unread = match below {
-            _ if empty || self.shelf.is_none() => None,
-            Bound::Unbounded => Some(None),
-            Bound::Excluded(below) => Some(Some(below.bytes())),
+        let unread = self.shelf.as_ref().map(|_| match below {
+            Bound::Excluded(below) => Some(below.bytes()),
             Bound::Included(below) => {
-                let mut bytes = below.bytes();
                 // The next key that there could be, were keys a byte longer.
-                bytes.push(0);
-                Some(Some(bytes))
+                Some([below.bytes(), vec![0]].concat())
             }
-        };
-        Newest { rows: self, hot: hot.into_iter().flatten().peekable(), cold: VecDeque::new(), least, unread }
+            Bound::Unbounded => None,
+        });
+        let hot = self.hot.range((Bound::Included(least), below)).rev().peekable();
+        Newest { rows: self, hot, cold: VecDeque::new(), least, unread }
     }
 
     fn read(&self, key: K) -> Option<R> {
@@ -174,9 +165,7 @@ pub struct Newest<'a, K, R> {
     unread: Option<Option<Vec<u8>>>,
 }
 
-type HotRange<'a, K, R> = std::iter::Flatten<
-    std::option::IntoIter<std::iter::Rev<std::collections::btree_map::Range<'a, K, Hot<R>>>>,
->;
+type HotRange<'a, K, R> = std::iter::Rev<std::collections::btree_map::Range<'a, K, Hot<R>>>;
 
 impl<'a, K: Key, R: Clone + DeserializeOwned> Newest<'a, K, R> {
     fn read_on(&mut self) {

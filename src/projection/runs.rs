@@ -350,7 +350,7 @@ impl Runs {
             let live = self.live.range((Bound::Unbounded, below)).rev();
             return page(live.filter_map(|(id, ())| found(*id)), limit, keep);
         }
-        page(self.rows.newest(below).map(|(id, told)| (id, row(told))), limit, keep)
+        page(self.rows.newest(before).map(|(id, told)| (id, row(told))), limit, keep)
     }
 
     /// Counts one more, or one fewer, that stands so.

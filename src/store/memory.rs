@@ -17,7 +17,7 @@ use crate::store::error::StoreError;
 use crate::store::journal::{
     Batch, Erase, FOLLOW_BUFFER_BATCHES, Head, Journal, Part, Parts, Place, Receipt, Rest, Stored,
 };
-use crate::store::tombstone::{self, Shelf};
+use crate::store::tombstone::{self, Records};
 
 /// A journal in memory.
 pub struct MemoryJournal {
@@ -170,7 +170,7 @@ impl Inner {
     }
 }
 
-impl Shelf for Inner {
+impl Records for Inner {
     fn places(&self, stream: StreamId) -> Result<Vec<(u64, u64)>, StoreError> {
         let mut places = Vec::new();
         for ((position, record), entries) in (1u64..).zip(&self.sealed).zip(&self.records) {

@@ -125,7 +125,7 @@ impl Seal {
 }
 
 /// A journal's records, as erasing looks at them.
-pub trait Shelf {
+pub trait Records {
     /// The records that hold entries of a stream, each with the last number there.
     ///
     /// # Errors
@@ -158,13 +158,13 @@ pub struct Planned {
 /// # Errors
 /// [`StoreError::Conflict`] when a stream has entries that whoever orders it has
 /// not seen; what reading fails with.
-pub fn plan(order: &Erase, shelf: &dyn Shelf) -> Result<Planned, StoreError> {
+pub fn plan(order: &Erase, records: &dyn Records) -> Result<Planned, StoreError> {
     let erased: BTreeSet<StreamId> = order.streams.iter().copied().collect();
     let (mut claims, mut candidates) = (Vec::new(), BTreeSet::new());
     let mut contents: BTreeSet<Digest> = order.contents.iter().copied().collect();
     let mut after = None;
     for stream in erased.iter().copied().chain([order.of]) {
-        let places = shelf.places(stream)?;
+        let places = records.places(stream)?;
         let last = places.last().map_or(0, |(_, last)| *last);
         if let Some((_, found)) = places.iter().find(|(position, _)| *position > order.seen) {
             return Err(StoreError::Conflict { stream, expected: last, found: *found });
@@ -180,9 +180,9 @@ pub fn plan(order: &Erase, shelf: &dyn Shelf) -> Result<Planned, StoreError> {
     }
     let (mut seal, mut positions) = (Seal::default(), Vec::new());
     for position in candidates {
-        let (record, entries) = shelf.record(position)?;
+        let (record, entries) = records.record(position)?;
         let sealed = codec::unseal(&record).map_err(|error| StoreError::damaged(error.to_string()))?;
-        if sealed.erased.is_some() || !may_go(&entries, &erased, shelf)? {
+        if sealed.erased.is_some() || !may_go(&entries, &erased, records)? {
             continue;
         }
         seal.add(digest(&of(&record, &sealed, &entries)?));
@@ -204,12 +204,12 @@ pub fn plan(order: &Erase, shelf: &dyn Shelf) -> Result<Planned, StoreError> {
 }
 
 /// Whether nothing in the record is left that stays. A fact of what was erased stays.
-fn may_go(entries: &[Entry], erased: &BTreeSet<StreamId>, shelf: &dyn Shelf) -> Result<bool, StoreError> {
+fn may_go(entries: &[Entry], erased: &BTreeSet<StreamId>, records: &dyn Records) -> Result<bool, StoreError> {
     for entry in entries {
         if matches!(entry.event, Event::Erased(_)) {
             return Ok(false);
         }
-        if !stays(entry) && !erased.contains(&entry.stream) && !shelf.is_erased(entry.stream)? {
+        if !stays(entry) && !erased.contains(&entry.stream) && !records.is_erased(entry.stream)? {
             return Ok(false);
         }
     }

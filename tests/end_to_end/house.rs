@@ -101,6 +101,9 @@ pub struct Server {
     dir: TempDir,
 }
 
+/// Looks, 20 ms apart, for a server that starts: a minute, for a machine that is busy.
+const LOOKS: usize = 3000;
+
 const SETTINGS: &str = "listen: 127.0.0.1:0\ndata: data\nplaybooks: playbooks\nsources:\n  open: { use: generic }\n  signed: { use: generic, auth: { standard_webhooks: \"${env:QUELL_TEST_TOKEN}\" } }\n";
 
 const QUICK: &str = "playbook: quick\nversion: 1\ntitle: Quick\nposture: overt\nsteps:\n  - id: sum\n    set: { two: \"${ 1 + 1 }\" }\n";
@@ -145,7 +148,7 @@ impl Server {
     async fn until_ready(&mut self) {
         let address = self.dir.path().join("data/address");
         let mut base = None;
-        for _ in 0..500 {
+        for _ in 0..LOOKS {
             base = std::fs::read_to_string(&address).ok().filter(|text| text.ends_with('\n'));
             if base.is_some() {
                 break;
@@ -156,7 +159,7 @@ impl Server {
         let token = std::fs::read_to_string(self.dir.path().join("data/token"));
         self.token = token.expect("the token is there").trim().to_owned();
         let http = reqwest::Client::new();
-        for _ in 0..500 {
+        for _ in 0..LOOKS {
             let answer = http.get(format!("{}/readyz", self.base)).send().await;
             if answer.is_ok_and(|answer| answer.status() == 200) {
                 return;

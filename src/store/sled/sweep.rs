@@ -19,7 +19,7 @@ use crate::store::sled::compact;
 use crate::store::sled::disk::{Disk, sled_error};
 use crate::store::sled::keys;
 use crate::store::sled::read::codec_error;
-use crate::store::tombstone::{self, Shelf};
+use crate::store::tombstone::{self, Records};
 
 /// Bytes written to sled at once, well within one segment.
 const BATCH_BYTES: usize = 2 << 20;
@@ -147,7 +147,7 @@ pub struct Durable<'a> {
     pub head: u64,
 }
 
-impl Shelf for Durable<'_> {
+impl Records for Durable<'_> {
     fn places(&self, stream: StreamId) -> Result<Vec<(u64, u64)>, StoreError> {
         let mut places = Vec::new();
         for found in self.disk.db.scan_prefix(keys::stream(stream)) {
