@@ -215,7 +215,7 @@ fn poisoned(payload: &str) -> Story {
         alert.src_ip = text();
         alert.url = text();
         (alert.rule.id, alert.rule.name, alert.rule.version) = (text(), text(), text());
-        for user in alert.users.iter_mut().chain([&mut alert.user]) {
+        for user in alert.users.iter_mut().chain([&mut alert.user, &mut alert.actor]) {
             (user.email, user.id, user.name, user.employee_id) = (text(), text(), text(), text());
         }
         for host in alert.hosts.iter_mut().chain([&mut alert.host]) {

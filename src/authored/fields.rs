@@ -7,6 +7,7 @@ pub const ALERT: &[&str] = &[
     "source_id",
     "rule",
     "category",
+    "status",
     "severity",
     "vendor_severity",
     "title",
@@ -14,6 +15,7 @@ pub const ALERT: &[&str] = &[
     "event_time",
     "received_at",
     "user",
+    "actor",
     "users",
     "host",
     "hosts",
@@ -27,7 +29,7 @@ pub const ALERT: &[&str] = &[
     "raw",
 ];
 /// A person of an alert.
-pub const USER: &[&str] = &["email", "id", "name", "employee_id"];
+pub const USER: &[&str] = &["email", "id", "name", "employee_id", "service"];
 /// A machine of an alert.
 pub const HOST: &[&str] = &["id", "name", "ip"];
 /// The rule that fired.

@@ -35,6 +35,17 @@ pub enum Category {
     Other,
 }
 
+/// Whether the finding still stands, as its detector says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FindingStatus {
+    /// It stands, or nothing is said.
+    #[default]
+    Open,
+    /// The detector, or somebody at it, ended it.
+    Closed,
+}
+
 /// The detector's rule that fired.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
@@ -57,6 +68,17 @@ pub struct User {
     pub name: Option<String>,
     /// The HR number.
     pub employee_id: Option<String>,
+    /// Whether this is no person but an account of a program or a machine.
+    #[serde(default)]
+    pub service: bool,
+}
+
+impl User {
+    /// Whether nothing is known that tells who this is.
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        [&self.email, &self.id, &self.name, &self.employee_id].into_iter().all(Option::is_none)
+    }
 }
 
 /// A machine.
@@ -122,6 +144,9 @@ pub struct Alert {
     pub rule: Rule,
     /// What sort of detector spoke.
     pub category: Category,
+    /// Whether the finding still stands.
+    #[serde(default)]
+    pub status: FindingStatus,
     /// 0 to 100. An unknown severity is 50, never low.
     pub severity: u8,
     /// The severity in the sender's own words.
@@ -136,6 +161,11 @@ pub struct Alert {
     pub received_at: Timestamp,
     /// The subject: whom the alert is about.
     pub user: User,
+    /// Who did it, where the detector tells doer and subject apart: the
+    /// administrator who suspended the subject, who changed a policy. Never
+    /// among `users` unless also a subject.
+    #[serde(default)]
+    pub actor: User,
     /// All users it names, the subject first.
     pub users: Vec<User>,
     /// The machine it happened on.
@@ -161,14 +191,15 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// Whether this address may be that of somebody the alert is about. Sensors
+    /// Whether this address may be that of somebody the alert is about, who
+    /// did it included. Sensors
     /// give addresses, logins (`dana`, `EXAMPLE\\dana`) or both; a login that is
     /// the same as the part before the `@` is taken for the same person, since
     /// telling a stranger less is better than telling the subject.
     pub fn may_be_about(&self, address: &str) -> bool {
         let address = address.trim().to_lowercase();
         let login = address.split('@').next().unwrap_or_default();
-        std::iter::once(&self.user).chain(&self.users).any(|user| {
+        [&self.user, &self.actor].into_iter().chain(&self.users).any(|user| {
             let names = [&user.email, &user.id, &user.name];
             names.into_iter().flatten().any(|name| {
                 let name = name.trim().to_lowercase();
@@ -214,7 +245,7 @@ mod tests {
     fn a_bare_login_is_taken_for_the_person_with_that_address() {
         let about = |email: Option<&str>, name: Option<&str>, id: Option<&str>| {
             let own = |text: Option<&str>| text.map(str::to_owned);
-            let user = User { email: own(email), id: own(id), name: own(name), employee_id: None };
+            let user = User { email: own(email), id: own(id), name: own(name), ..User::default() };
             let alert: Alert = serde_json::from_value(serde_json::json!({
                 "id": "alt_01KAZZZZZZZZZZZZZZZZZZZZZZ", "source": "s", "rule": {}, "category": "dlp", "severity": 60,
                 "title": "t", "received_at": "2026-11-26T10:00:00Z", "user": user, "users": [], "host": {}, "hosts": [],

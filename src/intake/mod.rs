@@ -13,6 +13,7 @@
 pub mod error;
 pub mod fingerprint;
 pub mod hand;
+pub mod identity;
 pub mod json;
 pub mod moment;
 pub mod normalise;

@@ -24,7 +24,15 @@ const TIME_CHARS_MAX: usize = 64;
 
 /// Bounds between epoch seconds, milliseconds, microseconds and nanoseconds:
 /// within the years taken, the four ranges do not touch.
-const UNITS: [(f64, f64); 4] = [(1e11, 1e3), (1e14, 1.0), (1e17, 1e-3), (f64::MAX, 1e-6)];
+const UNITS: [(f64, f64); 5] =
+    [(1e11, 1e3), (1e14, 1.0), (1e17, 1e-3), (FILETIME_BELOW, 1e-4), (f64::MAX, 1e-6)];
+
+/// Windows file times, tenths of microseconds since 1601, lie between
+/// microseconds and nanoseconds: 1.2e17 to 1.9e17 within the years taken.
+const FILETIME_BELOW: f64 = 2e17;
+
+/// From 1601-01-01 to 1970-01-01, in milliseconds.
+const FILETIME_EPOCH_MILLIS: f64 = 11_644_473_600_000.0;
 
 /// Reads a zone as a source declares it: `utc` or an IANA name.
 #[must_use]
@@ -48,8 +56,9 @@ pub fn read(value: &Value, zone: Option<Tz>) -> Option<Timestamp> {
 /// taken are far below 2^53, so nothing is lost on the way.
 #[expect(clippy::cast_possible_truncation, reason = "`as` saturates; the bounds are checked after")]
 fn epoch(number: f64) -> Option<Timestamp> {
-    let (_, to_millis) = UNITS.iter().find(|(below, _)| number.abs() < *below)?;
-    Some(Timestamp::from_millis((number * to_millis).round() as i64))
+    let (below, to_millis) = UNITS.iter().find(|(below, _)| number.abs() < *below)?;
+    let since = if *below == FILETIME_BELOW { FILETIME_EPOCH_MILLIS } else { 0.0 };
+    Some(Timestamp::from_millis((number * to_millis - since).round() as i64))
 }
 
 fn from_text(text: &str, zone: Option<Tz>) -> Option<Timestamp> {
@@ -83,7 +92,13 @@ fn with_t_and_offset(text: &str) -> String {
             return format!("{bare}+00:00");
         }
     }
-    text.replace(" +", "+").replace(" -", "-")
+    let mut text = text.replace(" +", "+").replace(" -", "-");
+    // `+01.00`, as some programs write `+01:00`.
+    let dot = text.len().wrapping_sub(3);
+    if text.len() > 25 && text.as_bytes()[dot] == b'.' && matches!(text.as_bytes()[dot - 3], b'+' | b'-') {
+        text.replace_range(dot..=dot, ":");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -110,6 +125,8 @@ mod tests {
             (json!(1_579_500_273_595_i64), 1_579_500_273_595),
             (json!(1_579_500_273_595_000_i64), 1_579_500_273_595),
             (json!(1_579_500_273_595_000_000_i64), 1_579_500_273_595),
+            (json!(133_355_377_959_700_000_i64), 1_691_064_195_970),
+            (json!("2025-02-25T17:08:11.853014+01.00"), 1_740_499_691_853),
         ] {
             assert_eq!(read(&value, None), Some(Timestamp::from_millis(millis)), "{value}");
         }

@@ -6,7 +6,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::alert::{Alert, Category, Dest, Host, Indicator, Object, Rule, User};
+use crate::domain::alert::{Alert, Category, Dest, FindingStatus, Host, Indicator, Object, Rule, User};
 use crate::domain::expr::scope::{Root, Scope};
 use crate::domain::id::AlertId;
 use crate::domain::time::Timestamp;
@@ -16,7 +16,7 @@ use crate::intake::json::{self, JsonMistake};
 use crate::intake::record::{LISTED_MAX, Listed, Record, email};
 use crate::intake::rule::{Sight, as_text};
 use crate::intake::source::{Format, SourceSpec};
-use crate::intake::{fingerprint, moment, severity, text};
+use crate::intake::{fingerprint, identity, moment, severity, text};
 
 /// Bytes of one payload. A page of a hundred large alerts has some 500 KB.
 pub const ALERT_BYTES_MAX: usize = 1024 * 1024;
@@ -110,7 +110,10 @@ fn payloads(spec: &SourceSpec, body: &[u8], content_type: Option<&str>) -> Resul
         return Ok(vec![read(text, String::new())?]);
     }
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(at, line)| read(line, format!(" in line {}", at + 1))).collect()
+    let lines: Result<Vec<_>, _> =
+        lines.map(|(at, line)| read(line, format!(" in line {}", at + 1))).collect();
+    // One text over several lines is one payload, however it was declared.
+    lines.or_else(|mistake| read(text, String::new()).map(|one| vec![one]).map_err(|_| mistake))
 }
 
 fn read(text: &str, at: String) -> Result<Value, IntakeError> {
@@ -123,8 +126,9 @@ fn read(text: &str, at: String) -> Result<Value, IntakeError> {
 /// The items of a payload, by the first path that leads to lists; else a list
 /// gives its items, and anything else is one item.
 fn items<'a>(spec: &SourceSpec, payload: &'a Value) -> Vec<&'a Value> {
-    if let Some(items) = spec.split.iter().find_map(|path| path.all(payload)) {
-        return items;
+    let mut lists = spec.split.iter().filter_map(|path| path.all(payload)).peekable();
+    if lists.peek().is_some() {
+        return lists.take(if spec.split_all { usize::MAX } else { 1 }).flatten().collect();
     }
     match payload {
         Value::Array(items) => items.iter().collect(),
@@ -154,7 +158,17 @@ impl Maker<'_> {
         }
         let mut seen = item.clone();
         self.prepare(&mut seen, true);
-        let scope = Scope::new().with_root("raw", &Root::from(&seen)).with_root("envelope", self.envelope);
+        let outer = Root::from(&seen);
+        let inner = self.spec.inside.iter().find_map(|path| match &*path.all(&seen)? {
+            [one] if one.is_object() => Some((*one).clone()),
+            _ => None,
+        });
+        let root = inner.as_ref().map(Root::from);
+        let scope = Scope::new()
+            .with_root("raw", root.as_ref().unwrap_or(&outer))
+            .with_root("outer", &outer)
+            .with_root("envelope", self.envelope);
+        let seen = inner.as_ref().unwrap_or(&seen);
         let sight = Sight { scope, absent: &self.spec.absent };
         let turned_down = self.spec.when.as_ref().is_some_and(|when| {
             // Only a clear `false` turns an item down: when in doubt it is an alert.
@@ -165,7 +179,7 @@ impl Maker<'_> {
         }
         let mut raw = item.clone();
         self.prepare(&mut raw, false);
-        self.filled(&seen, raw, &sight, new_id).map(Some)
+        self.filled(seen, raw, &sight, new_id).map(Some)
     }
 
     /// Masks what the source masks and, for what expressions see, opens texts
@@ -201,24 +215,31 @@ impl Maker<'_> {
         let title = self.title(&rule, sight)?;
         let (severity, vendor_severity) =
             fields.severity.as_ref().map_or((severity::UNKNOWN, None), |rule| rule.of(sight));
-        let user =
-            user(one, sight, ["user.email", "user.id", "user.name", "user.employee_id"]).unwrap_or_default();
-        let host = host(one, sight, ["host.id", "host.name", "host.ip"]).unwrap_or_default();
+        let said = user(one, sight, USER_KEYS).unwrap_or_default();
+        let users = self.users(&said, seen, sight);
+        // Of several users none is the subject unless the detector says which.
+        let subject = if let ([only], true) = (&*users, said.is_nobody()) { only.clone() } else { said };
+        let first = host(one, sight, ["host.id", "host.name", "host.ip"]).unwrap_or_default();
+        let hosts = self.hosts(&first, seen, sight);
+        let host =
+            if let ([only], true) = (&*hosts, first == Host::default()) { only.clone() } else { first };
         let mut alert = Alert {
             id: new_id(),
             source: self.source.to_owned(),
             source_id: one.first("source_id", sight, source_id),
             rule,
             category: one.first("category", sight, category).unwrap_or(Category::Other),
+            status: one.first("status", sight, status).unwrap_or_default(),
             severity,
             vendor_severity,
             title,
             description: one.first("description", sight, description),
             event_time: one.first("event_time", sight, |value| moment::read(value, self.spec.zone)),
             received_at: self.received_at,
-            users: self.users(&user, seen, sight),
-            hosts: self.hosts(&host, seen, sight),
-            user,
+            users,
+            actor: user(one, sight, ACTOR_KEYS).unwrap_or_default(),
+            hosts,
+            user: subject,
             host,
             src_ip: one.checked("src_ip", sight, text::ip),
             objects: self.objects(seen, sight),
@@ -248,11 +269,11 @@ impl Maker<'_> {
     }
 
     fn users(&self, subject: &User, seen: &Value, sight: &Sight<'_>) -> Vec<User> {
-        let mut users: Vec<_> = (*subject != User::default()).then(|| subject.clone()).into_iter().collect();
+        let mut users: Vec<_> = (!subject.is_nobody()).then(|| subject.clone()).into_iter().collect();
         Listed::collect(&self.spec.fields.users, seen, sight, &mut users, |record, sight| {
-            user(record, sight, ["email", "id", "name", "employee_id"])
+            user(record, sight, ["email", "id", "name", "employee_id", "service"])
         });
-        without_repeats(users)
+        identity::merged(users)
     }
 
     fn hosts(&self, first: &Host, seen: &Value, sight: &Sight<'_>) -> Vec<Host> {
@@ -295,23 +316,30 @@ impl Maker<'_> {
         let Some(rule) = &self.spec.fields.techniques else {
             return Vec::new();
         };
-        let given = rule.given(sight).flat_map(|value| match value {
+        let items = |value| match value {
             Value::Array(items) => items,
             one => vec![one],
-        });
+        };
+        let given = rule.given(sight).flat_map(items).flat_map(items);
         let texts =
             given.filter(|value| !sight.is_absent(value)).filter_map(|value| as_text(&value, TEXT_CHARS_MAX));
         without_repeats(texts.take(LISTED_MAX).collect())
     }
 }
 
-/// A user by the rules of four keys: mail address, id, name, HR number. What
+/// The keys by which a source tells the subject.
+const USER_KEYS: [&str; 5] = ["user.email", "user.id", "user.name", "user.employee_id", "user.service"];
+
+/// The keys by which a source tells who did it.
+const ACTOR_KEYS: [&str; 5] = ["actor.email", "actor.id", "actor.name", "actor.employee_id", "actor.service"];
+
+/// A user by the rules of its keys. What
 /// stands where an address is wanted and is none becomes the name, so that
 /// nothing is ever sent to or done to an address that is no address.
-fn user(record: &Record, sight: &Sight<'_>, keys: [&str; 4]) -> Option<User> {
-    let [mail, id, name, employee_id] = keys;
+fn user(record: &Record, sight: &Sight<'_>, keys: [&str; 5]) -> Option<User> {
+    let [mail, id, name, employee_id, service] = keys;
     let text = |key| record.text(key, sight, TEXT_CHARS_MAX);
-    let user = User {
+    let mut user = User {
         email: record.checked(mail, sight, email),
         id: text(id),
         name: text(name).or_else(|| {
@@ -320,8 +348,10 @@ fn user(record: &Record, sight: &Sight<'_>, keys: [&str; 4]) -> Option<User> {
             record.first(mail, sight, not_mail)
         }),
         employee_id: text(employee_id),
+        service: record.first(service, sight, Value::as_bool).unwrap_or(false),
     };
-    (user != User::default()).then_some(user)
+    user.service = user.service || identity::is_service(&user);
+    (!user.is_nobody()).then_some(user)
 }
 
 fn host(record: &Record, sight: &Sight<'_>, keys: [&str; 3]) -> Option<Host> {
@@ -355,6 +385,20 @@ fn description(value: &Value) -> Option<String> {
 fn category(value: &Value) -> Option<Category> {
     let word = value.as_str()?.trim().to_lowercase();
     serde_json::from_value(Value::String(word)).ok()
+}
+
+/// Words of detectors for a finding that has ended. Any other word is open: to read
+/// one wrongly as ended would leave an alert without its run.
+const CLOSED_WORDS: &[&str] = &[
+    "closed", "resolved", "dismissed", "fixed", "archived", "remediated", "mitigated", "deleted", "ended", "suppressed",
+    "auto_dismissed", "false_positive", "benign", "done", "ok",
+];
+
+/// Whether the finding still stands, by the detector's word.
+fn status(value: &Value) -> Option<FindingStatus> {
+    let word = value.as_str()?.trim().to_lowercase();
+    let closed = CLOSED_WORDS.contains(&word.replace([' ', '-'], "_").as_str());
+    Some(if closed { FindingStatus::Closed } else { FindingStatus::Open })
 }
 
 /// An indicator whose value is what its kind says.

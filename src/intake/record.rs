@@ -23,6 +23,7 @@ pub const FIELDS: &[&str] = &[
     "rule.name",
     "rule.version",
     "category",
+    "status",
     "title",
     "description",
     "event_time",
@@ -30,6 +31,12 @@ pub const FIELDS: &[&str] = &[
     "user.id",
     "user.name",
     "user.employee_id",
+    "user.service",
+    "actor.email",
+    "actor.id",
+    "actor.name",
+    "actor.employee_id",
+    "actor.service",
     "host.id",
     "host.name",
     "host.ip",
@@ -41,10 +48,10 @@ pub const FIELDS: &[&str] = &[
 ];
 
 /// Names that expressions outside lists may use.
-const NAMES: &[&str] = &["raw", "envelope"];
+const NAMES: &[&str] = &["raw", "outer", "envelope"];
 
 /// Names that expressions inside lists may use.
-const NAMES_IN_LIST: &[&str] = &["raw", "envelope", "item"];
+const NAMES_IN_LIST: &[&str] = &["raw", "outer", "envelope", "item"];
 
 /// Rules by the name of what they fill.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -257,7 +264,7 @@ impl Fields {
             field.mistake(codes::MISSING_KEY, "`fields` needs a rule for `title` or `rule.name`", help);
         }
         check_category(&map, &one);
-        let user = &["email", "id", "name", "employee_id"];
+        let user = &["email", "id", "name", "employee_id", "service"];
         let fields = Self {
             severity: map.optional("severity").and_then(|field| SeverityRule::read(field, reading)),
             users: Listed::read_all(&map, "users", user, reading),

@@ -30,7 +30,7 @@ use crate::yaml::shape::{Field, Reader};
 pub const BAD_ZONE: &str = "bad-zone";
 
 /// Names that a guard may use.
-const GUARD_NAMES: &[&str] = &["raw", "envelope"];
+const GUARD_NAMES: &[&str] = &["raw", "outer", "envelope"];
 
 /// What a source has been run against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,11 @@ pub struct SourceSpec {
     /// Where the alerts lie; the first path that leads somewhere wins. When
     /// none does, an object is one alert and a list one alert per item.
     pub split: Vec<Path>,
+    /// Whether the items of every path are alerts, not of the first alone.
+    pub split_all: bool,
+    /// Where in an item the alert itself lies; the first path that leads to
+    /// one object wins. Expressions see it as `raw`, the item as `outer`.
+    pub inside: Vec<Path>,
     /// Items for which this is exactly `false` are no alerts.
     pub when: Option<Rule>,
     /// Texts that are JSON; expressions see what they hold.
@@ -142,6 +147,8 @@ impl SourceSpec {
         let proven = map.optional("proven").and_then(|field| field.one_of(&Proven::NAMES));
         let format = map.optional("format").and_then(|field| field.one_of(&["json", "ndjson"]));
         let split = paths(map, "split", true);
+        let split_all = map.optional("split_all").and_then(Field::bool).unwrap_or(false);
+        let inside = paths(map, "inside", false);
         let when = map.optional("when").and_then(|field| Rule::read(field, GUARD_NAMES, reading));
         let parse_json = paths(map, "parse_json", false);
         let mask = paths(map, "mask", false);
@@ -157,6 +164,8 @@ impl SourceSpec {
             proven: proven.map_or(Proven::Untested, Proven::named),
             format: if format == Some("ndjson") { Format::Ndjson } else { Format::Json },
             split,
+            split_all,
+            inside,
             when,
             parse_json,
             mask,

@@ -68,7 +68,7 @@ impl Told<'_> {
             return self.unknown_field(named, path, 1, fields);
         }
         let inner = match (root.as_str(), field.as_str()) {
-            ("alert", "user") => USER,
+            ("alert", "user" | "actor") => USER,
             ("alert", "host") => HOST,
             ("alert", "rule") => RULE,
             ("alert", "dest") => DEST,

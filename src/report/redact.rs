@@ -77,7 +77,7 @@ impl Redactor {
 
     /// Whom and what an alert names.
     fn alert(&mut self, alert: &Alert) {
-        for user in alert.users.iter().chain([&alert.user]) {
+        for user in alert.users.iter().chain([&alert.user, &alert.actor]) {
             for text in [&user.email, &user.id, &user.employee_id].into_iter().flatten() {
                 self.person(text, SUBJECT);
             }

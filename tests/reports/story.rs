@@ -335,6 +335,7 @@ fn alert() -> Alert {
         id: Some("00u1dana".to_owned()),
         name: Some("Dana Whitfield".to_owned()),
         employee_id: Some("E-20417".to_owned()),
+        service: false,
     };
     let host = Host { id: None, name: Some("LT-0417".to_owned()), ip: Some("203.0.113.40".to_owned()) };
     Alert {
@@ -348,6 +349,7 @@ fn alert() -> Alert {
         },
         category: Category::Dlp,
         severity: 82,
+        status: quell::domain::alert::FindingStatus::Open,
         vendor_severity: Some("High".to_owned()),
         title: "Dana Whitfield uploaded 214 files to a personal Dropbox".to_owned(),
         description: Some("214 files labelled Confidential left by browser".to_owned()),
@@ -355,6 +357,7 @@ fn alert() -> Alert {
         received_at: minute(0),
         users: vec![user.clone()],
         user,
+        actor: User::default(),
         hosts: vec![host.clone()],
         host,
         src_ip: Some("203.0.113.40".to_owned()),

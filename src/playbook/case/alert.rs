@@ -17,16 +17,16 @@ fn empty(now: Timestamp) -> Value {
     json!({
         "id": AlertId::new(id), "source": "test", "source_id": null,
         "rule": { "id": null, "name": null, "version": null },
-        "category": "other", "severity": 50, "vendor_severity": null,
+        "category": "other", "status": "open", "severity": 50, "vendor_severity": null,
         "title": "An alert", "description": null, "event_time": null, "received_at": now,
-        "user": user(), "users": [], "host": host(), "hosts": [], "src_ip": null,
+        "user": user(), "actor": user(), "users": [], "host": host(), "hosts": [], "src_ip": null,
         "objects": [], "dest": { "domain": null, "account": null, "device": null },
         "indicators": [], "techniques": [], "url": null, "fingerprint": "test", "raw": null,
     })
 }
 
 fn user() -> Value {
-    json!({ "email": null, "id": null, "name": null, "employee_id": null })
+    json!({ "email": null, "id": null, "name": null, "employee_id": null, "service": false })
 }
 
 fn host() -> Value {

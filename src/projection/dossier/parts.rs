@@ -118,7 +118,7 @@ pub(super) fn alert_part(alert: &Alert, digest: Option<Digest>, cite: Cite) -> A
     alert.techniques.truncate(ALERT_LIST_MAX);
     alert.title = cut(&alert.title);
     alert.source = cut(&alert.source);
-    for user in alert.users.iter_mut().chain([&mut alert.user]) {
+    for user in alert.users.iter_mut().chain([&mut alert.user, &mut alert.actor]) {
         [&mut user.email, &mut user.id, &mut user.name, &mut user.employee_id].into_iter().for_each(cut_in);
     }
     for host in alert.hosts.iter_mut().chain([&mut alert.host]) {

@@ -362,8 +362,5 @@ fn transfer(alert: &Alert) -> Option<&'static str> {
 
 /// How many accounts an alert is about.
 fn who(alert: &Alert) -> usize {
-    let user = &alert.user;
-    let named =
-        user.email.is_some() || user.id.is_some() || user.name.is_some() || user.employee_id.is_some();
-    alert.users.len().max(usize::from(named))
+    alert.users.len().max(usize::from(!alert.user.is_nobody()))
 }

@@ -99,7 +99,8 @@ pub(super) fn alert(dossier: &Dossier) -> Vec<Line> {
 fn account(user: &User) -> String {
     let id = user.id.as_ref().map(|id| format!("id {id}"));
     let number = user.employee_id.as_ref().map(|id| format!("employee {id}"));
-    joined(&[&user.name, &user.email, &id, &number])
+    let service = user.service.then(|| "a service account".to_owned());
+    joined(&[&user.name, &user.email, &id, &number, &service])
 }
 
 fn machine(host: &Host) -> String {
