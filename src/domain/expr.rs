@@ -38,6 +38,8 @@ use self::stack::{PANICKED, is_plain, on_deep_stack};
 use super::value::{Value, shorten, truncate_text};
 
 mod budget;
+pub mod condition;
+pub mod conjunct;
 mod convert;
 mod explain;
 mod functions;

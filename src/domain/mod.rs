@@ -25,5 +25,6 @@ pub mod run;
 pub mod schedule;
 pub mod signal;
 pub mod time;
+pub mod trigger;
 pub mod urgency;
 pub mod value;

@@ -390,8 +390,21 @@ fn category(value: &Value) -> Option<Category> {
 /// Words of detectors for a finding that has ended. Any other word is open: to read
 /// one wrongly as ended would leave an alert without its run.
 const CLOSED_WORDS: &[&str] = &[
-    "closed", "resolved", "dismissed", "fixed", "archived", "remediated", "mitigated", "deleted", "ended", "suppressed",
-    "auto_dismissed", "false_positive", "benign", "done", "ok",
+    "closed",
+    "resolved",
+    "dismissed",
+    "fixed",
+    "archived",
+    "remediated",
+    "mitigated",
+    "deleted",
+    "ended",
+    "suppressed",
+    "auto_dismissed",
+    "false_positive",
+    "benign",
+    "done",
+    "ok",
 ];
 
 /// Whether the finding still stands, by the detector's word.
