@@ -108,6 +108,8 @@ pub struct Settings {
     pub connectors: Option<Node>,
     /// `sources:` as written.
     pub sources: Option<Node>,
+    /// `triage:` as written.
+    pub triage: Option<Node>,
     /// `people:` as written.
     pub people: Option<Node>,
     /// `guardrails:` as written.
@@ -134,6 +136,7 @@ impl Default for Settings {
             retention: RetentionSettings::default(),
             connectors: None,
             sources: None,
+            triage: None,
             people: None,
             guardrails: None,
         }
@@ -266,6 +269,7 @@ impl Settings {
         let section = |key| map.optional(key).map(|field| field.node().clone());
         self.connectors = section("connectors");
         self.sources = section("sources");
+        self.triage = section("triage");
         self.people = section("people");
         self.guardrails = section("guardrails");
         if let Some(field) = map.optional("telemetry") {

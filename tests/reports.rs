@@ -150,6 +150,7 @@ fn every_number_in_brackets_is_an_entry_of_the_journal() {
                         StreamId::Incident(_) => stream == "incident",
                         StreamId::Alert(_) => stream == "alert",
                         StreamId::Schedule(_) => stream == "schedule",
+                        StreamId::Exception(_) => stream == "exception",
                     }
             });
             assert!(known, "{template} cites {stream} #{seq}");

@@ -223,7 +223,14 @@ async fn open_on(
     });
     let scheduler = Scheduler::with_limits(Arc::clone(&journal), Arc::clone(&world), limits(settings));
     let authored = (loaded.library, loaded.around);
-    let service = Service::new(Arc::clone(&scheduler), journal, world, following, authored, loaded.sources);
+    let service = Service::new(
+        Arc::clone(&scheduler),
+        journal,
+        world,
+        following,
+        authored,
+        (loaded.sources, loaded.triage),
+    );
     let (unfinished, queued) = (service.unfinished().await?, service.queued());
     pass("start.read");
     scheduler.recover(unfinished).await;

@@ -15,6 +15,7 @@ use crate::intake::source::SourceSpec;
 use crate::playbook::library::{Library, SHIPPED as PLAYBOOKS, built_in, files_in};
 use crate::report::templates::{TEMPLATES, Templates};
 use crate::service::house::Source;
+use crate::service::triage::TriageRules;
 use crate::settings::Settings;
 use crate::step::kind::Surroundings;
 use crate::step::using::CONNECTOR_NOT_CONFIGURED;
@@ -22,6 +23,7 @@ use crate::yaml::diagnostic::{Diagnostic, Severity, did_you_mean};
 use crate::yaml::node::{Node, Place};
 
 use crate::app::sources::read_sources;
+use crate::app::triage::read_triage;
 
 /// Everything that authors wrote, read.
 pub struct Loaded {
@@ -37,6 +39,8 @@ pub struct Loaded {
     pub guard: Guard,
     /// Configured sources.
     pub sources: BTreeMap<String, Source>,
+    /// How alerts are triaged.
+    pub triage: TriageRules,
     /// Playbooks that can be run.
     pub library: Library,
 }
@@ -92,6 +96,9 @@ pub fn load_all(settings: &Settings) -> (Option<Loaded>, Vec<Diagnostic>) {
         Some(section) => beside(&mut mistakes, read_sources(file, section, &source_specs, loopback)),
         None => BTreeMap::new(),
     };
+    let triage = settings.triage.as_ref();
+    let triage =
+        triage.map_or_else(TriageRules::default, |section| beside(&mut mistakes, read_triage(file, section)));
     let (texts, templates) = load_templates(settings, &mut mistakes);
     let mut around = Surroundings {
         connectors: named_connectors(settings.connectors.as_ref(), specs),
@@ -107,8 +114,16 @@ pub fn load_all(settings: &Settings) -> (Option<Loaded>, Vec<Diagnostic>) {
         mistakes.extend(limits_of_nothing(settings, &library));
     }
     mistakes.extend(found);
-    let loaded =
-        templates.map(|templates| Loaded { instances, around, templates, people, guard, sources, library });
+    let loaded = templates.map(|templates| Loaded {
+        instances,
+        around,
+        templates,
+        people,
+        guard,
+        sources,
+        triage,
+        library,
+    });
     (loaded, mistakes)
 }
 

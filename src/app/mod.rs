@@ -17,4 +17,5 @@ pub mod keys;
 pub mod load;
 pub mod shelf;
 pub mod sources;
+mod triage;
 pub mod vault;

@@ -95,6 +95,25 @@ pub enum Command {
     Incidents(ListArgs),
     /// Show an incident, or change what is on record of it.
     Incident(IncidentArgs),
+    /// Make all of one incident part of another, and close it.
+    Merge {
+        /// The incident that is no story of its own.
+        incident: String,
+        /// The incident that holds both from here on.
+        #[arg(long, value_name = "INC")]
+        into: String,
+        /// Why.
+        #[arg(long)]
+        why: String,
+    },
+    /// Take some alerts of an incident, with the runs they started, into a new one.
+    Split(SplitArgs),
+    /// Keep alerts of a rule without any effect for a time, or end that.
+    Except(ExceptArgs),
+    /// List exceptions that hold (with --all, also those that ended).
+    Exceptions(ListArgs),
+    /// List how often the rules of detectors fired and were right; of one rule, what to write to its owner.
+    Detections(DetectionsArgs),
     /// List approvals that wait (with --all, also decided ones).
     Approvals(ListArgs),
     /// List questions that wait (with --all, also closed ones).
@@ -320,6 +339,66 @@ pub struct IncidentArgs {
     /// Why.
     #[arg(long)]
     pub why: Option<String>,
+}
+
+/// `quell split`.
+#[derive(Debug, Args)]
+pub struct SplitArgs {
+    /// The incident.
+    pub incident: String,
+    /// An alert that is a story of its own; give it once for each.
+    #[arg(long = "alert", value_name = "ALERT", required = true)]
+    pub alerts: Vec<String>,
+    /// Why.
+    #[arg(long)]
+    pub why: String,
+}
+
+/// `quell except`.
+#[derive(Debug, Args)]
+pub struct ExceptArgs {
+    /// The rule at its detector, by name or id.
+    #[arg(required_unless_present = "end", conflicts_with = "end")]
+    pub rule: Option<String>,
+    /// Who answers for it.
+    #[arg(long, required_unless_present = "end")]
+    pub owner: Option<String>,
+    /// Why.
+    #[arg(long, required_unless_present = "end")]
+    pub why: Option<String>,
+    /// How long it holds, such as 7d; at most 92d.
+    #[arg(long = "for", value_name = "DURATION", default_value = "7d")]
+    pub holds: String,
+    /// Only alerts of this source.
+    #[arg(long)]
+    pub source: Option<String>,
+    /// Only alerts about this person or account.
+    #[arg(long)]
+    pub subject: Option<String>,
+    /// Only alerts on this machine.
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Only alerts for which this holds, such as 'alert.dest.domain == "backup.example.com"'.
+    #[arg(long, value_name = "CEL")]
+    pub when: Option<String>,
+    /// Only alerts up to this severity [default: 89, so that critical ones are never hidden].
+    #[arg(long, value_name = "0-100")]
+    pub severity_max: Option<u8>,
+    /// End this exception.
+    #[arg(long, value_name = "EXC")]
+    pub end: Option<String>,
+}
+
+/// `quell detections`.
+#[derive(Debug, Args)]
+pub struct DetectionsArgs {
+    /// Only rules of this source.
+    pub source: Option<String>,
+    /// This rule, with what to write to whoever answers for it.
+    pub rule: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 200)]
+    pub limit: usize,
 }
 
 /// `quell undo`.

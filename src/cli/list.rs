@@ -26,9 +26,15 @@ pub const ALERTS: Listing = Listing {
         ("RECEIVED", "/received_at"),
         ("SEVERITY", "/severity"),
         ("SOURCE", "/source"),
+        ("FATE", FATE),
+        ("INCIDENT", "/incident"),
         ("TITLE", "/title"),
     ],
 };
+
+/// What became of an alert, in a word.
+const FATE: &str = "/fate in a word";
+
 /// All that a run waits for, in one cell.
 const WAITS: &str = "/waiting_on";
 
@@ -63,10 +69,27 @@ pub const INCIDENTS: Listing = Listing {
         ("SEVERITY", "/severity"),
         ("STATUS", "/status"),
         ("DISPOSITION", "/disposition"),
+        ("ALERTS", "/alert_count"),
         ("SUBJECT", "/subject"),
         ("TITLE", "/title"),
     ],
 };
+/// `quell exceptions`.
+pub const EXCEPTIONS: Listing = Listing {
+    path: "/exceptions",
+    live: "&holding=true",
+    empty: "no exception holds",
+    columns: &[
+        ("EXCEPTION", "/id"),
+        ("RULE", "/rule"),
+        ("SUBJECT", "/subject"),
+        ("UNTIL", "/until"),
+        ("SUPPRESSED", "/suppressed"),
+        ("OWNER", "/owner"),
+        ("WHY", "/why"),
+    ],
+};
+
 /// `quell approvals`.
 pub const APPROVALS: Listing = Listing {
     path: "/approvals",
@@ -186,6 +209,11 @@ fn shown(item: &Value, pointer: &str) -> String {
         WAITS_UNTIL => {
             let until = waits.iter().filter_map(|wait| wait.get("until")?.as_str()).min();
             until.map_or_else(|| cell(None), str::to_owned)
+        }
+        // A fate is a map with one key, its name.
+        FATE => {
+            let fate = item.get("fate").and_then(Value::as_object).and_then(|fate| fate.keys().next());
+            fate.map_or_else(|| "not triaged yet".to_owned(), |name| name.replace('_', " "))
         }
         _ => cell(item.pointer(pointer)),
     }

@@ -34,4 +34,5 @@ pub mod show;
 pub mod start;
 pub mod store;
 pub mod test;
+pub mod triage;
 pub mod undo;

@@ -29,12 +29,13 @@ pub async fn show(id: &str, client: &Client, screen: &Screen) -> Result<Exit, Cl
         Some("ctn") => "containments",
         Some("alt") => "alerts",
         Some("sch") => "schedules",
+        Some("exc") => "exceptions",
         _ => {
             return Err(CliError::new(
                 Exit::Wrong,
                 "id-wrong",
                 format!(
-                    "`{id}` names nothing that can be shown; an id begins with run_, inc_, apr_, qst_, ctn_, sch_ or alt_"
+                    "`{id}` names nothing that can be shown; an id begins with run_, inc_, apr_, qst_, ctn_, sch_, exc_ or alt_"
                 ),
             ));
         }

@@ -6,11 +6,13 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::args::{Cli, Command, Format};
 use crate::cli::client::Client;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::list::{ALERTS, APPROVALS, CONTAINMENTS, INCIDENTS, QUESTIONS, RUNS, SCHEDULES, list};
+use crate::cli::list::{
+    ALERTS, APPROVALS, CONTAINMENTS, EXCEPTIONS, INCIDENTS, QUESTIONS, RUNS, SCHEDULES, list,
+};
 use crate::cli::screen::Screen;
 use crate::cli::{
     attention, check, decide, hint, incident, ingest, init, lab, plan, report, run, serve, show, store, test,
-    undo,
+    triage, undo,
 };
 use crate::settings::Settings;
 use crate::yaml::diagnostic::Diagnostic;
@@ -117,6 +119,11 @@ async fn command(cli: &Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Runs(args) => list(&RUNS, args, &client, screen).await,
         Command::Incidents(args) => list(&INCIDENTS, args, &client, screen).await,
         Command::Incident(args) => incident::incident(args, &client, screen).await,
+        Command::Merge { incident, into, why } => triage::merge((incident, into, why), &client, screen).await,
+        Command::Split(args) => triage::split(args, &client, screen).await,
+        Command::Except(args) => triage::except(args, &client, screen).await,
+        Command::Exceptions(args) => list(&EXCEPTIONS, args, &client, screen).await,
+        Command::Detections(args) => triage::detections(args, &client, screen).await,
         Command::Approvals(args) => list(&APPROVALS, args, &client, screen).await,
         Command::Questions(args) => list(&QUESTIONS, args, &client, screen).await,
         Command::Containments(args) => list(&CONTAINMENTS, args, &client, screen).await,

@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::{AlertId, IncidentId, RunId};
+use crate::domain::id::{AlertId, ContainmentId, ExceptionId, IncidentId, RunId};
 use crate::domain::time::Timestamp;
+use crate::domain::triage::{Because, News};
 use crate::domain::value::{Digest, Value};
 
 /// What sort of detector spoke.
@@ -46,6 +47,14 @@ pub enum FindingStatus {
     Closed,
 }
 
+impl FindingStatus {
+    /// Whether it stands.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        self == Self::Open
+    }
+}
+
 /// The detector's rule that fired.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
@@ -74,6 +83,12 @@ pub struct User {
 }
 
 impl User {
+    /// What people know it by: the address, else the name.
+    #[must_use]
+    pub fn shown(&self) -> Option<&str> {
+        self.email.as_deref().or(self.name.as_deref())
+    }
+
     /// Whether nothing is known that tells who this is.
     #[must_use]
     pub fn is_nobody(&self) -> bool {
@@ -230,11 +245,114 @@ pub enum Fate {
         /// The investigation they belong to.
         incident: IncidentId,
     },
+    /// It belongs to an incident that there was already.
+    Joined {
+        /// Which.
+        incident: IncidentId,
+        /// What it is to it.
+        news: News,
+        /// Why it belongs there.
+        because: Vec<Because>,
+        /// Runs that it started there.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        runs: Vec<RunId>,
+        /// Whether it opened the incident again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        reopens: bool,
+    },
+    /// Something keeps it from having any effect, for a time.
+    Suppressed {
+        /// What.
+        by: Suppression,
+    },
+    /// Its detector ended a finding that no incident is about.
+    Ended {},
     /// No playbook wanted it.
     NoPlaybook {
-        /// Which were asked and why each said no.
+        /// Which came closest and why it said no; of older alerts one line for each.
         reasons: Vec<String>,
     },
+}
+
+/// What keeps an alert from having any effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Suppression {
+    /// An exception that a person made.
+    Exception {
+        /// Which.
+        exception: ExceptionId,
+        /// Whose it is.
+        owner: String,
+        /// Until when it holds.
+        until: Timestamp,
+        /// Why there is one.
+        why: String,
+    },
+    /// It tells of what we did ourselves.
+    OwnChange {
+        /// Which containment or lifting.
+        containment: ContainmentId,
+        /// Until when alerts about it are ours.
+        until: Timestamp,
+    },
+}
+
+impl Suppression {
+    /// In plain words, to stand after "suppressed: ".
+    pub fn words(&self) -> String {
+        match self {
+            Self::Exception { exception, owner, until, why } => {
+                format!("{exception} of {owner} holds until {}: {why}", until.to_minute())
+            }
+            Self::OwnChange { containment, until } => {
+                format!("it tells of our own change {containment}; that counts until {}", until.to_minute())
+            }
+        }
+    }
+}
+
+impl Fate {
+    /// The incident that the alert belongs to.
+    pub fn incident(&self) -> Option<IncidentId> {
+        match self {
+            Self::RunStarted { incident, .. } | Self::Joined { incident, .. } => Some(*incident),
+            Self::Suppressed { .. } | Self::Ended {} | Self::NoPlaybook { .. } => None,
+        }
+    }
+
+    /// The words for it in lists and filters.
+    pub const NAMES: [&str; 5] = ["run_started", "joined", "suppressed", "ended", "no_playbook"];
+
+    /// The word for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::RunStarted { .. } => Self::NAMES[0],
+            Self::Joined { .. } => Self::NAMES[1],
+            Self::Suppressed { .. } => Self::NAMES[2],
+            Self::Ended {} => Self::NAMES[3],
+            Self::NoPlaybook { .. } => Self::NAMES[4],
+        }
+    }
+
+    /// The runs that it started.
+    pub fn runs(&self) -> &[RunId] {
+        match self {
+            Self::RunStarted { runs, .. } | Self::Joined { runs, .. } => runs,
+            Self::Suppressed { .. } | Self::Ended {} | Self::NoPlaybook { .. } => &[],
+        }
+    }
+
+    /// Why, a line for each reason.
+    pub fn reasons(&self) -> Vec<String> {
+        match self {
+            Self::RunStarted { .. } => Vec::new(),
+            Self::Joined { because, .. } => because.iter().map(Because::words).collect(),
+            Self::Suppressed { by } => vec![by.words()],
+            Self::Ended {} => vec!["its detector ended a finding that no incident is about".to_owned()],
+            Self::NoPlaybook { reasons } => reasons.clone(),
+        }
+    }
 }
 
 #[cfg(test)]

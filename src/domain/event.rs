@@ -6,14 +6,16 @@ use crate::domain::alert::{AlertRef, Fate};
 use crate::domain::approval::{Covered, Verdict};
 use crate::domain::command::{Child, Parent, Phase};
 use crate::domain::erasure::Erasure;
+use crate::domain::exception::Exception;
 use crate::domain::firing::SkipReason;
 use crate::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
-use crate::domain::incident::{Disposition, IncidentChange, UndoOrder};
+use crate::domain::incident::{Disposition, IncidentChange, Move, UndoOrder};
 use crate::domain::kept::KeptField;
 use crate::domain::outcome::Outcome;
 use crate::domain::playbook::IfSilent;
 use crate::domain::run::{StepEnd, StepKey};
 use crate::domain::time::Timestamp;
+use crate::domain::triage::{Related, Sighting};
 use crate::domain::urgency::Urgency;
 use crate::domain::value::{Digest, Value};
 
@@ -73,11 +75,23 @@ pub enum Event {
         severity: u8,
         /// Digest of the stored alert.
         digest: Digest,
+        /// The detector's name for the rule that fired, else its id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+        /// Whom it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
     },
     /// What became of it.
     AlertTriaged {
         /// Its fate.
         fate: Fate,
+        /// How later alerts find its incident.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<Box<Sighting>>,
+        /// Incidents that share something with it and that it does not belong to.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        related: Vec<Related>,
     },
 
     // Incidents.
@@ -99,8 +113,33 @@ pub enum Event {
     },
     /// What its runs contained is to be lifted, the newest first.
     UndoOrdered(Box<UndoOrder>),
+    /// A person moved alerts and runs of it to another incident.
+    AlertsMoved(Box<Move>),
+    /// A person brought alerts and runs of another incident here.
+    AlertsCame {
+        /// From which incident.
+        from: IncidentId,
+        /// How many alerts.
+        alerts: usize,
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+    },
     /// Retention erased it, or the content of an alert.
     Erased(Box<Erasure>),
+
+    // Exceptions.
+    /// For a time, alerts that it describes have no effect.
+    ExceptionMade(Box<Exception>),
+    /// A person ended it before its time.
+    ExceptionEnded {
+        /// Who.
+        by: String,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
 
     // Schedules.
     /// A playbook has it now, and its firings count from here.

@@ -58,6 +58,10 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
         | Event::AlertTriaged { .. }
         | Event::IncidentOpened { .. }
         | Event::UndoOrdered(_)
+        | Event::AlertsMoved(_)
+        | Event::AlertsCame { .. }
+        | Event::ExceptionMade(_)
+        | Event::ExceptionEnded { .. }
         | Event::Erased(_)
         | Event::ScheduleArmed { .. }
         | Event::ScheduleFired { .. }

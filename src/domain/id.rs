@@ -132,6 +132,11 @@ id_type!(
     ScheduleId, "sch", "schedule"
 );
 
+id_type!(
+    /// Names an exception, which keeps alerts from having any effect for a time.
+    ExceptionId, "exc", "exception"
+);
+
 /// The stream of entries that belongs to one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StreamId {
@@ -143,6 +148,8 @@ pub enum StreamId {
     Run(RunId),
     /// The firings of a schedule.
     Schedule(ScheduleId),
+    /// The life of an exception.
+    Exception(ExceptionId),
 }
 
 impl fmt::Display for StreamId {
@@ -152,6 +159,7 @@ impl fmt::Display for StreamId {
             Self::Incident(id) => id.fmt(f),
             Self::Run(id) => id.fmt(f),
             Self::Schedule(id) => id.fmt(f),
+            Self::Exception(id) => id.fmt(f),
         }
     }
 }
@@ -164,6 +172,7 @@ impl FromStr for StreamId {
             Some(AlertId::PREFIX) => text.parse().map(Self::Alert),
             Some(IncidentId::PREFIX) => text.parse().map(Self::Incident),
             Some(ScheduleId::PREFIX) => text.parse().map(Self::Schedule),
+            Some(ExceptionId::PREFIX) => text.parse().map(Self::Exception),
             _ => text.parse().map(Self::Run),
         }
     }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::ContainmentId;
+use crate::domain::id::{AlertId, ContainmentId, IncidentId, RunId};
+use crate::domain::tie::TieKey;
 
 /// Where an investigation stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +65,35 @@ impl Disposition {
         "insufficient_information",
         "information_gathered",
     ];
+
+    /// As a playbook writes it.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// What it says of the rule that fired.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::FalsePositive => Verdict::False,
+            Self::Benign | Self::UserAcknowledged | Self::OperationalError => Verdict::Harmless,
+            Self::PolicyViolation | Self::Contained | Self::Mitigated => Verdict::True,
+            Self::Escalated | Self::InsufficientInformation | Self::InformationGathered => Verdict::Undecided,
+        }
+    }
+}
+
+/// What the end of an investigation says of the rule that fired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It was right, and something was wrong.
+    True,
+    /// What it saw had happened, and nobody meant or did harm.
+    Harmless,
+    /// What it saw had not happened, or is not what it looks for.
+    False,
+    /// Nobody could tell, or others go on with it.
+    Undecided,
 }
 
 /// What a run or a person changes of an incident; absent fields stay as they are.
@@ -93,6 +123,51 @@ pub struct IncidentChange {
     /// That person's reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+impl IncidentChange {
+    /// The severity after this change of one that was `before`. A run only raises
+    /// it: that something is less bad than it looked is for a person to say.
+    pub fn severity_after(&self, before: u8) -> u8 {
+        match (self.severity, &self.by) {
+            (None, _) => before,
+            (Some(new), Some(_)) => new,
+            (Some(new), None) => new.max(before),
+        }
+    }
+}
+
+/// How alerts came to another incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveKind {
+    /// All of the incident is one with another: it is closed.
+    Merge,
+    /// Some of it is a story of its own.
+    Split,
+}
+
+/// A person moves alerts and runs of an incident to another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// How.
+    pub kind: MoveKind,
+    /// Where they belong from here on.
+    pub to: IncidentId,
+    /// The alerts.
+    pub alerts: Vec<AlertId>,
+    /// The runs.
+    pub runs: Vec<RunId>,
+    /// The playbooks of these runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub playbooks: Vec<String>,
+    /// Keys under which later alerts find where these went.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ties: Vec<TieKey>,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub why: String,
 }
 
 /// A person wants what the runs of an incident contained to be lifted.

@@ -114,9 +114,54 @@ pub enum Section {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Trigger {
     /// An alert for which this holds.
-    Alert(Expr),
+    Alert(AlertTrigger),
     /// A time of the calendar.
     Schedule(ScheduleSpec),
+}
+
+/// Alerts that start a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "WrittenTrigger", into = "WrittenTrigger")]
+pub struct AlertTrigger {
+    /// Those for which this holds.
+    pub when: Expr,
+    /// Not more than one run for the same thing in a time.
+    pub once_per: Option<OncePer>,
+}
+
+/// For what a playbook runs once.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OncePer {
+    /// Gives what that is; where it gives nothing, each alert starts its own run.
+    pub key: Expr,
+    /// Within which time.
+    pub within: Duration,
+}
+
+/// A trigger as it is stored: of most the condition alone.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WrittenTrigger {
+    Plain(Expr),
+    Once { when: Expr, once_per: OncePer },
+}
+
+impl From<WrittenTrigger> for AlertTrigger {
+    fn from(written: WrittenTrigger) -> Self {
+        match written {
+            WrittenTrigger::Plain(when) => Self { when, once_per: None },
+            WrittenTrigger::Once { when, once_per } => Self { when, once_per: Some(once_per) },
+        }
+    }
+}
+
+impl From<AlertTrigger> for WrittenTrigger {
+    fn from(trigger: AlertTrigger) -> Self {
+        match trigger.once_per {
+            None => Self::Plain(trigger.when),
+            Some(once_per) => Self::Once { when: trigger.when, once_per },
+        }
+    }
 }
 
 /// One input of a run by hand.

@@ -9,6 +9,7 @@ use crate::domain::playbook::InputSpec;
 use crate::domain::value::{Digest, Value, digest};
 use crate::playbook::check::{Checked, check};
 use crate::playbook::file::Texts;
+use crate::playbook::wanting::Wanting;
 use crate::step::ask::read_fields;
 use crate::step::kind::{Called, Surroundings};
 use crate::yaml::diagnostic::{Diagnostic, did_you_mean, quoted};
@@ -67,6 +68,8 @@ pub struct Prepared {
 pub struct Library {
     /// Those that can be run.
     pub playbooks: BTreeMap<String, Arc<Prepared>>,
+    /// Which of them want an alert.
+    pub wanting: Wanting,
 }
 
 impl Library {
@@ -106,8 +109,9 @@ impl Library {
         for name in drafts.keys() {
             freezing.freeze(name, &mut Vec::new());
         }
-        let playbooks = freezing.done.into_iter().filter_map(|(name, made)| Some((name, made?))).collect();
-        (Library { playbooks }, freezing.mistakes)
+        let done = freezing.done.into_iter();
+        let playbooks: BTreeMap<_, _> = done.filter_map(|(name, made)| Some((name, made?))).collect();
+        (Library { wanting: Wanting::of(&playbooks), playbooks }, freezing.mistakes)
     }
 
     /// What each playbook takes, by name.

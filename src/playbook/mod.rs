@@ -33,3 +33,4 @@ pub mod reading;
 pub mod rehearse;
 mod spelt;
 pub mod triggers;
+pub mod wanting;

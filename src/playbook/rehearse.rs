@@ -113,7 +113,7 @@ impl Rehearsal<'_> {
         let shared = Shared::new(serde_json::to_value(alert).unwrap_or(Value::Null));
         let scope = Scope::new().with_root("alert", shared.root());
         self.plan.playbook.triggers.iter().any(|trigger| {
-            matches!(trigger, Trigger::Alert(condition) if condition.eval_bool(&scope).unwrap_or(false))
+            matches!(trigger, Trigger::Alert(trigger) if trigger.when.eval_bool(&scope).unwrap_or(false))
         })
     }
 

@@ -6,8 +6,9 @@ use crate::authored::expressions::{expression, template};
 use crate::authored::places::place_of_name;
 use crate::domain::expr::Expr;
 use crate::domain::expr::template::Template;
-use crate::domain::playbook::{InputKind, InputSpec, Trigger};
+use crate::domain::playbook::{AlertTrigger, InputKind, InputSpec, OncePer, Trigger};
 use crate::domain::schedule::{CronMistake, Missed, Overlap, ScheduleSpec, Times, zone_named};
+use crate::domain::triage::REMEMBERED_MOST;
 use crate::yaml::diagnostic::{Diagnostic, did_you_mean, quoted};
 use crate::yaml::map::MapReader;
 use crate::yaml::node::{Key, Node, NodeValue};
@@ -24,7 +25,7 @@ const DUE: &str = "due";
 pub struct Triggers<'a> {
     /// In the order of the file.
     pub all: Vec<Trigger>,
-    /// The conditions on alerts with their places.
+    /// The conditions on alerts, and for what they run once, with their places.
     pub conditions: Vec<(Field<'a>, Expr)>,
 }
 
@@ -36,14 +37,15 @@ pub fn read_triggers<'a>(field: Field<'a>, inputs: &[InputSpec], source: &str) -
         let Some(map) = trigger.map() else { continue };
         let alert = map.optional("alert");
         let schedule = map.optional("schedule");
-        if let Some(field) = map.optional("once_per") {
-            field.mistake(
-                "not-yet",
-                "this version does not run `once_per` yet",
-                "take it out; every alert that fits starts a run",
+        let once = map.optional("once_per");
+        map.finish();
+        if let (Some(once), None) = (once, alert) {
+            once.mistake(
+                "once-per-without-alert",
+                "`once_per` counts alerts, and this trigger has none",
+                "take it out, or give the trigger an `alert:`",
             );
         }
-        map.finish();
         match (alert, schedule) {
             (Some(_), Some(schedule)) => schedule.mistake(
                 "two-triggers",
@@ -51,9 +53,10 @@ pub fn read_triggers<'a>(field: Field<'a>, inputs: &[InputSpec], source: &str) -
                 "write two: each begins with its own `- `, and either starts a run",
             ),
             (Some(field), None) => {
-                if let Some(condition) = expression(field, source) {
-                    found.all.push(Trigger::Alert(condition.clone()));
-                    found.conditions.push((field, condition));
+                let once_per = once.map(|once| read_once_per(once, source, &mut found.conditions));
+                if let Some(when) = expression(field, source) {
+                    found.conditions.push((field, when.clone()));
+                    found.all.push(Trigger::Alert(AlertTrigger { when, once_per: once_per.flatten() }));
                 }
             }
             (None, Some(field)) => {
@@ -78,6 +81,35 @@ pub fn read_triggers<'a>(field: Field<'a>, inputs: &[InputSpec], source: &str) -
         }
     }
     found
+}
+
+/// Reads `once_per:`; its key goes to the conditions, whose names are checked.
+fn read_once_per<'a>(
+    field: Field<'a>,
+    source: &str,
+    conditions: &mut Vec<(Field<'a>, Expr)>,
+) -> Option<OncePer> {
+    let map = field.map()?;
+    let key = map.required("key").and_then(|field| {
+        let key = expression(field, source)?;
+        conditions.push((field, key.clone()));
+        Some(key)
+    });
+    let within = map.required("within");
+    let read = within.and_then(Field::duration);
+    map.finish();
+    if let (Some(field), Some(read)) = (within, read)
+        && (read > REMEMBERED_MOST || read.is_zero())
+    {
+        let days = REMEMBERED_MOST.as_secs() / 86_400;
+        field.mistake(
+            "once-per-too-long",
+            format!("what came in is remembered for {days} days"),
+            format!("write a time of up to {days}d"),
+        );
+        return None;
+    }
+    Some(OncePer { key: key?, within: read? })
 }
 
 fn read_schedule(field: Field<'_>, inputs: &[InputSpec], source: &str) -> Option<ScheduleSpec> {

@@ -8,6 +8,7 @@ use crate::domain::alert::Fate;
 use crate::domain::event::{Entry, Event};
 use crate::domain::id::{AlertId, IncidentId, StreamId};
 use crate::domain::time::Timestamp;
+use crate::domain::triage::Related;
 use crate::domain::value::truncate_text;
 use crate::projection::fold::{Page, Projection, ROW_TEXT_BYTES_MAX, page};
 use crate::projection::rows::Rows;
@@ -26,10 +27,22 @@ pub struct AlertRow {
     pub title: String,
     /// 0 to 100.
     pub severity: u8,
+    /// The rule that fired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Whom it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The incident that it belongs to now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentId>,
     /// When it was accepted.
     pub received_at: Timestamp,
     /// What became of it; absent until it was triaged.
     pub fate: Option<Fate>,
+    /// Incidents that share something with it and that it does not belong to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<Related>,
     /// When retention removed its content; the row stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_erased_at: Option<Timestamp>,
@@ -42,6 +55,10 @@ pub struct AlertFilter {
     pub source: Option<String>,
     /// Only those at least this severe.
     pub severity_min: Option<u8>,
+    /// Only those of this incident.
+    pub incident: Option<IncidentId>,
+    /// Only those with this fate, by its name.
+    pub fate: Option<String>,
 }
 
 /// All alerts.
@@ -66,6 +83,11 @@ impl Alerts {
         let keep = |row: &AlertRow| {
             filter.source.as_ref().is_none_or(|source| *source == row.source)
                 && filter.severity_min.is_none_or(|least| row.severity >= least)
+                && filter.incident.is_none_or(|incident| row.incident == Some(incident))
+                && filter
+                    .fate
+                    .as_ref()
+                    .is_none_or(|name| row.fate.as_ref().is_some_and(|it| it.name() == name))
         };
         page(self.rows.newest(before), limit, keep)
     }
@@ -77,27 +99,42 @@ impl Projection for Alerts {
     }
 
     fn apply(&mut self, entry: &Entry, _incident: Option<IncidentId>) {
+        if let Event::AlertsMoved(moved) = &entry.event {
+            for alert in &moved.alerts {
+                if let Some(row) = self.rows.get_mut(*alert) {
+                    row.incident = Some(moved.to);
+                }
+            }
+        }
         let StreamId::Alert(id) = entry.stream else {
             return;
         };
         match &entry.event {
-            Event::AlertReceived { source, source_id, title, severity, .. } => {
-                let fate = self.rows.get(id).and_then(|row| row.fate.clone());
+            Event::AlertReceived { source, source_id, title, severity, rule, subject, .. } => {
+                let cut = |text: &Option<String>| {
+                    text.as_deref().map(|text| truncate_text(text, ROW_TEXT_BYTES_MAX).into_owned())
+                };
                 let row = AlertRow {
                     id,
                     source: source.clone(),
                     source_id: source_id.clone(),
                     title: truncate_text(title, ROW_TEXT_BYTES_MAX).into_owned(),
                     severity: *severity,
+                    rule: cut(rule),
+                    subject: cut(subject),
+                    incident: None,
                     received_at: entry.at,
-                    fate,
+                    fate: None,
+                    related: Vec::new(),
                     content_erased_at: None,
                 };
                 self.rows.insert(id, row);
             }
-            Event::AlertTriaged { fate } => {
+            Event::AlertTriaged { fate, related, .. } => {
                 if let Some(row) = self.rows.get_mut(id) {
+                    row.incident = fate.incident();
                     row.fate = Some(fate.clone());
+                    row.related.clone_from(related);
                 }
             }
             Event::Erased(_) => {

@@ -148,6 +148,27 @@ impl Containments {
         self.rows.get(id)
     }
 
+    fn move_run(&mut self, run: RunId, from: IncidentId, to: IncidentId) {
+        for id in self.of_run(run).into_iter().map(|row| row.id) {
+            if let Some(row) = self.rows.get_mut(id) {
+                row.incident = Some(to);
+            }
+            self.of_incident.remove((from, id));
+            self.of_incident.insert((to, id), ());
+        }
+    }
+
+    /// The containment by which one of `names` was contained or freed since `since`,
+    /// the last one first, and when that was.
+    pub fn touched(&self, names: &[String], since: Timestamp) -> Option<(ContainmentId, Timestamp)> {
+        let of = self.changed.iter().rev().filter(|(_, target)| names.contains(target));
+        of.filter_map(|((accepted_at, id), _)| {
+            let at = self.rows.get(*id).and_then(|row| row.lifted_at).unwrap_or(*accepted_at);
+            (at >= since).then_some((*id, at))
+        })
+        .next()
+    }
+
     /// Forgets those of a run that was erased. The others keep their places.
     pub fn forget(&mut self, run: RunId) {
         for row in self.of_run(run) {
@@ -266,6 +287,9 @@ impl Projection for Containments {
     }
 
     fn apply(&mut self, entry: &Entry, incident: Option<IncidentId>) {
+        if let (Event::AlertsMoved(moved), StreamId::Incident(from)) = (&entry.event, entry.stream) {
+            moved.runs.iter().for_each(|run| self.move_run(*run, from, moved.to));
+        }
         let StreamId::Run(run) = entry.stream else {
             return;
         };

@@ -63,6 +63,7 @@ impl fmt::Display for Cite {
             StreamId::Incident(_) => write!(f, "incident #{}", self.seq),
             StreamId::Alert(_) => write!(f, "alert #{}", self.seq),
             StreamId::Schedule(_) => write!(f, "schedule #{}", self.seq),
+            StreamId::Exception(_) => write!(f, "exception #{}", self.seq),
         }
     }
 }

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::alert::Fate;
 use crate::domain::event::{Entry, Event};
 use crate::domain::id::{AlertId, IncidentId, RunId, StreamId};
-use crate::domain::incident::{Disposition, IncidentChange, Status};
+use crate::domain::incident::{Disposition, IncidentChange, Move, MoveKind, Status};
 use crate::domain::time::Timestamp;
+use crate::domain::triage::{News, Sighting};
 use crate::domain::value::truncate_text;
 use crate::projection::fold::{Page, Projection, ROW_TEXT_BYTES_MAX, page};
 use crate::projection::rows::Rows;
@@ -24,6 +25,13 @@ pub const NOTES_MAX: usize = 50;
 /// Tags, alerts and runs that a row keeps of each, so that a storm of alerts
 /// about one thing stays one small row.
 pub const LINKS_MAX: usize = 200;
+
+/// Merges that are followed from an old id on; none of them leads in a circle, and
+/// nobody merges that often.
+const MERGES_MAX: usize = 100;
+
+/// The tag of an incident of which the detector says that a finding has ended.
+pub const ENDED_TAG: &str = "ended-at-detector";
 
 /// One note.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,10 +63,28 @@ pub struct IncidentRow {
     pub tags: Vec<String>,
     /// The newest notes, the oldest of them first.
     pub notes: VecDeque<Note>,
-    /// Alerts that belong to it.
+    /// Alerts that belong to it, the first [`LINKS_MAX`].
     pub alerts: Vec<AlertId>,
+    /// How many alerts belong to it.
+    #[serde(default)]
+    pub alert_count: u64,
+    /// The severity of the most severe of them, 0 to 100.
+    #[serde(default)]
+    pub alert_severity: u8,
+    /// When the last of them came.
+    #[serde(default)]
+    pub last_alert_at: Option<Timestamp>,
     /// Runs that belong to it.
     pub runs: Vec<RunId>,
+    /// The playbooks that were started in it.
+    #[serde(default)]
+    pub playbooks: Vec<String>,
+    /// Incidents that share something with it.
+    #[serde(default)]
+    pub related: Vec<IncidentId>,
+    /// The incident that all of it belongs to now.
+    #[serde(default)]
+    pub merged_into: Option<IncidentId>,
     /// When it was opened.
     pub opened_at: Timestamp,
     /// When it last changed.
@@ -84,6 +110,8 @@ pub struct IncidentFilter {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Incidents {
     rows: Rows<IncidentId, IncidentRow>,
+    /// Alerts past the first [`LINKS_MAX`] of an incident.
+    more: Rows<(IncidentId, AlertId), ()>,
 }
 
 impl Incidents {
@@ -95,6 +123,93 @@ impl Incidents {
     /// Forgets one that was erased.
     pub fn forget(&mut self, id: IncidentId) {
         self.rows.remove(id);
+        let more: Vec<AlertId> = self.more.newest_of(id, None).collect();
+        more.into_iter().for_each(|alert| self.more.remove((id, alert)));
+    }
+
+    /// Every alert of an incident.
+    pub fn alerts_of(&self, id: IncidentId) -> Vec<AlertId> {
+        let named = self.rows.get(id).map(|row| row.alerts.clone()).unwrap_or_default();
+        named.into_iter().chain(self.more.newest_of(id, None)).collect()
+    }
+
+    /// The incident that an id stands for now: where it was merged into, and so on.
+    pub fn current(&self, mut id: IncidentId) -> IncidentId {
+        for _ in 0..MERGES_MAX {
+            match self.rows.get(id).and_then(|row| row.merged_into) {
+                Some(into) => id = into,
+                None => break,
+            }
+        }
+        id
+    }
+
+    fn link_alert(&mut self, id: IncidentId, alert: AlertId, at: Timestamp) {
+        let row = self.row(id, at);
+        if row.alerts.contains(&alert) {
+            return;
+        }
+        if row.alerts.len() < LINKS_MAX {
+            row.alerts.push(alert);
+        } else {
+            self.more.insert((id, alert), ());
+        }
+    }
+
+    /// What an alert is to its incident.
+    fn came(&mut self, alert: AlertId, fate: &Fate, seen: Option<&Sighting>, at: Timestamp) {
+        let Some(id) = fate.incident().map(|id| self.current(id)) else { return };
+        self.link_alert(id, alert, at);
+        let row = self.row(id, at);
+        row.alert_count += 1;
+        row.last_alert_at = row.last_alert_at.max(Some(at));
+        fate.runs().iter().for_each(|run| link(&mut row.runs, *run));
+        // What a person set lower stays, until something worse comes than they knew of.
+        let severity = seen.map_or(0, |seen| seen.severity);
+        if severity > row.alert_severity {
+            row.alert_severity = severity;
+            row.severity = row.severity.max(severity);
+        }
+        if let Fate::Joined { reopens: true, .. } = fate {
+            row.status = Status::Open;
+        }
+        if let Fate::Joined { news: News::Ended, .. } = fate {
+            link(&mut row.tags, ENDED_TAG.to_owned());
+        }
+    }
+
+    fn moved(&mut self, from: IncidentId, moved: &Move, at: Timestamp) {
+        for alert in &moved.alerts {
+            self.more.remove((from, *alert));
+            self.link_alert(moved.to, *alert, at);
+        }
+        let row = self.row(from, at);
+        row.alerts.retain(|alert| !moved.alerts.contains(alert));
+        row.runs.retain(|run| !moved.runs.contains(run));
+        let count = moved.alerts.len() as u64;
+        row.alert_count = row.alert_count.saturating_sub(count);
+        let severity = row.severity;
+        let (alert_severity, last) = (row.alert_severity, row.last_alert_at);
+        let mut tags = Vec::new();
+        match moved.kind {
+            MoveKind::Merge => {
+                row.merged_into = Some(moved.to);
+                row.status = Status::Closed;
+                tags = row.tags.clone();
+            }
+            MoveKind::Split => link(&mut row.related, moved.to),
+        }
+        let to = self.row(moved.to, at);
+        to.alert_count += count;
+        to.last_alert_at = to.last_alert_at.max(last);
+        moved.runs.iter().for_each(|run| link(&mut to.runs, *run));
+        moved.playbooks.iter().for_each(|name| link(&mut to.playbooks, name.clone()));
+        tags.into_iter().for_each(|tag| link(&mut to.tags, tag));
+        if moved.kind == MoveKind::Merge {
+            to.severity = to.severity.max(severity);
+        }
+        to.alert_severity = to.alert_severity.max(alert_severity);
+        link(&mut to.related, from);
     }
 
     /// The newest first, from before `before`.
@@ -130,7 +245,13 @@ impl Incidents {
             tags: Vec::new(),
             notes: VecDeque::new(),
             alerts: Vec::new(),
+            alert_count: 0,
+            alert_severity: 0,
+            last_alert_at: None,
             runs: Vec::new(),
+            playbooks: Vec::new(),
+            related: Vec::new(),
+            merged_into: None,
             opened_at: at,
             updated_at: at,
         });
@@ -141,7 +262,7 @@ impl Incidents {
 
 impl IncidentRow {
     fn change(&mut self, change: &IncidentChange, at: Timestamp) {
-        self.severity = change.severity.unwrap_or(self.severity);
+        self.severity = change.severity_after(self.severity);
         self.status = change.status.unwrap_or(self.status);
         self.disposition = change.disposition.or(self.disposition);
         if change.assignee.is_some() {
@@ -169,7 +290,7 @@ fn link<T: PartialEq>(list: &mut Vec<T>, item: T) {
 
 impl Projection for Incidents {
     fn tables(&mut self) -> Vec<(&'static str, &mut dyn Table)> {
-        vec![("incidents", &mut self.rows)]
+        vec![("incidents", &mut self.rows), ("incidents.alerts", &mut self.more)]
     }
 
     fn apply(&mut self, entry: &Entry, incident: Option<IncidentId>) {
@@ -182,9 +303,11 @@ impl Projection for Incidents {
                 row.subject = subject.clone();
                 row.opened_at = at;
                 if let Some(alert) = alert {
-                    link(&mut row.alerts, *alert);
+                    row.alert_severity = row.alert_severity.max(*severity);
+                    self.link_alert(id, *alert, at);
                 }
             }
+            (Event::AlertsMoved(moved), StreamId::Incident(id)) => self.moved(id, moved, at),
             (Event::IncidentChanged { change }, StreamId::Incident(id)) => {
                 self.row(id, at).change(change, at)
             }
@@ -193,17 +316,25 @@ impl Projection for Incidents {
                     self.row(id, at).change(change, at);
                 }
             }
-            (Event::AlertTriaged { fate: Fate::RunStarted { runs, incident } }, StreamId::Alert(alert)) => {
-                let row = self.row(*incident, at);
-                link(&mut row.alerts, alert);
-                runs.iter().for_each(|run| link(&mut row.runs, *run));
+            (Event::AlertTriaged { fate, seen, related }, StreamId::Alert(alert)) => {
+                self.came(alert, fate, seen.as_deref(), at);
+                let Some(id) = fate.incident().map(|id| self.current(id)) else { return };
+                for related in related {
+                    let related = self.current(related.incident);
+                    if related != id && self.rows.get(related).is_some() {
+                        link(&mut self.row(id, at).related, related);
+                        link(&mut self.row(related, at).related, id);
+                    }
+                }
             }
             (Event::RunStarted(started), StreamId::Run(run)) => {
-                let row = self.row(started.incident, at);
-                link(&mut row.runs, run);
+                let id = self.current(started.incident);
                 if let Some(alert) = started.alert {
-                    link(&mut row.alerts, alert.id);
+                    self.link_alert(id, alert.id, at);
                 }
+                let row = self.row(id, at);
+                link(&mut row.runs, run);
+                link(&mut row.playbooks, started.playbook.clone());
             }
             (Event::RunEnding { disposition: Some(disposition), .. }, StreamId::Run(_)) => {
                 if let Some(id) = incident {

@@ -4,7 +4,7 @@
 use ulid::Ulid;
 
 use crate::domain::id::{
-    AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, ReportId, RunId, ScheduleId,
+    AlertId, ApprovalId, ContainmentId, ExceptionId, IncidentId, QuestionId, ReportId, RunId, ScheduleId,
 };
 
 /// What rows are found by.
@@ -49,7 +49,17 @@ macro_rules! id_keys {
     )*};
 }
 
-id_keys!(AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, ReportId, RunId, ScheduleId);
+id_keys!(
+    AlertId,
+    ApprovalId,
+    ContainmentId,
+    ExceptionId,
+    IncidentId,
+    QuestionId,
+    ReportId,
+    RunId,
+    ScheduleId
+);
 
 /// What belongs to something: first that, then itself.
 impl<A: Key, B: Key> Key for (A, B) {

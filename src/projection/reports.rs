@@ -61,6 +61,17 @@ impl Reports {
         self.rows.get(id)
     }
 
+    fn move_run(&mut self, run: RunId, from: IncidentId, to: IncidentId) {
+        let ids: Vec<ReportId> = self.of_run.newest_of(run, None).collect();
+        for id in ids {
+            if let Some(row) = self.rows.get_mut(id) {
+                row.incident = Some(to);
+            }
+            self.of_incident.remove((from, id));
+            self.of_incident.insert((to, id), ());
+        }
+    }
+
     /// Forgets those of a run that was erased.
     pub fn forget(&mut self, run: RunId) {
         let ids: Vec<ReportId> = self.of_run.newest_of(run, None).collect();
@@ -131,6 +142,9 @@ impl Projection for Reports {
     }
 
     fn apply(&mut self, entry: &Entry, incident: Option<IncidentId>) {
+        if let (Event::AlertsMoved(moved), StreamId::Incident(from)) = (&entry.event, entry.stream) {
+            moved.runs.iter().for_each(|run| self.move_run(*run, from, moved.to));
+        }
         let StreamId::Run(run) = entry.stream else {
             return;
         };

@@ -321,6 +321,14 @@ impl Runs {
         self.len() == 0
     }
 
+    fn move_run(&mut self, id: RunId, from: IncidentId, to: IncidentId) {
+        if let Some(told) = self.rows.get_mut(id) {
+            told.row.incident = to;
+            self.of_incident.remove((from, id));
+            self.of_incident.insert((to, id), ());
+        }
+    }
+
     /// Forgets one that was erased.
     pub fn forget(&mut self, id: RunId) {
         let Some(told) = self.rows.get(id).map(Cow::into_owned) else { return };
@@ -381,7 +389,10 @@ impl Projection for Runs {
         ]
     }
 
-    fn apply(&mut self, entry: &Entry, _incident: Option<IncidentId>) {
+    fn apply(&mut self, entry: &Entry, incident: Option<IncidentId>) {
+        if let (Event::AlertsMoved(moved), StreamId::Incident(from)) = (&entry.event, entry.stream) {
+            moved.runs.iter().for_each(|run| self.move_run(*run, from, moved.to));
+        }
         let StreamId::Run(id) = entry.stream else {
             return;
         };
@@ -391,7 +402,7 @@ impl Projection for Runs {
                 playbook: started.playbook.as_str().into(),
                 version: started.version,
                 plan: started.plan,
-                incident: started.incident,
+                incident: incident.unwrap_or(started.incident),
                 alert: started.alert.map(|alert| alert.id),
                 by: started.by.as_str().into(),
                 started_at: entry.at,
@@ -412,7 +423,7 @@ impl Projection for Runs {
                 stuck: Vec::new(),
             };
             self.count((true, RunStatus::Running), true);
-            self.of_incident.insert((started.incident, id), ());
+            self.of_incident.insert((incident.unwrap_or(started.incident), id), ());
             if let Some(parent) = &started.parent {
                 self.children.insert((parent.run, id), ());
             }

@@ -8,6 +8,8 @@ use crate::projection::alerts::Alerts;
 use crate::projection::approvals::Approvals;
 use crate::projection::attention::Attention;
 use crate::projection::containments::Containments;
+use crate::projection::detections::Detections;
+use crate::projection::exceptions::Exceptions;
 use crate::projection::fold::Projection;
 use crate::projection::incidents::Incidents;
 use crate::projection::orders::Orders;
@@ -16,6 +18,7 @@ use crate::projection::reports::Reports;
 use crate::projection::runs::Runs;
 use crate::projection::schedules::Schedules;
 use crate::projection::shelf::{Change, Shelf, Table};
+use crate::projection::ties::Ties;
 
 /// The views that the API, the pages and the guardrails read. A new view is
 /// one field here and one line in `all`.
@@ -41,10 +44,16 @@ pub struct Views {
     pub attention: Attention,
     /// Orders to lift what the runs of an incident contained.
     pub orders: Orders,
+    /// Where things were seen last.
+    pub ties: Ties,
+    /// What keeps alerts from having any effect.
+    pub exceptions: Exceptions,
+    /// How often the rules of detectors fired and were right.
+    pub detections: Detections,
 }
 
 impl Views {
-    fn all(&mut self) -> [&mut dyn Projection; 10] {
+    fn all(&mut self) -> [&mut dyn Projection; 13] {
         [
             &mut self.alerts,
             &mut self.incidents,
@@ -56,13 +65,16 @@ impl Views {
             &mut self.schedules,
             &mut self.attention,
             &mut self.orders,
+            &mut self.ties,
+            &mut self.exceptions,
+            &mut self.detections,
         ]
     }
 
     /// Takes in one entry.
     pub fn apply(&mut self, entry: &Entry) {
         let incident = match (&entry.event, entry.stream) {
-            (Event::RunStarted(started), _) => Some(started.incident),
+            (Event::RunStarted(started), _) => Some(self.incidents.current(started.incident)),
             (_, StreamId::Run(run)) => self.runs.get(run).map(|row| row.incident),
             (_, StreamId::Incident(incident)) => Some(incident),
             _ => None,
@@ -78,10 +90,14 @@ impl Views {
     /// Forgets what retention erased.
     fn forget(&mut self, stream: StreamId) {
         match stream {
-            StreamId::Alert(alert) => self.alerts.forget(alert),
+            StreamId::Alert(alert) => {
+                self.alerts.forget(alert);
+                self.detections.forget_alert(alert);
+            }
             StreamId::Incident(incident) => {
                 self.incidents.forget(incident);
                 self.orders.forget(incident);
+                self.detections.forget(incident);
             }
             StreamId::Run(run) => {
                 self.runs.forget(run);
@@ -92,7 +108,7 @@ impl Views {
                 self.schedules.forget(run);
                 self.attention.forget(run);
             }
-            StreamId::Schedule(_) => {}
+            StreamId::Schedule(_) | StreamId::Exception(_) => {}
         }
     }
 

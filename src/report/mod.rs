@@ -8,6 +8,7 @@
 //! Templates are authors' text; everything they show is the world's. It is
 //! escaped by the writer, and no template can ask for it raw.
 
+pub mod detection;
 pub mod escape;
 pub mod executive;
 pub mod header;

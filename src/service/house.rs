@@ -18,7 +18,9 @@ use crate::projection::shelf::Shelf;
 use crate::projection::views::Views;
 use crate::scheduler::admission::Queued;
 use crate::scheduler::run::Scheduler;
+use crate::service::claims::Claims;
 use crate::service::follow::Following;
+use crate::service::triage::TriageRules;
 use crate::step::kind::Surroundings;
 use crate::step::world::World;
 use crate::store::error::StoreError;
@@ -51,6 +53,8 @@ pub struct Service {
     pub around: Surroundings,
     /// Sources by configured name.
     pub sources: BTreeMap<String, Source>,
+    pub(super) triage_rules: TriageRules,
+    pub(super) claims: Claims,
     pub(super) seen: watch::Receiver<u64>,
     shelf: Option<Arc<dyn Shelf>>,
 }
@@ -63,7 +67,7 @@ impl Service {
         world: Arc<World>,
         following: Following,
         (library, around): (Library, Surroundings),
-        sources: BTreeMap<String, Source>,
+        (sources, triage_rules): (BTreeMap<String, Source>, TriageRules),
     ) -> Arc<Self> {
         for prepared in library.playbooks.values() {
             scheduler.keep_plan(prepared.plan_digest, Arc::clone(&prepared.plan));
@@ -78,6 +82,8 @@ impl Service {
             library: RwLock::new(Arc::new(library)),
             around,
             sources,
+            triage_rules,
+            claims: Claims::default(),
         })
     }
 

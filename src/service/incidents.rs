@@ -19,7 +19,7 @@ const TAGS_MAX: usize = 20;
 
 /// How often a change is tried again when a run changes the same incident in
 /// the same moment.
-const TRIES_MAX: u32 = 8;
+pub(super) const TRIES_MAX: u32 = 8;
 
 impl Service {
     /// Changes an incident as a person; the change carries who and why. Durable
@@ -119,7 +119,7 @@ fn checked(mut change: IncidentChange, severity: u8) -> Result<IncidentChange, S
     }
 }
 
-fn plain(what: &str, text: &str) -> Result<String, ServiceError> {
+pub(super) fn plain(what: &str, text: &str) -> Result<String, ServiceError> {
     let text = text.trim();
     let wrong = |code: &str, message: String| Err(ServiceError::new(Sort::Wrong, code, message));
     if text.is_empty() {

@@ -12,7 +12,11 @@
 //!   orders.rs   lifting over several runs, one after the other
 //!   schedules.rs  what is due: arm, fire, skip, queue
 //!   incidents.rs  what people change of an incident
+//!   moves.rs    merge and split of incidents
+//!   exceptions.rs  what keeps alerts quiet for a time; how often rules are right
 //!   people.rs   approvals, questions and their links
+//!   triage.rs   what becomes of one alert, stored at once with what follows
+//!   claims.rs   of alerts that share something one is decided at a time
 //!   show.rs     what is known: one of anything, dossiers, reports
 //!   attention.rs  what needs a person; what is contained by whom and why
 //!   backup.rs   a copy of the journal while it goes on
@@ -22,11 +26,14 @@
 
 pub mod attention;
 pub mod backup;
+mod claims;
 pub mod door;
 pub mod error;
+pub mod exceptions;
 pub mod follow;
 pub mod house;
 pub mod incidents;
+pub mod moves;
 pub mod orders;
 pub mod people;
 pub mod preview;
@@ -34,5 +41,6 @@ pub mod retention;
 pub mod runs;
 pub mod schedules;
 pub mod show;
+pub mod triage;
 pub mod undo;
 pub mod undo_plan;

@@ -5,8 +5,10 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use serde_json::json;
 
+use crate::domain::alert::Fate;
 use crate::domain::id::AlertId;
 use crate::intake::signature::Header;
 use crate::projection::alerts::AlertFilter;
@@ -46,15 +48,38 @@ pub async fn ingest(
     Ok((StatusCode::ACCEPTED, Json(json!({ "alerts": accepted }))).into_response())
 }
 
+/// Which alerts are wanted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertQuery {
+    after: Option<String>,
+    limit: Option<usize>,
+    source: Option<String>,
+    severity_min: Option<u8>,
+    incident: Option<String>,
+    fate: Option<String>,
+}
+
 /// `GET /api/v1/alerts`.
 pub async fn list(
     State(web): State<Web>,
     caller: Caller,
-    Query(page): Query<PageQuery>,
+    Query(query): Query<AlertQuery>,
 ) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
+    if let Some(fate) = query.fate.as_ref().filter(|fate| !Fate::NAMES.contains(&fate.as_str())) {
+        let message = format!("`{}` is no fate; there are: {}", fate.escape_debug(), Fate::NAMES.join(", "));
+        return Err(Problem::new(Sort::Wrong, "word-unknown", message));
+    }
+    let page = PageQuery { after: query.after, limit: query.limit };
+    let filter = AlertFilter {
+        source: query.source,
+        severity_min: query.severity_min,
+        incident: query.incident.as_deref().map(parsed).transpose()?,
+        fate: query.fate,
+    };
     let views = web.service.views.read();
-    let found = views.alerts.list(&AlertFilter::default(), page.after()?, page.limit()?);
+    let found = views.alerts.list(&filter, page.after()?, page.limit()?);
     Ok(Json(found).into_response())
 }
 
@@ -67,8 +92,18 @@ pub async fn show(
     caller.may(Role::Reader)?;
     let id: AlertId = parsed(&id)?;
     let views = web.service.views.read();
-    let row = views.alerts.get(id).ok_or_else(|| ServiceError::absent("alert", &id))?;
-    Ok(Json(row).into_response())
+    let row = views.alerts.get(id).ok_or_else(|| ServiceError::absent("alert", &id))?.into_owned();
+    let fate = row.fate.as_ref();
+    let reasons: Vec<String> = fate.map(Fate::reasons).unwrap_or_default();
+    let related: Vec<String> = row
+        .related
+        .iter()
+        .map(|related| format!("{}: {}", related.incident, related.because.words()))
+        .collect();
+    let mut document = json!(row);
+    document["reasons"] = json!(reasons);
+    document["related_because"] = json!(related);
+    Ok(Json(document).into_response())
 }
 
 /// A body that could not be read: too large, or cut.

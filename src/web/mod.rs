@@ -12,6 +12,7 @@
 //!   undo.rs      lifting, and what it would do
 //!   people.rs    approvals and questions over the API
 //!   incidents.rs what people change of an incident
+//!   triage.rs    merge and split, exceptions, how often rules are right
 //!   lists.rs     incidents, containments, playbooks, reports
 //!   attention.rs what needs a person
 //!   store.rs     a backup while the server runs
@@ -33,4 +34,5 @@ pub mod routes;
 pub mod runs;
 pub mod server;
 pub mod store;
+pub mod triage;
 pub mod undo;

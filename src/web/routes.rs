@@ -28,6 +28,18 @@ const PAGE: &[Given] = &[
     given("after", "string", "the `next` of the page before"),
     given("limit", "integer", "rows of a page, 1 to 500"),
 ];
+const ALERTS: &[Given] = &[
+    given("after", "string", "the `next` of the page before"),
+    given("limit", "integer", "rows of a page, 1 to 500"),
+    given("source", "string", "only of this source"),
+    given("severity_min", "integer", "only those at least this severe, 0 to 100"),
+    given("incident", "string", "only of this incident"),
+    given(
+        "fate",
+        "string",
+        "only those with this fate: run_started, joined, suppressed, ended or no_playbook",
+    ),
+];
 const UNDO: &[Given] = &[
     given("plan", "boolean", "looks, says what would be done, and does nothing"),
     given("only", "array", "only these: steps or containments"),
@@ -72,7 +84,7 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             ),
         ],
     ),
-    ("/alerts", &[get("alerts, the newest first", PAGE, Answer::Page)]),
+    ("/alerts", &[get("alerts, the newest first", ALERTS, Answer::Page)]),
     (
         "/sources/{source}/alerts",
         &[post(
@@ -189,6 +201,74 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             "lifts what the runs of an incident contained, the newest first",
             UNDO,
             Answer::Accepted,
+        )],
+    ),
+    (
+        "/incidents/{id}/merge",
+        &[post(
+            "responder",
+            "makes all of an incident part of another one and closes it",
+            &[
+                needed("into", "string", "the incident that holds both from here on"),
+                needed("why", "string", "the reason, in your words"),
+            ],
+            Answer::Object,
+        )],
+    ),
+    (
+        "/incidents/{id}/split",
+        &[post(
+            "responder",
+            "takes some alerts of an incident, with their runs, into a new one",
+            &[needed("alerts", "array", "their ids"), needed("why", "string", "the reason, in your words")],
+            Answer::Created,
+        )],
+    ),
+    (
+        "/exceptions",
+        &[
+            get(
+                "exceptions, the newest first",
+                &[
+                    given("after", "string", "the `next` of the page before"),
+                    given("limit", "integer", "rows of a page, 1 to 500"),
+                    given("holding", "boolean", "only those that hold now"),
+                ],
+                Answer::Page,
+            ),
+            post(
+                "responder",
+                "for a time, alerts of a rule have no effect; they are stored all the same",
+                &[
+                    needed("rule", "string", "the rule's name or id at its detector"),
+                    needed("owner", "string", "who answers for it"),
+                    needed("why", "string", "the reason, in your words"),
+                    needed("until", "string", "when it ends, within 92 days"),
+                    given("source", "string", "only alerts of this source"),
+                    given("subject", "string", "only alerts about this person or account"),
+                    given("host", "string", "only alerts on this machine"),
+                    given("when", "string", "only alerts for which this holds: CEL over `alert`"),
+                    given("severity_max", "integer", "only alerts up to this severity; 89 when absent"),
+                ],
+                Answer::Created,
+            ),
+        ],
+    ),
+    ("/exceptions/{id}", &[get("one exception", &[], Answer::Object)]),
+    ("/exceptions/{id}/end", &[post("responder", "ends an exception before its time", WHY, Answer::Object)]),
+    (
+        "/detections",
+        &[get("the rules of detectors: how often they fired and were right", PAGE, Answer::Page)],
+    ),
+    (
+        "/detections/message",
+        &[get(
+            "one rule, and what to write to whoever answers for it",
+            &[
+                needed("source", "string", "the source its alerts come in by"),
+                needed("rule", "string", "the rule's name, else its id"),
+            ],
+            Answer::Object,
         )],
     ),
     ("/approvals", &[get("approvals, the newest first", OPEN, Answer::Page)]),

@@ -15,7 +15,9 @@ use crate::service::error::Sort;
 use crate::service::house::Service;
 use crate::web::access::Token;
 use crate::web::problem::{Problem, in_words};
-use crate::web::{alerts, attention, incidents, lists, metrics, openapi, page, people, runs, store, undo};
+use crate::web::{
+    alerts, attention, incidents, lists, metrics, openapi, page, people, runs, store, triage, undo,
+};
 
 /// The largest body of a call: an alert may be 1 MiB, and nothing else is larger.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -62,6 +64,13 @@ pub fn routes(web: Web) -> Router {
         .route("/containments/{id}/undo", post(undo::containment))
         .route("/containments/{id}/extend", post(lists::extend))
         .route("/attention", get(attention::list))
+        .route("/incidents/{id}/merge", post(triage::merge))
+        .route("/incidents/{id}/split", post(triage::split))
+        .route("/exceptions", get(triage::exceptions).post(triage::make_exception))
+        .route("/exceptions/{id}", get(triage::exception))
+        .route("/exceptions/{id}/end", post(triage::end_exception))
+        .route("/detections", get(triage::detections))
+        .route("/detections/message", get(triage::detection))
         .route("/schedules", get(lists::schedules))
         .route("/schedules/{id}", get(lists::schedule))
         .route("/reports", post(lists::report).get(lists::reports))

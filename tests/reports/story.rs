@@ -108,10 +108,12 @@ impl Story {
                 title: known.title.clone(),
                 severity: known.severity,
                 digest: digest(b"alert"),
+                rule: None,
+                subject: None,
             };
             let fate = Fate::RunStarted { runs: vec![run], incident };
             self.at(0).put(StreamId::Alert(alert), received);
-            self.put(StreamId::Alert(alert), Event::AlertTriaged { fate });
+            self.put(StreamId::Alert(alert), Event::AlertTriaged { fate, seen: None, related: Vec::new() });
         }
         let opened = Event::IncidentOpened {
             title: known.as_ref().map_or("Started by hand".to_owned(), |alert| alert.title.clone()),

@@ -208,7 +208,7 @@ impl House {
         let world = world();
         let scheduler = Scheduler::new(Arc::clone(&journal), Arc::clone(&world));
         let authored = (library, around);
-        let service = Service::new(scheduler, journal, world, following, authored, BTreeMap::new());
+        let service = Service::new(scheduler, journal, world, following, authored, Default::default());
         House { service, kept: Arc::clone(kept) }
     }
 

@@ -4,12 +4,15 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
-use quell::domain::alert::Fate;
+use quell::domain::alert::{Fate, FindingStatus, Suppression};
 use quell::domain::event::{Entry, Event};
+use quell::domain::exception::Exception;
 use quell::domain::firing::SkipReason;
-use quell::domain::id::{AlertId, IncidentId, RunId, ScheduleId, StreamId};
-use quell::domain::incident::{Disposition, IncidentChange, Status};
+use quell::domain::id::{AlertId, ExceptionId, IncidentId, RunId, ScheduleId, StreamId};
+use quell::domain::incident::{Disposition, IncidentChange, Move, MoveKind, Status};
+use quell::domain::tie::{TieKey, TieKind};
 use quell::domain::time::Timestamp;
+use quell::domain::triage::{Because, News, Related, Sighting};
 use quell::domain::value::Digest;
 use ulid::Ulid;
 
@@ -47,23 +50,109 @@ fn changes() -> impl Strategy<Value = IncidentChange> {
         })
 }
 
+fn ties() -> impl Strategy<Value = TieKey> {
+    any::<[u8; 16]>().prop_map(TieKey)
+}
+
+fn because() -> impl Strategy<Value = Because> {
+    (texts(), ulids().prop_map(AlertId::new)).prop_map(|(what, alert)| Because {
+        tie: TieKind::Subject,
+        what,
+        alert,
+    })
+}
+
+fn moves() -> impl Strategy<Value = Event> {
+    let moved = (
+        any::<bool>(),
+        ulids().prop_map(IncidentId::new),
+        vec(ulids().prop_map(AlertId::new), 0..3),
+        vec(ulids().prop_map(RunId::new), 0..3),
+        vec(ties(), 0..2),
+        texts(),
+    );
+    prop_oneof![
+        moved.prop_map(|(merge, to, alerts, runs, ties, why)| {
+            let kind = if merge { MoveKind::Merge } else { MoveKind::Split };
+            let (playbooks, by) = (vec!["suspend".to_owned()], "ana@example.com".to_owned());
+            Event::AlertsMoved(Box::new(Move { kind, to, alerts, runs, playbooks, ties, by, why }))
+        }),
+        (ulids().prop_map(IncidentId::new), 0..9usize, texts(), texts())
+            .prop_map(|(from, alerts, by, why)| Event::AlertsCame { from, alerts, by, why }),
+    ]
+}
+
+fn exceptions() -> impl Strategy<Value = Event> {
+    let exception = (of(texts()), texts(), of(texts()), any::<u8>(), texts(), times());
+    prop_oneof![
+        exception.prop_map(|(source, rule, subject, severity_max, why, until)| {
+            let (owner, by) = ("lee@example.com".to_owned(), "ana@example.com".to_owned());
+            Event::ExceptionMade(Box::new(Exception {
+                source,
+                rule,
+                subject,
+                host: None,
+                when: None,
+                severity_max,
+                owner,
+                why,
+                until,
+                by,
+            }))
+        }),
+        (texts(), of(texts())).prop_map(|(by, why)| Event::ExceptionEnded { by, why }),
+    ]
+}
+
 fn alerts() -> impl Strategy<Value = Event> {
     let fate = prop_oneof![
         (vec(ulids().prop_map(RunId::new), 0..3), ulids().prop_map(IncidentId::new))
             .prop_map(|(runs, incident)| Fate::RunStarted { runs, incident }),
         vec(texts(), 0..3).prop_map(|reasons| Fate::NoPlaybook { reasons }),
+        (
+            ulids().prop_map(IncidentId::new),
+            because(),
+            vec(ulids().prop_map(RunId::new), 0..2),
+            any::<bool>()
+        )
+            .prop_map(|(incident, because, runs, reopens)| Fate::Joined {
+                incident,
+                news: if reopens { News::Back } else { News::Another },
+                because: vec![because],
+                runs,
+                reopens,
+            }),
+        (ulids().prop_map(ExceptionId::new), texts(), times(), texts()).prop_map(
+            |(exception, owner, until, why)| Fate::Suppressed {
+                by: Suppression::Exception { exception, owner, until, why }
+            }
+        ),
+        Just(Fate::Ended {}),
     ];
+    let seen = (vec(ties(), 0..3), of(ties()), any::<u8>()).prop_map(|(ties, id, severity)| {
+        Box::new(Sighting { ties, status: FindingStatus::Open, id, severity })
+    });
+    let related = (ulids().prop_map(IncidentId::new), because())
+        .prop_map(|(incident, because)| Related { incident, because });
     prop_oneof![
-        (texts(), of(texts()), texts(), any::<u8>(), any::<[u8; 32]>()).prop_map(
-            |(source, source_id, title, severity, digest)| Event::AlertReceived {
+        (texts(), of(texts()), texts(), any::<u8>(), any::<[u8; 32]>(), of(texts()), of(texts())).prop_map(
+            |(source, source_id, title, severity, digest, rule, subject)| Event::AlertReceived {
                 source,
                 source_id,
                 title,
                 severity,
                 digest: Digest(digest),
+                rule,
+                subject,
             }
         ),
-        fate.prop_map(|fate| Event::AlertTriaged { fate }),
+        (fate, of(seen), vec(related, 0..2)).prop_map(|(fate, seen, related)| Event::AlertTriaged {
+            fate,
+            seen,
+            related
+        }),
+        moves(),
+        exceptions(),
         (texts(), any::<u8>(), of(ulids().prop_map(AlertId::new)), of(texts())).prop_map(
             |(title, severity, alert, subject)| Event::IncidentOpened { title, severity, alert, subject }
         ),
@@ -101,9 +190,10 @@ fn schedules() -> impl Strategy<Value = Event> {
 
 /// Entries of alerts, incidents and schedules, in no particular order.
 pub fn others() -> impl Strategy<Value = Entry> {
-    let streams = (ulids(), 0u8..3).prop_map(|(id, which)| match which {
+    let streams = (ulids(), 0u8..4).prop_map(|(id, which)| match which {
         0 => StreamId::Alert(AlertId::new(id)),
         1 => StreamId::Incident(IncidentId::new(id)),
+        2 => StreamId::Exception(ExceptionId::new(id)),
         _ => StreamId::Schedule(ScheduleId::new(id)),
     });
     // Numbers of entries start at 1 and leave room for the next.

@@ -46,6 +46,8 @@ fn received(name: Digest) -> Event {
         title: format!("{WHO} copied a file"),
         severity: 50,
         digest: name,
+        rule: None,
+        subject: None,
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) async fn incident(document: &Value, client: &Client, screen: &Screen)
     pair(screen, "subject", &text(document, "/subject"));
     pair(screen, "assignee", &text(document, "/assignee"));
     pair(screen, "tags", &text(document, "/tags"));
+    pair(screen, "merged into", &text(document, "/merged_into"));
+    pair(screen, "related", &text(document, "/related"));
     let mut lines = vec![(text(document, "/opened_at"), "incident opened".to_owned())];
     let alerts = items(document, "/alerts");
     for id in alerts.iter().filter_map(Value::as_str).take(ALERTS_TOLD) {
@@ -35,7 +37,8 @@ pub(super) async fn incident(document: &Value, client: &Client, screen: &Screen)
         lines.push(came(&alert));
     }
     if alerts.len() > ALERTS_TOLD {
-        pair(screen, "alerts", &format!("{}, of which {ALERTS_TOLD} are told", alerts.len()));
+        let count = text(document, "/alert_count");
+        pair(screen, "alerts", &format!("{count}, of which {ALERTS_TOLD} are told"));
     }
     lines.extend(runs(&text(document, "/id"), &[], client).await?);
     for note in items(document, "/notes") {
@@ -50,25 +53,34 @@ pub(super) async fn incident(document: &Value, client: &Client, screen: &Screen)
 /// # Errors
 /// When the server does not answer.
 pub(super) async fn alert(document: &Value, client: &Client, screen: &Screen) -> Result<(), CliError> {
-    let started = document.pointer("/fate/run_started").cloned().unwrap_or_default();
-    let reasons = items(document, "/fate/no_playbook/reasons");
-    let stands = match (started.is_object(), document.pointer("/fate/no_playbook")) {
-        (true, _) => "run started",
-        (false, Some(_)) => "no playbook wanted it",
-        (false, None) => "not triaged yet",
+    let fate = document.get("fate").and_then(Value::as_object).and_then(|fate| fate.iter().next());
+    let (name, fate) = fate.map_or(("", &Value::Null), |(name, fate)| (name.as_str(), fate));
+    let stands = match name {
+        "run_started" => "run started",
+        "joined" => "joined an incident",
+        "suppressed" => "suppressed",
+        "ended" => "ended at its detector",
+        "no_playbook" => "no playbook wanted it",
+        _ => "not triaged yet",
     };
     head(screen, stands, &text(document, "/title"));
     pair(screen, "alert", &text(document, "/id"));
     pair(screen, "source", &text(document, "/source"));
     pair(screen, "source id", &text(document, "/source_id"));
     pair(screen, "severity", &format!("{} of 100", text(document, "/severity")));
-    pair(screen, "incident", &text(&started, "/incident"));
-    let mut lines = vec![came(document)];
-    let incident = text(&started, "/incident");
-    if !incident.is_empty() {
-        lines.extend(runs(&incident, items(&started, "/runs"), client).await?);
+    pair(screen, "rule", &text(document, "/rule"));
+    pair(screen, "subject", &text(document, "/subject"));
+    let incident = text(document, "/incident");
+    pair(screen, "incident", &incident);
+    for related in items(document, "/related_because").iter().filter_map(Value::as_str) {
+        pair(screen, "related", related);
     }
-    for reason in reasons {
+    let mut lines = vec![came(document)];
+    let started = items(fate, "/runs");
+    if !started.is_empty() {
+        lines.extend(runs(&incident, started, client).await?);
+    }
+    for reason in items(document, "/reasons") {
         lines.push((text(document, "/received_at"), text(&json!({ "reason": reason }), "/reason")));
     }
     timeline(lines, screen);

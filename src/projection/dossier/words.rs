@@ -6,6 +6,7 @@ use crate::domain::alert::Fate;
 use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event, RunEnd};
 use crate::domain::incident::IncidentChange;
+use crate::domain::incident::{Move, MoveKind};
 use crate::domain::outcome::{Evidence, FailureClass, Outcome};
 use crate::domain::run::{StepEnd, StepKey};
 
@@ -76,7 +77,7 @@ fn of_case(entry: &Entry) -> Option<Told> {
             line("alert_received", None, source, text)
         }
         Event::Erased(erasure) => line("erased", None, "retention", erasure.words()),
-        Event::AlertTriaged { fate } => {
+        Event::AlertTriaged { fate, .. } => {
             let text = match fate {
                 Fate::RunStarted { runs, .. } if runs.len() == 1 => {
                     "Alert triaged: a run was started".to_owned()
@@ -85,6 +86,13 @@ fn of_case(entry: &Entry) -> Option<Told> {
                     format!("Alert triaged: {} runs were started", runs.len())
                 }
                 Fate::NoPlaybook { .. } => "Alert triaged: no playbook wanted it".to_owned(),
+                Fate::Joined { incident, .. } => {
+                    format!("Alert triaged: it joined {incident}, because {}", fate.reasons().join("; "))
+                }
+                Fate::Suppressed { by } => format!("Alert triaged: suppressed, {}", by.words()),
+                Fate::Ended {} => {
+                    "Alert triaged: its detector ended a finding that no incident is about".to_owned()
+                }
             };
             line("alert_triaged", None, "triage", text)
         }
@@ -94,6 +102,18 @@ fn of_case(entry: &Entry) -> Option<Told> {
         Event::IncidentChanged { change } => {
             let by = change.by.as_deref().unwrap_or(PLAYBOOK);
             line("incident_changed", None, by, changed(change)?)
+        }
+        Event::AlertsMoved(moved) => {
+            let Move { kind, to, alerts, by, why, .. } = &**moved;
+            let many = alerts.len();
+            let text = match kind {
+                MoveKind::Merge => format!("Incident merged into {to} with its {many} alerts: {why}"),
+                MoveKind::Split => format!("{many} alerts moved to {to}: {why}"),
+            };
+            line("alerts_moved", None, by, text)
+        }
+        Event::AlertsCame { from, alerts, by, why } => {
+            line("alerts_came", None, by, format!("{from} with {alerts} alerts was merged into this: {why}"))
         }
         Event::UndoOrdered(order) => {
             let many = order.containments.len();

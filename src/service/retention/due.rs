@@ -150,10 +150,8 @@ fn whole(views: &Views, row: &IncidentRow) -> Due {
             }
         }
     }
-    // An alert that joined without a run of its own is named by the row alone, up to
-    // `LINKS_MAX` of them; who lets more join must find them here too.
     let of_runs = runs.iter().filter_map(|run| views.runs.get(*run)?.alert);
-    let alerts = row.alerts.iter().copied().chain(of_runs).collect();
+    let alerts = views.incidents.alerts_of(row.id).into_iter().chain(of_runs).collect();
     Due::Incident { incident: row.id, alerts, runs }
 }
 

@@ -14,7 +14,7 @@
 
 use ulid::Ulid;
 
-use crate::domain::id::{AlertId, IncidentId, RunId, ScheduleId, StreamId};
+use crate::domain::id::{AlertId, ExceptionId, IncidentId, RunId, ScheduleId, StreamId};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Digest;
 use crate::store::journal::Rest;
@@ -220,6 +220,7 @@ fn stream_from(bytes: &[u8]) -> Option<StreamId> {
         b'i' => StreamId::Incident(IncidentId::new(ulid)),
         b'r' => StreamId::Run(RunId::new(ulid)),
         b's' => StreamId::Schedule(ScheduleId::new(ulid)),
+        b'e' => StreamId::Exception(ExceptionId::new(ulid)),
         _ => return None,
     })
 }
@@ -230,6 +231,7 @@ fn stream_bytes(stream: StreamId) -> [u8; STREAM_BYTES] {
         StreamId::Incident(id) => (b'i', id.ulid()),
         StreamId::Run(id) => (b'r', id.ulid()),
         StreamId::Schedule(id) => (b's', id.ulid()),
+        StreamId::Exception(id) => (b'e', id.ulid()),
     };
     let mut bytes = [sort; STREAM_BYTES];
     bytes[1..].copy_from_slice(&ulid.to_bytes());
@@ -255,6 +257,7 @@ mod tests {
             StreamId::Alert(AlertId::new(Ulid::from_parts(1, 2))),
             StreamId::Incident(IncidentId::new(Ulid::from_parts(1, 2))),
             StreamId::Schedule(ScheduleId::new(Ulid::from_parts(1, 2))),
+            StreamId::Exception(ExceptionId::new(Ulid::from_parts(1, 2))),
         ] {
             assert_eq!(from_unique_value(&unique_value(7, sort)), Some((7, sort)));
             assert_ne!(stream(sort), stream(run), "each sort has keys of its own");

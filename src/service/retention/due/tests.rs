@@ -47,6 +47,8 @@ impl Story {
             title: "A file".to_owned(),
             severity: 50,
             digest: named,
+            rule: None,
+            subject: None,
         };
         let opened = Event::IncidentOpened {
             title: "A file".to_owned(),
@@ -172,6 +174,8 @@ fn content_is_due_by_the_day_that_it_came_with_a_run_or_without_and_once() {
         title: "Nobody wants it".to_owned(),
         severity: 10,
         digest: digest(b"other"),
+        rule: None,
+        subject: None,
     };
     views.apply(&Entry { stream: StreamId::Alert(alone), seq: 1, at: day(90), event: received });
     let story = Story::begin(&mut views, 100);

@@ -1,0 +1,292 @@
+//! Ties: what one alert has in common with another, as keys that can be looked up.
+//!
+//! A tie is a hash, so that the journal and the views can find what belongs
+//! together without naming anybody.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::alert::{Alert, User};
+
+/// Indicators of one alert that count: a feed's dump of hundreds ties everything
+/// to everything.
+const INDICATORS_MAX: usize = 20;
+
+/// Names of machines that many have.
+const NO_HOSTS: &[&str] = &["localhost", "localhost.localdomain", "host", "unknown", "127.0.0.1", "::1"];
+
+/// The hash of something that alerts may have in common: the first 128 bits of a
+/// SHA-256, where a clash is out of the question.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TieKey(pub [u8; 16]);
+
+impl TieKey {
+    /// The key of `parts`; the same parts in another grouping are another key.
+    #[must_use]
+    pub fn of(kind: TieKind, parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update([kind as u8]);
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let digest = hash.finalize();
+        let mut key = [0; 16];
+        key.copy_from_slice(&digest[..16]);
+        Self(key)
+    }
+}
+
+impl fmt::Display for TieKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for TieKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for TieKey {
+    type Err = hex::FromHexError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut key = [0; 16];
+        hex::decode_to_slice(text, &mut key)?;
+        Ok(Self(key))
+    }
+}
+
+impl Serialize for TieKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TieKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What two alerts have in common. The numbers are part of stored keys and stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TieKind {
+    /// They are the same finding.
+    Finding = 1,
+    /// A playbook runs once for both.
+    OncePer = 2,
+    /// They are about the same person or account.
+    Subject = 3,
+    /// They happened on the same machine.
+    Host = 4,
+    /// They name the same hash, address or site.
+    Indicator = 5,
+}
+
+/// One thing that another alert may have in common with this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tie {
+    /// What sort of thing.
+    pub kind: TieKind,
+    /// What it is, for people.
+    pub what: String,
+    /// Where it is looked up.
+    pub key: TieKey,
+}
+
+impl Tie {
+    fn new(kind: TieKind, what: &str, parts: &[&str]) -> Self {
+        Self { kind, what: what.to_owned(), key: TieKey::of(kind, parts) }
+    }
+
+    /// The tie of all alerts of the same finding.
+    #[must_use]
+    pub fn finding(alert: &Alert) -> Self {
+        Self::new(TieKind::Finding, &alert.fingerprint, &[&alert.fingerprint])
+    }
+
+    /// The detector's own id of the finding, as it is compared; none when it gives none.
+    #[must_use]
+    pub fn own_id(alert: &Alert) -> Option<TieKey> {
+        let id = alert.source_id.as_deref()?;
+        Some(TieKey::of(TieKind::Finding, &["id", &alert.source, id]))
+    }
+
+    /// The tie of all alerts for which a playbook runs once.
+    #[must_use]
+    pub fn once_per(playbook: &str, value: &str) -> Self {
+        Self::new(TieKind::OncePer, value, &[playbook, value])
+    }
+}
+
+/// What makes this alert part of an investigation, the strongest first.
+#[must_use]
+pub fn ties(alert: &Alert) -> Vec<Tie> {
+    let mut ties = subject_ties(&alert.user, &alert.source);
+    let host = &alert.host;
+    if let Some(name) = host.name.as_deref().map(plain).filter(|name| !NO_HOSTS.contains(&&**name)) {
+        ties.push(Tie::new(TieKind::Host, &name, &["name", &name]));
+    }
+    if let Some(id) = &host.id {
+        let shown = host.name.as_deref().unwrap_or(id);
+        ties.push(Tie::new(TieKind::Host, shown, &["id", &alert.source, id]));
+    }
+    let telling = alert.indicators.iter().filter(|indicator| tells(&indicator.kind, &indicator.value));
+    ties.extend(telling.take(INDICATORS_MAX).map(|indicator| {
+        let value = plain(&indicator.value);
+        Tie::new(TieKind::Indicator, &value, &[&indicator.kind, &value])
+    }));
+    ties
+}
+
+/// Whom an alert is about. A login alone says who it is only at its own detector,
+/// and the name of a service account (`root`, `SYSTEM`) says it nowhere.
+fn subject_ties(user: &User, source: &str) -> Vec<Tie> {
+    let mut ties = Vec::new();
+    let shown = user.email.as_deref().or(user.name.as_deref()).or(user.id.as_deref()).unwrap_or("somebody");
+    let mut add = |parts: &[&str]| ties.push(Tie::new(TieKind::Subject, shown, parts));
+    if let Some(email) = user.email.as_deref().map(plain) {
+        add(&["email", &email]);
+    }
+    if let Some(number) = &user.employee_id {
+        add(&["employee", number]);
+    }
+    if let Some(id) = &user.id {
+        add(&["id", source, id]);
+    }
+    if let (Some(name), false) = (user.name.as_deref().map(plain), user.service) {
+        add(&["name", source, &name]);
+    }
+    ties
+}
+
+/// Whether two alerts that share this are likely one story: a hash, a site, or an
+/// address of the open internet. Mail addresses are people's, and addresses of
+/// private networks are everybody's.
+fn tells(kind: &str, value: &str) -> bool {
+    match kind {
+        "sha256" | "md5" | "domain" | "url" => true,
+        "ip" => value.parse::<IpAddr>().is_ok_and(|ip| match ip {
+            IpAddr::V4(ip) => {
+                !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified())
+            }
+            IpAddr::V6(ip) => {
+                !(ip.is_loopback()
+                    || ip.is_unicast_link_local()
+                    || ip.is_unique_local()
+                    || ip.is_unspecified())
+            }
+        }),
+        _ => false,
+    }
+}
+
+/// As it is compared: names of people, machines and sites have no case.
+fn plain(text: &str) -> String {
+    text.trim().to_lowercase()
+}
+
+/// Whether an alert's subject is not the person that an incident is about.
+/// Where either says nothing, nothing contradicts.
+#[must_use]
+pub fn is_another(subject: Option<&str>, user: &User) -> bool {
+    let Some(subject) = subject.map(plain) else { return false };
+    let mut names = [&user.email, &user.name, &user.id].into_iter().flatten().peekable();
+    names.peek().is_some() && !names.any(|name| plain(name) == subject)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn alert(with: serde_json::Value) -> Alert {
+        let mut alert = json!({
+            "id": "alt_01KAZZZZZZZZZZZZZZZZZZZZZZ", "source": "s", "rule": {}, "category": "dlp", "severity": 60,
+            "title": "t", "received_at": "2026-11-26T10:00:00Z", "user": {}, "users": [], "host": {}, "hosts": [],
+            "objects": [], "dest": {}, "indicators": [], "techniques": [], "fingerprint": "f", "raw": null,
+        });
+        for (key, value) in with.as_object().expect("a map") {
+            alert[key] = value.clone();
+        }
+        serde_json::from_value(alert).expect("an alert")
+    }
+
+    fn shared(one: serde_json::Value, other: serde_json::Value) -> Vec<TieKind> {
+        let (one, other) = (ties(&alert(one)), ties(&alert(other)));
+        let mut kinds: Vec<TieKind> =
+            one.iter().filter(|tie| other.iter().any(|it| it.key == tie.key)).map(|tie| tie.kind).collect();
+        kinds.dedup();
+        kinds
+    }
+
+    #[test]
+    fn people_machines_and_indicators_tie_alerts_together_and_common_names_do_not() {
+        use TieKind::{Host, Indicator, Subject};
+        let user = |user: serde_json::Value| json!({ "user": user });
+        let host = |host: serde_json::Value| json!({ "host": host });
+        let ip = |ip: &str| json!({ "indicators": [{ "kind": "ip", "value": ip }] });
+        for (one, other, kinds) in [
+            (
+                user(json!({ "email": "Dana@Example.com" })),
+                user(json!({ "email": "dana@example.com" })),
+                vec![Subject],
+            ),
+            (
+                user(json!({ "email": "dana@example.com" })),
+                user(json!({ "name": "dana@example.com" })),
+                vec![],
+            ),
+            (user(json!({ "name": "dana" })), user(json!({ "name": "DANA" })), vec![Subject]),
+            (
+                user(json!({ "name": "root", "service": true })),
+                user(json!({ "name": "root", "service": true })),
+                vec![],
+            ),
+            (
+                user(json!({ "id": "00u1", "service": true })),
+                user(json!({ "id": "00u1", "service": true })),
+                vec![Subject],
+            ),
+            (host(json!({ "name": "LAP-1" })), host(json!({ "name": "lap-1" })), vec![Host]),
+            (host(json!({ "name": "localhost" })), host(json!({ "name": "localhost" })), vec![]),
+            (ip("203.0.113.7"), ip("203.0.113.7"), vec![Indicator]),
+            (ip("10.0.0.7"), ip("10.0.0.7"), vec![]),
+            (user(json!({})), user(json!({})), vec![]),
+        ] {
+            assert_eq!(shared(one.clone(), other.clone()), kinds, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_login_means_somebody_only_at_its_own_detector() {
+        let at = |source: &str| ties(&alert(json!({ "source": source, "user": { "name": "dana" } })))[0].key;
+        assert_eq!(at("okta"), at("okta"));
+        assert_ne!(at("okta"), at("github"));
+    }
+
+    #[test]
+    fn another_subject_contradicts_and_an_unknown_one_does_not() {
+        let dana = User { email: Some("dana@example.com".to_owned()), ..User::default() };
+        assert!(is_another(Some("lee@example.com"), &dana));
+        assert!(!is_another(Some("DANA@example.com"), &dana));
+        assert!(!is_another(None, &dana));
+        assert!(!is_another(Some("lee@example.com"), &User::default()));
+    }
+
+    #[test]
+    fn keys_read_back_and_parts_do_not_run_together() {
+        let key = TieKey::of(TieKind::OncePer, &["ab", "c"]);
+        assert_eq!(key.to_string().parse(), Ok(key));
+        assert_ne!(key, TieKey::of(TieKind::OncePer, &["a", "bc"]));
+        assert_ne!(key, TieKey::of(TieKind::Subject, &["ab", "c"]));
+    }
+}
