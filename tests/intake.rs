@@ -7,6 +7,8 @@
 mod hostile;
 #[path = "intake/source_files.rs"]
 mod source_files;
+#[path = "intake/status.rs"]
+mod status;
 #[path = "intake/subjects.rs"]
 mod subjects;
 #[path = "intake/vendors.rs"]
