@@ -151,6 +151,7 @@ fn every_number_in_brackets_is_an_entry_of_the_journal() {
                         StreamId::Alert(_) => stream == "alert",
                         StreamId::Schedule(_) => stream == "schedule",
                         StreamId::Exception(_) => stream == "exception",
+                        StreamId::Poll(_) => stream == "poll",
                     }
             });
             assert!(known, "{template} cites {stream} #{seq}");

@@ -179,6 +179,19 @@ pub enum Event {
     /// No playbook has it any more; nothing of it is due.
     ScheduleDisarmed,
 
+    // Polls.
+    /// A page of its list is taken, all of it durable before this; the next begins here.
+    PollAdvanced {
+        /// The configured source.
+        source: String,
+        /// Where the next page begins.
+        cursor: Value,
+        /// Alerts of the page that were new.
+        taken: u32,
+        /// Alerts of the page that had come before.
+        known: u32,
+    },
+
     // Runs.
     /// The run began.
     RunStarted(Box<RunStarted>),

@@ -67,7 +67,8 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
         | Event::ScheduleFired { .. }
         | Event::ScheduleQueued { .. }
         | Event::ScheduleSkipped { .. }
-        | Event::ScheduleDisarmed => Err("it belongs to another kind of stream".to_owned()),
+        | Event::ScheduleDisarmed
+        | Event::PollAdvanced { .. } => Err("it belongs to another kind of stream".to_owned()),
         Event::IncidentChanged { .. }
         | Event::RunStarted(_)
         | Event::RunQueued { .. }

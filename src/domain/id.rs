@@ -137,6 +137,11 @@ id_type!(
     ExceptionId, "exc", "exception"
 );
 
+id_type!(
+    /// Names the polling of a source.
+    PollId, "pol", "poll"
+);
+
 /// The stream of entries that belongs to one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StreamId {
@@ -150,6 +155,8 @@ pub enum StreamId {
     Schedule(ScheduleId),
     /// The life of an exception.
     Exception(ExceptionId),
+    /// How far a source was polled.
+    Poll(PollId),
 }
 
 impl fmt::Display for StreamId {
@@ -160,6 +167,7 @@ impl fmt::Display for StreamId {
             Self::Run(id) => id.fmt(f),
             Self::Schedule(id) => id.fmt(f),
             Self::Exception(id) => id.fmt(f),
+            Self::Poll(id) => id.fmt(f),
         }
     }
 }
@@ -173,6 +181,7 @@ impl FromStr for StreamId {
             Some(IncidentId::PREFIX) => text.parse().map(Self::Incident),
             Some(ScheduleId::PREFIX) => text.parse().map(Self::Schedule),
             Some(ExceptionId::PREFIX) => text.parse().map(Self::Exception),
+            Some(PollId::PREFIX) => text.parse().map(Self::Poll),
             _ => text.parse().map(Self::Run),
         }
     }

@@ -21,6 +21,7 @@ pub mod owed;
 pub mod plan;
 pub mod planted;
 pub mod playbook;
+pub mod poll;
 pub mod queue;
 pub mod run;
 pub mod schedule;

@@ -64,6 +64,7 @@ impl fmt::Display for Cite {
             StreamId::Alert(_) => write!(f, "alert #{}", self.seq),
             StreamId::Schedule(_) => write!(f, "schedule #{}", self.seq),
             StreamId::Exception(_) => write!(f, "exception #{}", self.seq),
+            StreamId::Poll(_) => write!(f, "poll #{}", self.seq),
         }
     }
 }

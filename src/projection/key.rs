@@ -4,7 +4,8 @@
 use ulid::Ulid;
 
 use crate::domain::id::{
-    AlertId, ApprovalId, ContainmentId, ExceptionId, IncidentId, QuestionId, ReportId, RunId, ScheduleId,
+    AlertId, ApprovalId, ContainmentId, ExceptionId, IncidentId, PollId, QuestionId, ReportId, RunId,
+    ScheduleId,
 };
 
 /// What rows are found by.
@@ -55,6 +56,7 @@ id_keys!(
     ContainmentId,
     ExceptionId,
     IncidentId,
+    PollId,
     QuestionId,
     ReportId,
     RunId,

@@ -16,6 +16,7 @@ pub mod incidents;
 pub mod key;
 pub mod marks;
 pub mod orders;
+pub mod polls;
 pub mod questions;
 pub mod reports;
 pub mod rows;

@@ -13,6 +13,7 @@ use crate::projection::exceptions::Exceptions;
 use crate::projection::fold::Projection;
 use crate::projection::incidents::Incidents;
 use crate::projection::orders::Orders;
+use crate::projection::polls::Polls;
 use crate::projection::questions::Questions;
 use crate::projection::reports::Reports;
 use crate::projection::runs::Runs;
@@ -40,6 +41,8 @@ pub struct Views {
     pub reports: Reports,
     /// How far schedules are ruled on.
     pub schedules: Schedules,
+    /// How far sources were polled.
+    pub polls: Polls,
     /// What needs a person.
     pub attention: Attention,
     /// Orders to lift what the runs of an incident contained.
@@ -53,7 +56,7 @@ pub struct Views {
 }
 
 impl Views {
-    fn all(&mut self) -> [&mut dyn Projection; 13] {
+    fn all(&mut self) -> [&mut dyn Projection; 14] {
         [
             &mut self.alerts,
             &mut self.incidents,
@@ -63,6 +66,7 @@ impl Views {
             &mut self.containments,
             &mut self.reports,
             &mut self.schedules,
+            &mut self.polls,
             &mut self.attention,
             &mut self.orders,
             &mut self.ties,
@@ -108,7 +112,7 @@ impl Views {
                 self.schedules.forget(run);
                 self.attention.forget(run);
             }
-            StreamId::Schedule(_) | StreamId::Exception(_) => {}
+            StreamId::Schedule(_) | StreamId::Exception(_) | StreamId::Poll(_) => {}
         }
     }
 

@@ -294,6 +294,7 @@ impl Service {
             StreamId::Run(other) => AlertId::new(other.ulid()),
             StreamId::Schedule(other) => AlertId::new(other.ulid()),
             StreamId::Exception(other) => AlertId::new(other.ulid()),
+            StreamId::Poll(other) => AlertId::new(other.ulid()),
         };
         self.caught_up().await;
         let views = self.views.read();

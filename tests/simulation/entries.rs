@@ -8,7 +8,7 @@ use quell::domain::alert::{Fate, FindingStatus, Suppression};
 use quell::domain::event::{Entry, Event};
 use quell::domain::exception::Exception;
 use quell::domain::firing::SkipReason;
-use quell::domain::id::{AlertId, ExceptionId, IncidentId, RunId, ScheduleId, StreamId};
+use quell::domain::id::{AlertId, ExceptionId, IncidentId, PollId, RunId, ScheduleId, StreamId};
 use quell::domain::incident::{Disposition, IncidentChange, Move, MoveKind, Status};
 use quell::domain::tie::{TieKey, TieKind};
 use quell::domain::time::Timestamp;
@@ -185,16 +185,20 @@ fn schedules() -> impl Strategy<Value = Event> {
             why
         }),
         Just(Event::ScheduleDisarmed),
+        (texts(), texts(), any::<u32>(), any::<u32>()).prop_map(|(source, cursor, taken, known)| {
+            Event::PollAdvanced { source, cursor: cursor.into(), taken, known }
+        }),
     ]
 }
 
 /// Entries of alerts, incidents and schedules, in no particular order.
 pub fn others() -> impl Strategy<Value = Entry> {
-    let streams = (ulids(), 0u8..4).prop_map(|(id, which)| match which {
+    let streams = (ulids(), 0u8..5).prop_map(|(id, which)| match which {
         0 => StreamId::Alert(AlertId::new(id)),
         1 => StreamId::Incident(IncidentId::new(id)),
         2 => StreamId::Exception(ExceptionId::new(id)),
-        _ => StreamId::Schedule(ScheduleId::new(id)),
+        3 => StreamId::Schedule(ScheduleId::new(id)),
+        _ => StreamId::Poll(PollId::new(id)),
     });
     // Numbers of entries start at 1 and leave room for the next.
     (streams, 1..u64::MAX / 2, times(), prop_oneof![alerts(), schedules()])
