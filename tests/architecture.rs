@@ -41,6 +41,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "step",
             "store",
             "settings",
+            "authored",
             "failpoint",
             "domain",
             "yaml",

@@ -103,6 +103,7 @@ pub struct House {
     rules: Rules,
     retention: Mutex<Option<JoinHandle<()>>>,
     schedules: Mutex<Option<JoinHandle<()>>>,
+    polls: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl House {
@@ -110,6 +111,15 @@ impl House {
     /// for one run and gone again would take firings from their time.
     pub fn keep_schedules(&self) {
         let before = self.schedules.lock().replace(self.service.keep_schedules());
+        if let Some(before) = before {
+            before.abort();
+        }
+    }
+
+    /// Asks polled sources from now on. Only a server does: alerts are not for a
+    /// process that is there for one run.
+    pub fn keep_polls(&self) {
+        let before = self.polls.lock().replace(self.service.keep_polls());
         if let Some(before) = before {
             before.abort();
         }
@@ -136,7 +146,7 @@ impl House {
         self.service.scheduler.stop();
         self.keeper.abort();
         self.orders.abort();
-        for keeper in [&self.schedules, &self.retention] {
+        for keeper in [&self.schedules, &self.retention, &self.polls] {
             if let Some(keeper) = keeper.lock().take() {
                 keeper.abort();
             }
@@ -241,8 +251,8 @@ async fn open_on(
     let web = Web { service: Arc::clone(&service), tokens: Arc::new(tokens) };
     let retention = &settings.retention;
     let rules = Rules { closed_incidents: retention.closed_incidents, raw_alerts: retention.raw_alerts };
-    let (retention, schedules) = (Mutex::new(None), Mutex::new(None));
-    Ok(House { service, web, keeper, orders, rules, retention, schedules })
+    let (retention, schedules, polls) = (Mutex::new(None), Mutex::new(None), Mutex::new(None));
+    Ok(House { service, web, keeper, orders, rules, retention, schedules, polls })
 }
 
 /// How much is done at the same time.

@@ -22,6 +22,7 @@ use crate::step::using::CONNECTOR_NOT_CONFIGURED;
 use crate::yaml::diagnostic::{Diagnostic, Severity, did_you_mean};
 use crate::yaml::node::{Node, Place};
 
+use crate::app::polls::read_polls;
 use crate::app::sources::read_sources;
 use crate::app::triage::read_triage;
 
@@ -92,7 +93,7 @@ pub fn load_all(settings: &Settings) -> (Option<Loaded>, Vec<Diagnostic>) {
         .as_ref()
         .map_or_else(Guard::default, |section| gather(&mut mistakes, read_guard(file, section)));
     let loopback = settings.listen.ip().is_loopback();
-    let sources = match &settings.sources {
+    let mut sources = match &settings.sources {
         Some(section) => beside(&mut mistakes, read_sources(file, section, &source_specs, loopback)),
         None => BTreeMap::new(),
     };
@@ -107,6 +108,13 @@ pub fn load_all(settings: &Settings) -> (Option<Loaded>, Vec<Diagnostic>) {
         groups,
         playbooks: BTreeMap::new(),
     };
+    if let Some(section) = &settings.sources {
+        for (name, poll) in beside(&mut mistakes, read_polls(file, section, &around)) {
+            if let Some(source) = sources.get_mut(&name) {
+                source.poll = Some(poll);
+            }
+        }
+    }
     let files = playbook_files(settings, &mut mistakes);
     let (library, found) = Library::load(files, &around);
     around.playbooks = library.signatures();

@@ -4,6 +4,7 @@
 //! ```text
 //!   load.rs      settings → everything that authors wrote, every mistake at once
 //!   sources.rs   configured sources and how their deliveries are checked
+//!   polls.rs     what is asked of sources that are polled
 //!   archive.rs   what steps ask of the journal, and where reports are kept
 //!   keys.rs      the server's own secrets in its data directory
 //!   house.rs     opens the store and starts everything
@@ -15,6 +16,7 @@ pub mod archive;
 pub mod house;
 pub mod keys;
 pub mod load;
+pub mod polls;
 pub mod shelf;
 pub mod sources;
 mod triage;

@@ -57,8 +57,14 @@ fn read_source(
         found
     });
     let auth = map.optional("auth");
+    // What is polled needs no door; how it is polled is read by `polls`.
+    let polled = map.optional("poll").is_some();
     let config = match auth {
         Some(auth) => auth.map().and_then(read_door),
+        None if polled => {
+            map.finish();
+            return Some(Source { spec: Arc::unwrap_or_clone(spec?), door: None, poll: None });
+        }
         None if loopback => Some(DoorConfig::Open),
         None => {
             field.mistake(
@@ -71,7 +77,7 @@ fn read_source(
     };
     map.finish();
     match Door::new(config?) {
-        Ok(door) => Some(Source { spec: Arc::unwrap_or_clone(spec?), door }),
+        Ok(door) => Some(Source { spec: Arc::unwrap_or_clone(spec?), door: Some(door), poll: None }),
         Err(error) => {
             auth.unwrap_or(field).mistake(
                 "source-auth",

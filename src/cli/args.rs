@@ -124,6 +124,8 @@ pub enum Command {
     Attention(AttentionArgs),
     /// List schedules, with what each last did and its next firings.
     Schedules(ListArgs),
+    /// List sources that are polled: from where each goes on, when it last answered, and what fails.
+    Polls(ListArgs),
     /// Say yes to a step that waits for approval.
     Approve(DecideArgs),
     /// Say no to a step that waits for approval.

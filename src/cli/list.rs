@@ -153,6 +153,24 @@ pub const SCHEDULES: Listing = Listing {
     ],
 };
 
+/// `quell polls`.
+pub const POLLS: Listing = Listing {
+    path: "/polls",
+    live: "",
+    empty: "no source is polled",
+    columns: &[
+        ("SOURCE", "/source"),
+        ("OPERATION", "/operation"),
+        ("EVERY", "/every"),
+        ("LAST SUCCESS", "/last_success"),
+        ("CURSOR", "/cursor"),
+        ("TAKEN", "/taken"),
+        ("FAILURES", "/failures"),
+        ("NEXT", "/next"),
+        ("WHY", "/why"),
+    ],
+};
+
 /// Prints a list of the running server.
 ///
 /// # Errors

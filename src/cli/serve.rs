@@ -167,6 +167,7 @@ async fn journal_stopped(service: Arc<Service>) {
 /// When the listener fails, or the journal stopped.
 pub async fn until_stopped(house: &House, listener: TcpListener) -> Result<Exit, CliError> {
     house.keep_schedules();
+    house.keep_polls();
     house.keep_retention();
     let mut stop = Stop::new();
     let (stopping, told) = tokio::sync::oneshot::channel::<()>();

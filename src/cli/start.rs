@@ -7,7 +7,7 @@ use crate::cli::args::{Cli, Command, Format};
 use crate::cli::client::Client;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::list::{
-    ALERTS, APPROVALS, CONTAINMENTS, EXCEPTIONS, INCIDENTS, QUESTIONS, RUNS, SCHEDULES, list,
+    ALERTS, APPROVALS, CONTAINMENTS, EXCEPTIONS, INCIDENTS, POLLS, QUESTIONS, RUNS, SCHEDULES, list,
 };
 use crate::cli::screen::Screen;
 use crate::cli::{
@@ -129,6 +129,7 @@ async fn command(cli: &Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Containments(args) => list(&CONTAINMENTS, args, &client, screen).await,
         Command::Attention(args) => attention::attention(args, &client, screen).await,
         Command::Schedules(args) => list(&SCHEDULES, args, &client, screen).await,
+        Command::Polls(args) => list(&POLLS, args, &client, screen).await,
         Command::Approve(args) => decide::decide(args, true, &client, screen).await,
         Command::Reject(args) => decide::decide(args, false, &client, screen).await,
         Command::Answer(args) => decide::answer(args, &client, screen).await,

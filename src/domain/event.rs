@@ -13,6 +13,7 @@ use crate::domain::incident::{Disposition, IncidentChange, Move, UndoOrder};
 use crate::domain::kept::KeptField;
 use crate::domain::outcome::Outcome;
 use crate::domain::playbook::IfSilent;
+use crate::domain::poll::Advanced;
 use crate::domain::run::{StepEnd, StepKey};
 use crate::domain::time::Timestamp;
 use crate::domain::triage::{Related, Sighting};
@@ -181,16 +182,7 @@ pub enum Event {
 
     // Polls.
     /// A page of its list is taken, all of it durable before this; the next begins here.
-    PollAdvanced {
-        /// The configured source.
-        source: String,
-        /// Where the next page begins.
-        cursor: Value,
-        /// Alerts of the page that were new.
-        taken: u32,
-        /// Alerts of the page that had come before.
-        known: u32,
-    },
+    PollAdvanced(Box<Advanced>),
 
     // Runs.
     /// The run began.

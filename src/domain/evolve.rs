@@ -68,7 +68,7 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
         | Event::ScheduleQueued { .. }
         | Event::ScheduleSkipped { .. }
         | Event::ScheduleDisarmed
-        | Event::PollAdvanced { .. } => Err("it belongs to another kind of stream".to_owned()),
+        | Event::PollAdvanced(_) => Err("it belongs to another kind of stream".to_owned()),
         Event::IncidentChanged { .. }
         | Event::RunStarted(_)
         | Event::RunQueued { .. }

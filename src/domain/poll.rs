@@ -10,6 +10,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::expr::scope::Scope;
 use crate::domain::expr::template::Template;
 use crate::domain::expr::{EvalError, Expr};
@@ -21,7 +23,8 @@ use crate::domain::value::{Value, canonical};
 /// quickly, and a peer whose pages never end is asked no more often than this.
 pub const PAGES_IN_A_ROW_MAX: u32 = 100;
 
-/// The first wait after a failure; each further one doubles it.
+/// The first wait after a failure, where the usual one is not shorter; each further
+/// one doubles it.
 const BACK_OFF_FIRST: Duration = Duration::from_secs(5);
 
 /// The longest wait after failures: an outage of a night is over 15 minutes after
@@ -58,6 +61,19 @@ pub struct PollSpec {
     pub every: Duration,
     /// How long one answer may take.
     pub timeout: Duration,
+}
+
+/// That a page was taken, all of it durable before this is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Advanced {
+    /// The configured source.
+    pub source: String,
+    /// Where the next page begins.
+    pub cursor: Value,
+    /// Alerts of the page that were new.
+    pub taken: u32,
+    /// Alerts of the page that had come before.
+    pub known: u32,
 }
 
 /// One page of a list.
@@ -144,7 +160,7 @@ pub fn next_poll(
         Looked::Page { .. } => (Standing::default(), now.after(shortened(every))),
         Looked::Failed { retry_after } => {
             let failures = standing.failures.saturating_add(1);
-            let doubled = BACK_OFF_FIRST.saturating_mul(2u32.saturating_pow(failures - 1));
+            let doubled = BACK_OFF_FIRST.min(every).saturating_mul(2u32.saturating_pow(failures - 1));
             let wait = shortened(doubled.min(BACK_OFF_MAX));
             // Who says when to come back is not asked before.
             let wait = wait.max(retry_after.unwrap_or_default());

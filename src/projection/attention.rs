@@ -50,6 +50,8 @@ pub enum Need {
     Damaged,
     /// The run was lost with its server again and again, and is set aside.
     Quarantined,
+    /// A source could not be asked for its alerts, again and again.
+    Unpolled,
     /// People did not decide in time.
     ApprovalOverdue,
     /// People did not answer in time, and the run has not gone on.
@@ -78,6 +80,7 @@ impl Need {
             Self::Uncertain => "uncertain",
             Self::Damaged => "damaged",
             Self::Quarantined => "set aside",
+            Self::Unpolled => "not polled",
             Self::ApprovalOverdue => "approval overdue",
             Self::QuestionOverdue => "answer overdue",
             Self::Expiring => "lifts soon",

@@ -46,24 +46,22 @@ impl Projection for Polls {
     }
 
     fn apply(&mut self, entry: &Entry, _incident: Option<IncidentId>) {
-        let (StreamId::Poll(id), Event::PollAdvanced { source, cursor, taken, .. }) =
-            (entry.stream, &entry.event)
-        else {
+        let (StreamId::Poll(id), Event::PollAdvanced(page)) = (entry.stream, &entry.event) else {
             return;
         };
         let row = self.rows.get_or(id, || PollRow {
             seq: 0,
-            source: source.clone(),
+            source: page.source.clone(),
             cursor: Value::Null,
             moved_at: entry.at,
             pages: 0,
             taken: 0,
         });
         row.pages = row.pages.saturating_add(1);
-        row.taken = row.taken.saturating_add(u64::from(*taken));
+        row.taken = row.taken.saturating_add(u64::from(page.taken));
         if entry.seq > row.seq {
             row.seq = entry.seq;
-            row.cursor = cursor.clone();
+            row.cursor = page.cursor.clone();
             row.moved_at = entry.at;
         }
     }

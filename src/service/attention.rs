@@ -35,6 +35,7 @@ impl Service {
             let item = Item::new(Need::Parked, None, "full", since, what);
             items.push(Item { commands: vec!["df -h".to_owned()], ..item });
         }
+        items.extend(self.failing_polls());
         items.sort_by(|a, b| a.place.cmp(&b.place));
         items
     }

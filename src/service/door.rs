@@ -65,8 +65,8 @@ impl Service {
         body: &[u8],
     ) -> Result<Vec<Accepted>, ServiceError> {
         let known = self.source(source)?;
-        let delivery = known
-            .door
+        let door = known.door.as_ref().ok_or_else(|| no_door(source))?;
+        let delivery = door
             .verify(headers, body, self.now())
             .map_err(|error| ServiceError::new(Sort::Unknown, error.code(), error.to_string()))?;
         let content_type = headers
@@ -140,6 +140,13 @@ impl Service {
         let taken = stream::iter(triaged).map(|(triaged, key)| self.take_alert(triaged, key));
         taken.buffered(STORED_AT_ONCE).try_collect().await
     }
+}
+
+/// A source that is polled alone: whatever is sent to it is nobody's.
+fn no_door(source: &str) -> ServiceError {
+    let message =
+        format!("the source `{source}` is polled and takes no deliveries; add `auth:` to take both");
+    ServiceError::new(Sort::Refused, "source-polled", message)
 }
 
 /// What makes two deliveries the same: the sender's delivery id, else the payload

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use ulid::Ulid;
 
 use crate::domain::id::RunId;
+use crate::domain::poll::PollSpec;
 use crate::domain::time::Timestamp;
 use crate::intake::signature::Door;
 use crate::intake::source::SourceSpec;
@@ -20,6 +21,7 @@ use crate::scheduler::admission::Queued;
 use crate::scheduler::run::Scheduler;
 use crate::service::claims::Claims;
 use crate::service::follow::Following;
+use crate::service::polls::Polls;
 use crate::service::triage::TriageRules;
 use crate::step::kind::Surroundings;
 use crate::step::world::World;
@@ -33,8 +35,10 @@ const CATCH_UP: std::time::Duration = std::time::Duration::from_secs(1);
 pub struct Source {
     /// How its payloads are read.
     pub spec: SourceSpec,
-    /// How its deliveries are checked.
-    pub door: Door,
+    /// How its deliveries are checked; none = it takes none, because it is polled.
+    pub door: Option<Door>,
+    /// How it is asked for its alerts.
+    pub poll: Option<PollSpec>,
 }
 
 /// Every order and every question.
@@ -55,6 +59,8 @@ pub struct Service {
     pub sources: BTreeMap<String, Source>,
     pub(super) triage_rules: TriageRules,
     pub(super) claims: Claims,
+    /// How the polled ones stand.
+    pub(super) polls: Polls,
     pub(super) seen: watch::Receiver<u64>,
     shelf: Option<Arc<dyn Shelf>>,
 }
@@ -84,6 +90,7 @@ impl Service {
             sources,
             triage_rules,
             claims: Claims::default(),
+            polls: Polls::default(),
         })
     }
 

@@ -11,6 +11,7 @@
 //!   undo_plan.rs  what lifting would do
 //!   orders.rs   lifting over several runs, one after the other
 //!   schedules.rs  what is due: arm, fire, skip, queue
+//!   polls.rs    sources that are asked: look, take, advance
 //!   incidents.rs  what people change of an incident
 //!   moves.rs    merge and split of incidents
 //!   exceptions.rs  what keeps alerts quiet for a time; how often rules are right
@@ -36,6 +37,7 @@ pub mod incidents;
 pub mod moves;
 pub mod orders;
 pub mod people;
+pub mod polls;
 pub mod preview;
 pub mod retention;
 pub mod runs;

@@ -6,6 +6,7 @@
 //!   using.rs       `connector.operation` and its `with:`, checked
 //!   texts.rs       an author's text or template, and the names in it, checked
 //!   operations.rs  connector operations: read, call, contain and lift
+//!   poll.rs        one look at a list, for a source that is polled
 //!   messages.rs    mail to people: questions, approvals, notices, reports
 //!   letters.rs     what a message says and whom it comes to
 //!   defang.rs      the world's web addresses, so that none becomes a link
@@ -28,6 +29,7 @@ pub mod messages;
 pub mod notify;
 pub mod operations;
 pub mod playbook;
+pub mod poll;
 pub mod report;
 pub mod set;
 pub mod steps;

@@ -95,7 +95,7 @@ pub fn using<'a>(value: Field<'a>, step: &MapReader<'a>, check: &mut Check<'_>) 
 }
 
 /// Every input that is needed, none that is unknown, literals of the right type.
-fn check_inputs(value: Field<'_>, with: Option<Field<'_>>, name: &str, operation: &Operation) {
+pub fn check_inputs(value: Field<'_>, with: Option<Field<'_>>, name: &str, operation: &Operation) {
     let given = with.and_then(|field| field.node().as_map()).unwrap_or_default();
     let known: Vec<&str> = operation.input.iter().map(|input| input.name.as_str()).collect();
     let reader = value.reader();

@@ -152,6 +152,12 @@ pub async fn schedule(
     Ok(Json(web.service.schedule(id)?).into_response())
 }
 
+/// `GET /api/v1/polls`: the sources that are polled, and how each stands.
+pub async fn polls(State(web): State<Web>, caller: Caller) -> Result<Response, Problem> {
+    caller.may(Role::Reader)?;
+    Ok(Json(json!({ "items": web.service.poll_views(), "next": null })).into_response())
+}
+
 /// Which summary to write.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

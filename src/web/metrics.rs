@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use crate::domain::urgency::Urgency;
 use crate::projection::runs::RunStatus;
 use crate::projection::views::Views;
+use crate::service::polls::PollView;
 use crate::web::access::{Caller, Role};
 use crate::web::problem::Problem;
 use crate::web::server::Web;
@@ -34,6 +35,7 @@ pub async fn show(State(web): State<Web>, caller: Caller) -> Result<Response, Pr
     let queued = web.service.scheduler.queue_lengths();
     let mut text = text(&web.service.views.read(), needs, &queued);
     calls(&mut text, web.service.world.hub.waiting());
+    polls(&mut text, &web.service.poll_views());
     Ok(([(header::CONTENT_TYPE, KIND)], text).into_response())
 }
 
@@ -78,10 +80,29 @@ fn calls<'a>(out: &mut String, waiting: impl Iterator<Item = (&'a str, usize)>) 
     out.push_str("# HELP quell_calls_waiting Calls that wait for their turn at a connector.\n");
     out.push_str("# TYPE quell_calls_waiting gauge\n");
     for (name, count) in waiting {
-        // Only these are special inside a label's value.
-        let name = name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let name = label(name);
         let _ = writeln!(out, "quell_calls_waiting{{connector=\"{name}\"}} {count}");
     }
+}
+
+/// How polled sources stand, by their names in the settings.
+fn polls(out: &mut String, polls: &[PollView]) {
+    out.push_str("# HELP quell_poll_failures Looks at a polled source that failed, in a row.\n");
+    out.push_str("# TYPE quell_poll_failures gauge\n");
+    for poll in polls {
+        let _ = writeln!(out, "quell_poll_failures{{source=\"{}\"}} {}", label(&poll.source), poll.failures);
+    }
+    out.push_str("# HELP quell_poll_success_seconds When a polled source last answered, since 1970.\n");
+    out.push_str("# TYPE quell_poll_success_seconds gauge\n");
+    for (poll, at) in polls.iter().filter_map(|poll| Some((poll, poll.last_success?))) {
+        let seconds = at.millis() / 1000;
+        let _ = writeln!(out, "quell_poll_success_seconds{{source=\"{}\"}} {seconds}", label(&poll.source));
+    }
+}
+
+/// A name inside a label: only these are special there.
+fn label(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

@@ -333,6 +333,7 @@ pub const ROUTES: &[(&str, &[Described])] = &[
     ),
     ("/schedules", &[get("the schedules of the playbooks, with their next firings", &[], Answer::Page)]),
     ("/schedules/{id}", &[get("one schedule", &[], Answer::Object)]),
+    ("/polls", &[get("the sources that are polled: cursor, last success, failures", &[], Answer::Page)]),
     (
         "/reports",
         &[

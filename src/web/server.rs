@@ -73,6 +73,7 @@ pub fn routes(web: Web) -> Router {
         .route("/detections/message", get(triage::detection))
         .route("/schedules", get(lists::schedules))
         .route("/schedules/{id}", get(lists::schedule))
+        .route("/polls", get(lists::polls))
         .route("/reports", post(lists::report).get(lists::reports))
         .route("/reports/{id}", get(lists::kept_report))
         .route("/store/backup", post(store::backup))

@@ -10,6 +10,7 @@ use quell::domain::exception::Exception;
 use quell::domain::firing::SkipReason;
 use quell::domain::id::{AlertId, ExceptionId, IncidentId, PollId, RunId, ScheduleId, StreamId};
 use quell::domain::incident::{Disposition, IncidentChange, Move, MoveKind, Status};
+use quell::domain::poll::Advanced;
 use quell::domain::tie::{TieKey, TieKind};
 use quell::domain::time::Timestamp;
 use quell::domain::triage::{Because, News, Related, Sighting};
@@ -186,7 +187,7 @@ fn schedules() -> impl Strategy<Value = Event> {
         }),
         Just(Event::ScheduleDisarmed),
         (texts(), texts(), any::<u32>(), any::<u32>()).prop_map(|(source, cursor, taken, known)| {
-            Event::PollAdvanced { source, cursor: cursor.into(), taken, known }
+            Event::PollAdvanced(Box::new(Advanced { source, cursor: cursor.into(), taken, known }))
         }),
     ]
 }

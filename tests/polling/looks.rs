@@ -1,0 +1,132 @@
+//! Pages are read until the list ends, and whatever the peer does in between.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::feed::{Feed, Mood, PAGE};
+use crate::house::House;
+
+async fn started(feed: &Feed) -> House {
+    let mut house = House::of(feed);
+    house.start(None);
+    house.ready().await;
+    house
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_is_read_page_by_page_to_its_end_and_what_comes_later_too() {
+    let feed = Feed::open().await;
+    feed.grow(2 * PAGE + 20);
+    let began = Instant::now();
+    let mut house = started(&feed).await;
+    house.read_to("c620").await;
+    house.holds_each_once(620).await;
+    // A page that holds something is followed by the next at once.
+    assert_eq!(feed.asked()[..3], ["c0", "c300", "c600"]);
+    feed.grow(3);
+    house.read_to("c623").await;
+    house.holds_each_once(623).await;
+    let looks = feed.asked().len();
+    let most = began.elapsed().as_secs_f64() / 0.8 + 5.0;
+    assert!((looks as f64) < most, "{looks} looks within {:?}", began.elapsed());
+    assert_eq!(feed.unlettered(), 0, "each look brings the connector's secret");
+
+    let poll = house.poll().await;
+    assert_eq!((&poll["taken"], &poll["failures"], &poll["why"]), (&json!(623), &json!(0), &json!(null)));
+    assert!(poll["last_success"].is_string());
+    let shown = house.quell(&["--data", "data", "polls"]);
+    assert!(shown.contains("feed.list_events") && shown.contains("c623"), "{shown}");
+    // It has no door.
+    let (status, refusal) = house.post("/alerts/feed", "{\"title\":\"x\"}").await;
+    assert_eq!((status, &refusal["code"]), (409, &json!("source-polled")));
+
+    // Its stream outlives restarts, exports and imports.
+    house.kill();
+    let verified = house.quell(&["--data", "data", "store", "verify"]);
+    assert!(!verified.to_lowercase().contains("error"), "{verified}");
+    house.quell(&["--data", "data", "store", "export", "all.jsonl"]);
+    let export = std::fs::read_to_string(house.dir.path().join("all.jsonl")).expect("it is written");
+    assert!(export.contains("poll_advanced") && export.contains("\"pol_"), "it tells of the poll");
+    std::fs::rename(house.dir.path().join("data"), house.dir.path().join("before")).expect("it is moved");
+    let imported = house.quell(&["--data", "data", "store", "import", "all.jsonl"]);
+    assert!(house.dir.path().join("data").exists(), "{imported}");
+    let looked = feed.asked().len();
+    feed.grow(1);
+    house.start(None);
+    house.ready().await;
+    house.read_to("c624").await;
+    house.holds_each_once(624).await;
+    assert_eq!(feed.asked()[looked], "c623", "it goes on where it was");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_the_list_answers_each_event_is_taken_once() {
+    let feed = Feed::open().await;
+    feed.grow(2 * PAGE);
+    feed.next(&[Mood::Says(429, Some(2)), Mood::Says(500, None)]);
+    let house = started(&feed).await;
+    house.read_to("c600").await;
+    feed.grow(PAGE);
+    // Each event of the page is known when it comes again.
+    feed.next(&[Mood::Hangs, Mood::Babbles, Mood::StandsStill, Mood::Says(503, None)]);
+    house.read_to("c900").await;
+    feed.next(&[Mood::Repeats, Mood::Repeats, Mood::Says(404, None)]);
+    feed.grow(10);
+    house.read_to("c910").await;
+    assert_eq!(feed.moods_left(), 0);
+    house.holds_each_once(910).await;
+    let asked = feed.asked();
+    assert_eq!(asked[..3], ["c0", "c0", "c0"], "what failed is asked again from the same place");
+    assert!(asked.iter().filter(|since| *since == "c600").count() >= 4, "{asked:?}");
+    assert_eq!(house.poll().await["failures"], json!(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_are_told_of_a_source_that_cannot_be_asked_and_no_more_once_it_can() {
+    let feed = Feed::open().await;
+    feed.grow(5);
+    feed.next(&[Mood::Says(403, None); 4]);
+    let house = started(&feed).await;
+    let began = Instant::now();
+    let told = loop {
+        let needs = house.get("/attention").await;
+        if let Some(told) = needs["items"].as_array().and_then(|items| items.first()) {
+            break told.clone();
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "nobody is told");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!((&told["need"], &told["commands"]), (&json!("unpolled"), &json!(["quell polls"])));
+    let what = told["what"].as_str().expect("words");
+    assert!(what.contains("`feed`") && what.contains("403"), "{what}");
+    let poll = house.poll().await;
+    assert!(poll["failures"].as_u64().is_some_and(|failures| failures >= 2), "{poll}");
+    let metrics = house.text("/metrics").await;
+    assert!(metrics.contains("quell_poll_failures{source=\"feed\"}"), "{metrics}");
+    house.read_to("c5").await;
+    assert_eq!(house.get("/attention").await["items"], json!([]));
+    house.holds_each_once(5).await;
+}
+
+/// An item that the source cannot read keeps the whole page back, and is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_is_taken_whole_or_not_at_all() {
+    let feed = Feed::open().await;
+    feed.grow(PAGE - 1);
+    feed.put(json!({ "severity": 60 }));
+    let house = started(&feed).await;
+    let began = Instant::now();
+    loop {
+        let poll = house.poll().await;
+        if poll["failures"].as_u64().is_some_and(|failures| failures >= 2) {
+            let why = poll["why"].as_str().expect("words");
+            assert!(why.contains("alert-without-title"), "{why}");
+            assert_eq!(poll["cursor"], json!("c0"));
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{poll}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(house.all("alerts").await.is_empty(), "nothing of the page was stored");
+}
