@@ -3,8 +3,9 @@
 //!
 //! ```text
 //!   load.rs      settings → everything that authors wrote, every mistake at once
-//!   sources.rs   configured sources and how their deliveries are checked
 //!   polls.rs     what is asked of sources that are polled
+//!   sources.rs   configured sources
+//!   doors.rs     how their deliveries are checked, and how many may come
 //!   archive.rs   what steps ask of the journal, and where reports are kept
 //!   keys.rs      the server's own secrets in its data directory
 //!   house.rs     opens the store and starts everything
@@ -13,6 +14,7 @@
 //! ```
 
 pub mod archive;
+pub mod doors;
 pub mod house;
 pub mod keys;
 pub mod load;

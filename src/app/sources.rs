@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use secrecy::SecretString;
-
-use crate::connector::secret::{SECRET_MISSING, placeholder, resolve};
-use crate::intake::signature::{Door, DoorConfig, Encoding};
+use crate::app::doors::{read_door, read_limits};
+use crate::intake::signature::{Door, DoorConfig};
 use crate::intake::source::SourceSpec;
+use crate::service::gate::Gate;
 use crate::service::house::Source;
 use crate::yaml::diagnostic::{Diagnostic, did_you_mean};
-use crate::yaml::map::MapReader;
 use crate::yaml::node::Node;
 use crate::yaml::shape::{Field, Reader};
 
@@ -60,10 +58,11 @@ fn read_source(
     // What is polled needs no door; how it is polled is read by `polls`.
     let polled = map.optional("poll").is_some();
     let config = match auth {
-        Some(auth) => auth.map().and_then(read_door),
+        Some(auth) => read_door(auth),
         None if polled => {
+            let gate = Gate::new(map.optional("limits").map(read_limits).unwrap_or_default());
             map.finish();
-            return Some(Source { spec: Arc::unwrap_or_clone(spec?), door: None, poll: None });
+            return Some(Source { spec: Arc::unwrap_or_clone(spec?), door: None, gate, poll: None });
         }
         None if loopback => Some(DoorConfig::Open),
         None => {
@@ -75,9 +74,10 @@ fn read_source(
             None
         }
     };
+    let gate = Gate::new(map.optional("limits").map(read_limits).unwrap_or_default());
     map.finish();
     match Door::new(config?) {
-        Ok(door) => Some(Source { spec: Arc::unwrap_or_clone(spec?), door: Some(door), poll: None }),
+        Ok(door) => Some(Source { spec: Arc::unwrap_or_clone(spec?), door: Some(door), gate, poll: None }),
         Err(error) => {
             auth.unwrap_or(field).mistake(
                 "source-auth",
@@ -87,45 +87,4 @@ fn read_source(
             None
         }
     }
-}
-
-/// `auth:` of a source: one way, with one secret, or two while they rotate.
-fn read_door(map: MapReader<'_>) -> Option<DoorConfig> {
-    let secrets = |key| -> Option<Vec<SecretString>> {
-        let field: Field<'_> = map.optional(key)?;
-        let mut found = Vec::new();
-        for entry in field.one_or_many() {
-            match entry.non_empty().map(resolve) {
-                Some(Ok(secret)) => found.push(secret),
-                Some(Err(error)) => {
-                    let help = "secrets are read when the server starts";
-                    if error.is_missing() {
-                        entry.warning(SECRET_MISSING, error.to_string(), help);
-                    } else {
-                        entry.mistake("secret", error.to_string(), help);
-                    }
-                    found.push(placeholder());
-                }
-                None => {}
-            }
-        }
-        Some(found)
-    };
-    let (webhooks, bearer, hmac) = (secrets("standard_webhooks"), secrets("bearer"), secrets("hmac_sha256"));
-    let text = |key, default: &str| {
-        map.optional(key).and_then(|field: Field<'_>| field.text()).unwrap_or(default).to_owned()
-    };
-    let header = text("header", "X-Signature-256");
-    let prefix = text("prefix", "");
-    let base64 =
-        map.optional("encoding").and_then(|field| field.one_of(&["hex", "base64"])) == Some("base64");
-    map.finish();
-    if let Some(secrets) = webhooks {
-        return Some(DoorConfig::StandardWebhooks { secrets });
-    }
-    if let Some(secrets) = bearer {
-        return Some(DoorConfig::Bearer { secrets });
-    }
-    let encoding = if base64 { Encoding::Base64 } else { Encoding::Hex };
-    hmac.map(|secrets| DoorConfig::HmacSha256 { secrets, header, prefix, encoding })
 }

@@ -71,7 +71,7 @@ impl From<ServiceError> for CliError {
             _ if error.code == PLAYBOOK_UNKNOWN => Exit::Wrong,
             Sort::Wrong | Sort::TooLarge | Sort::OtherType | Sort::OtherMethod => Exit::Wrong,
             Sort::Unknown | Sort::Forbidden | Sort::Absent | Sort::Refused => Exit::Refused,
-            Sort::Busy | Sort::Own => Exit::Own,
+            Sort::TooOften | Sort::TooSlow | Sort::Busy | Sort::Own => Exit::Own,
         };
         Self { exit, code: error.code, message: error.message, diagnostics: Vec::new() }
     }

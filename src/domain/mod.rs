@@ -3,6 +3,7 @@
 
 pub mod alert;
 pub mod approval;
+pub mod bucket;
 pub mod command;
 pub mod decide;
 pub mod erasure;

@@ -10,8 +10,8 @@ use crate::domain::id::{AlertId, IncidentId, RunId};
 use crate::domain::urgency::Urgency;
 use crate::domain::value::digest;
 use crate::intake::normalise::normalise;
-use crate::intake::signature::Header;
 use crate::service::error::{ServiceError, Sort};
+use crate::service::gate::{Came, Taken, turned_away};
 use crate::service::house::{Service, Source};
 use crate::service::triage::Stored;
 
@@ -56,24 +56,19 @@ impl Service {
     /// Takes a delivery of a configured source. Durable when it returns.
     ///
     /// # Errors
-    /// When the source is unknown, the delivery is not genuine, the payload
-    /// cannot be read, or too many runs wait already; then nothing of it is stored.
-    pub async fn submit(
-        &self,
-        source: &str,
-        headers: &[Header<'_>],
-        body: &[u8],
-    ) -> Result<Vec<Accepted>, ServiceError> {
+    /// When the source is unknown, the delivery is not genuine, too many come, the
+    /// payload cannot be read, or too many runs wait already; then nothing of it is
+    /// stored.
+    pub async fn submit(&self, source: &str, came: &Came<'_>) -> Result<Taken, ServiceError> {
         let known = self.source(source)?;
         let door = known.door.as_ref().ok_or_else(|| no_door(source))?;
-        let delivery = door
-            .verify(headers, body, self.now())
-            .map_err(|error| ServiceError::new(Sort::Unknown, error.code(), error.to_string()))?;
-        let content_type = headers
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-            .and_then(|(_, value)| std::str::from_utf8(value).ok());
-        self.take(source, known, delivery.id.as_deref(), content_type, body).await
+        let delivery = known.let_in(door, came, self.now())?;
+        if let Some(value) = door.slack_asks(came.body).map_err(turned_away)? {
+            return Ok(Taken::Challenge(value));
+        }
+        let content_type = came.content_type();
+        let accepted = self.take(source, known, delivery.id.as_deref(), content_type, came.body).await?;
+        Ok(Taken::Alerts { accepted, plain_ok: door.wants_plain_ok() })
     }
 
     /// Takes what a configured source would send from a person who may hand alerts
@@ -90,7 +85,7 @@ impl Service {
         self.take(source, self.source(source)?, None, content_type, body).await
     }
 
-    fn source(&self, name: &str) -> Result<&Source, ServiceError> {
+    pub(super) fn source(&self, name: &str) -> Result<&Source, ServiceError> {
         self.sources.get(name).ok_or_else(|| {
             let names: Vec<&str> = self.sources.keys().map(String::as_str).collect();
             ServiceError::new(

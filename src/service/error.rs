@@ -23,6 +23,10 @@ pub enum Sort {
     OtherType,
     /// This address takes no such call (405, exit 2).
     OtherMethod,
+    /// It came more often than it may (429, exit 4).
+    TooOften,
+    /// It did not come to its end in time (408, exit 4).
+    TooSlow,
     /// We cannot take it now; come back (503, exit 4).
     Busy,
     /// Our own trouble (500, exit 4).
@@ -39,12 +43,14 @@ pub struct ServiceError {
     pub code: String,
     /// What failed, where, why, what to do next.
     pub message: String,
+    /// Seconds after which to come back, where we know better than to guess.
+    pub retry_after: Option<u64>,
 }
 
 impl ServiceError {
     /// An error of this sort.
     pub fn new(sort: Sort, code: &str, message: impl Into<String>) -> Self {
-        Self { sort, code: code.to_owned(), message: message.into() }
+        Self { sort, code: code.to_owned(), message: message.into(), retry_after: None }
     }
 
     /// There is no such thing.

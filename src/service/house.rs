@@ -21,6 +21,7 @@ use crate::scheduler::admission::Queued;
 use crate::scheduler::run::Scheduler;
 use crate::service::claims::Claims;
 use crate::service::follow::Following;
+use crate::service::gate::Gate;
 use crate::service::polls::Polls;
 use crate::service::triage::TriageRules;
 use crate::step::kind::Surroundings;
@@ -39,6 +40,8 @@ pub struct Source {
     pub door: Option<Door>,
     /// How it is asked for its alerts.
     pub poll: Option<PollSpec>,
+    /// How large deliveries may be, and how often they may come.
+    pub gate: Gate,
 }
 
 /// Every order and every question.

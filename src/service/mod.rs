@@ -32,6 +32,7 @@ pub mod door;
 pub mod error;
 pub mod exceptions;
 pub mod follow;
+pub mod gate;
 pub mod house;
 pub mod incidents;
 pub mod moves;

@@ -1,9 +1,9 @@
 //! Webhooks in, alerts out.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
@@ -13,24 +13,54 @@ use crate::domain::id::AlertId;
 use crate::intake::signature::Header;
 use crate::projection::alerts::AlertFilter;
 use crate::service::error::{ServiceError, Sort};
+use crate::service::gate::{BYTES_DEFAULT, Came, Taken};
 use crate::web::access::{Caller, Role};
+use crate::web::body::{said_length, whole};
 use crate::web::extract::{Json, Query};
 use crate::web::problem::Problem;
 use crate::web::runs::{PageQuery, parsed};
 use crate::web::server::Web;
 
-/// `POST /api/v1/alerts/{source}`: 202 once all of it is durable.
+/// `POST /api/v1/alerts/{source}`: 202 once all of it is durable, 200 where the
+/// sender knows no other success. A handshake gets its value back.
 pub async fn submit(
     State(web): State<Web>,
     Path(source): Path<String>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let body = body.map_err(|rejection| unread(&rejection))?;
-    let headers: Vec<Header<'_>> =
-        headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-    let accepted = web.service.submit(&source, &headers, &body).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "alerts": accepted }))).into_response())
+    let peer = peer(&request);
+    let (parts, body) = request.into_parts();
+    let most = web.service.knock(&source, peer, said_length(&parts.headers))?;
+    let body = whole(body, &parts.headers, most).await?;
+    let came = Came { headers: &listed(&parts.headers), body: &body, peer };
+    Ok(match web.service.submit(&source, &came).await? {
+        Taken::Alerts { accepted, plain_ok } => {
+            let status = if plain_ok { StatusCode::OK } else { StatusCode::ACCEPTED };
+            (status, Json(json!({ "alerts": accepted }))).into_response()
+        }
+        Taken::Challenge(value) => said_back("text/plain; charset=utf-8", value),
+    })
+}
+
+/// Who is connected: the last proxy, where there is one.
+fn peer(request: &Request) -> Option<IpAddr> {
+    let info = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    Some(info.0.ip().to_canonical())
+}
+
+fn listed(headers: &HeaderMap) -> Vec<Header<'_>> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+}
+
+/// The value of a handshake, which no browser takes for anything else.
+fn said_back(kind: &'static str, text: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, text).into_response()
 }
 
 /// `POST /api/v1/sources/{source}/alerts`: what the source would send, from a person.
@@ -38,12 +68,12 @@ pub async fn ingest(
     State(web): State<Web>,
     caller: Caller,
     Path(source): Path<String>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<Response, Problem> {
     caller.may(Role::Responder)?;
-    let body = body.map_err(|rejection| unread(&rejection))?;
-    let content_type = headers.get("content-type").and_then(|value| value.to_str().ok());
+    let (parts, body) = request.into_parts();
+    let body = whole(body, &parts.headers, BYTES_DEFAULT).await?;
+    let content_type = parts.headers.get("content-type").and_then(|value| value.to_str().ok());
     let accepted = web.service.ingest(&source, content_type, &body).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "alerts": accepted }))).into_response())
 }
@@ -83,13 +113,17 @@ pub async fn list(
     Ok(Json(found).into_response())
 }
 
-/// `GET /api/v1/alerts/{id}`, with its fate.
+/// `GET /api/v1/alerts/{id}`, with its fate; and Okta's handshake with a source.
 pub async fn show(
     State(web): State<Web>,
-    caller: Caller,
     Path(id): Path<String>,
+    headers: HeaderMap,
+    caller: Result<Caller, Problem>,
 ) -> Result<Response, Problem> {
-    caller.may(Role::Reader)?;
+    if let Some(value) = web.service.okta_asks(&id, &listed(&headers))? {
+        return Ok(said_back("application/json", json!({ "verification": value }).to_string()));
+    }
+    caller?.may(Role::Reader)?;
     let id: AlertId = parsed(&id)?;
     let views = web.service.views.read();
     let row = views.alerts.get(id).ok_or_else(|| ServiceError::absent("alert", &id))?.into_owned();
@@ -104,20 +138,4 @@ pub async fn show(
     document["reasons"] = json!(reasons);
     document["related_because"] = json!(related);
     Ok(Json(document).into_response())
-}
-
-/// A body that could not be read: too large, or cut.
-fn unread(rejection: &BytesRejection) -> Problem {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Problem::new(
-            Sort::TooLarge,
-            "alert-too-large",
-            "the delivery is larger than 1 MiB; nothing of it was stored. Send fewer alerts at once, or leave attachments out",
-        );
-    }
-    Problem::new(
-        Sort::Wrong,
-        "body-unread",
-        "the delivery broke off before its end; nothing of it was stored. Send it again",
-    )
 }

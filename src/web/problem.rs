@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::service::error::{ServiceError, Sort};
 
 /// Seconds after which a caller that we could not serve may come back.
-const RETRY_AFTER_SECONDS: &str = "2";
+const RETRY_AFTER_SECONDS: u64 = 2;
 
 /// A call that was not carried out.
 pub struct Problem(pub ServiceError);
@@ -36,6 +36,8 @@ fn status(sort: Sort) -> StatusCode {
         Sort::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Sort::OtherType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Sort::OtherMethod => StatusCode::METHOD_NOT_ALLOWED,
+        Sort::TooOften => StatusCode::TOO_MANY_REQUESTS,
+        Sort::TooSlow => StatusCode::REQUEST_TIMEOUT,
         Sort::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Sort::Own => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -59,8 +61,9 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self.0.sort {
-            Sort::Busy => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            Sort::Busy | Sort::TooOften => {
+                let seconds = self.0.retry_after.unwrap_or(RETRY_AFTER_SECONDS);
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             Sort::Unknown => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

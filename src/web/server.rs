@@ -1,6 +1,7 @@
 //! The listener, the routes, the shutdown.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -134,7 +135,9 @@ pub async fn serve(
     web: Web,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, routes(web)).with_graceful_shutdown(stop).await
+    // The door of a source may believe a proxy, and counts who is wrong.
+    let app = routes(web).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, app).with_graceful_shutdown(stop).await
 }
 
 /// Answers everybody that nothing can be taken yet, and why, until it is dropped.

@@ -50,19 +50,20 @@ fn hmac(encoding: Encoding, prefix: &str, texts: &[&str]) -> Door {
         header: "X-Hub-Signature-256".to_owned(),
         prefix: prefix.to_owned(),
         encoding,
+        stamp: None,
     };
     Door::new(config).expect("a door")
 }
 
 #[test]
 fn a_delivery_signed_by_the_standard_is_let_in_with_its_id() {
-    let let_in = standard(&[SECRET]).verify(&headers(ID, SIGNED_AT, SIGNATURE), BODY, at(0));
+    let let_in = standard(&[SECRET]).verify(&headers(ID, SIGNED_AT, SIGNATURE), BODY, None, at(0));
     assert_eq!(let_in, Ok(Delivery { id: Some(ID.to_owned()) }));
 }
 
 /// What the door says to a delivery that came `seconds` after it was signed.
 fn judged(delivery: &[Header<'_>], body: &[u8], seconds: i64) -> Option<DoorError> {
-    standard(&[SECRET]).verify(delivery, body, at(seconds)).err()
+    standard(&[SECRET]).verify(delivery, body, None, at(seconds)).err()
 }
 
 #[test]
@@ -129,25 +130,25 @@ fn every_header_of_the_standard_is_needed_once() {
     for left_out in 0..all.len() {
         let mut some = all.clone();
         let name = some.remove(left_out).0.to_lowercase();
-        match door.verify(&some, BODY, at(0)) {
+        match door.verify(&some, BODY, None, at(0)) {
             Err(DoorError::Missing(missing)) => assert_eq!(missing, name),
             other => panic!("{name}: {other:?}"),
         }
         let mut twice = all.clone();
         twice.push(all[left_out]);
-        assert_eq!(door.verify(&twice, BODY, at(0)), Err(DoorError::Repeated), "{name}");
+        assert_eq!(door.verify(&twice, BODY, None, at(0)), Err(DoorError::Repeated), "{name}");
     }
     let bytes: Vec<Header<'_>> = vec![("webhook-id", b"\xff"), all[1], all[2]];
-    assert_eq!(door.verify(&bytes, BODY, at(0)), Err(DoorError::Malformed));
+    assert_eq!(door.verify(&bytes, BODY, None, at(0)), Err(DoorError::Malformed));
 }
 
 #[test]
 fn the_old_and_the_new_secret_both_open_while_they_rotate() {
     let other = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let delivery = headers(ID, SIGNED_AT, SIGNATURE);
-    assert!(standard(&[other, SECRET]).verify(&delivery, BODY, at(0)).is_ok());
-    assert!(standard(&[SECRET, other]).verify(&delivery, BODY, at(0)).is_ok());
-    assert_eq!(standard(&[other]).verify(&delivery, BODY, at(0)), Err(DoorError::Wrong));
+    assert!(standard(&[other, SECRET]).verify(&delivery, BODY, None, at(0)).is_ok());
+    assert!(standard(&[SECRET, other]).verify(&delivery, BODY, None, at(0)).is_ok());
+    assert_eq!(standard(&[other]).verify(&delivery, BODY, None, at(0)), Err(DoorError::Wrong));
 }
 
 #[test]
@@ -157,13 +158,13 @@ fn a_secret_without_prefix_is_the_key_itself() {
     signed.update(format!("{ID}.{SIGNED_AT}.").as_bytes());
     signed.update(BODY);
     let signature = format!("v1,{}", STANDARD.encode(signed.finalize().into_bytes()));
-    assert!(standard(&[secret]).verify(&headers(ID, SIGNED_AT, &signature), BODY, at(0)).is_ok());
+    assert!(standard(&[secret]).verify(&headers(ID, SIGNED_AT, &signature), BODY, None, at(0)).is_ok());
 }
 
 /// What a door says to a body with one header.
 fn over_body(door: &Door, value: &str, body: &[u8]) -> Option<DoorError> {
     let delivery: Vec<Header<'_>> = vec![("x-hub-signature-256", value.as_bytes())];
-    door.verify(&delivery, body, at(0)).err()
+    door.verify(&delivery, body, None, at(0)).err()
 }
 
 /// The vector of the GitHub page "Validating webhook deliveries", and the same
@@ -203,9 +204,9 @@ fn a_signature_over_the_body_must_be_whole_and_of_this_body() {
     }
     let changed = over_body(&hex, PLAIN_HEX, b"Hello, World?");
     assert_eq!(changed, Some(DoorError::Wrong));
-    assert_eq!(hex.verify(&[], PLAIN_BODY, at(0)), Err(DoorError::MissingOwn));
+    assert_eq!(hex.verify(&[], PLAIN_BODY, None, at(0)), Err(DoorError::MissingOwn));
     let header: Header<'_> = ("x-hub-signature-256", PLAIN_HEX.as_bytes());
-    assert_eq!(hex.verify(&[header, header], PLAIN_BODY, at(0)), Err(DoorError::Repeated));
+    assert_eq!(hex.verify(&[header, header], PLAIN_BODY, None, at(0)), Err(DoorError::Repeated));
 }
 
 #[test]
@@ -223,7 +224,7 @@ fn a_bearer_token_must_be_the_whole_secret() {
         ("", Some(DoorError::Missing("authorization"))),
     ] {
         let delivery: Vec<Header<'_>> = vec![("Authorization", value.as_bytes())];
-        assert_eq!(door.verify(&delivery, b"", at(0)).err(), judged, "{value}");
+        assert_eq!(door.verify(&delivery, b"", None, at(0)).err(), judged, "{value}");
     }
 }
 
@@ -244,6 +245,7 @@ fn settings_that_let_anybody_in_make_no_door() {
         header: "X Sig\r\n".to_owned(),
         prefix: String::new(),
         encoding: Encoding::Hex,
+        stamp: None,
     };
     assert!(matches!(refused(header), DoorConfigError::Header { .. }));
 }
