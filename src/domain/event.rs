@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::alert::{AlertRef, Fate};
+use crate::domain::alert::Fate;
 use crate::domain::approval::{Covered, Verdict};
-use crate::domain::command::{Child, Parent, Phase};
+use crate::domain::command::{Child, Phase};
 use crate::domain::erasure::Erasure;
 use crate::domain::exception::Exception;
 use crate::domain::firing::SkipReason;
@@ -20,6 +20,10 @@ use crate::domain::triage::{Related, Sighting};
 use crate::domain::urgency::Urgency;
 use crate::domain::value::{Digest, Value};
 
+pub use self::parts::{RunEnd, RunStarted};
+
+mod parts;
+
 /// One fact of one stream, as the journal keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -31,32 +35,6 @@ pub struct Entry {
     pub at: Timestamp,
     /// The fact.
     pub event: Event,
-}
-
-/// What began a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunStarted {
-    /// The run.
-    pub run: RunId,
-    /// The frozen plan, by digest.
-    pub plan: Digest,
-    /// The playbook's name, for people.
-    pub playbook: String,
-    /// Its version.
-    pub version: u32,
-    /// The investigation it belongs to.
-    pub incident: IncidentId,
-    /// The alert it runs on, by id and digest of the stored alert.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alert: Option<AlertRef>,
-    /// Inputs of a run by hand.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub inputs: Value,
-    /// Who or what started it (`trigger`, `schedule`, or an address).
-    pub by: String,
-    /// The step that runs it and waits for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<Parent>,
 }
 
 /// A past-tense fact.
@@ -511,16 +489,4 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         others: Vec<KeptField>,
     },
-}
-
-/// How a run ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunEnd {
-    /// Every step ended as it should, or a `finish` step was reached.
-    Succeeded,
-    /// A step failed it.
-    Failed,
-    /// A person ended it.
-    Cancelled,
 }

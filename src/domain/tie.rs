@@ -3,8 +3,8 @@
 //! A tie is a hash, so that the journal and the views can find what belongs
 //! together without naming anybody.
 
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -54,7 +54,7 @@ const PLAYBOOK: &str = "playbook";
 
 /// The entry in plain words; nothing for those that only carry bookkeeping.
 pub(super) fn tell(sources: &Sources<'_>, dossier: &Dossier, entry: &Entry) -> Option<Told> {
-    let told = of_case(entry).or_else(|| of_step(sources, entry));
+    let told = of_incident(entry).or_else(|| of_run(entry)).or_else(|| of_step(sources, entry));
     let told = told.or_else(|| of_uncertain(sources, &entry.event));
     let told = told.or_else(|| people::of_question(sources, dossier, &entry.event));
     let told = told.or_else(|| people::of_approval(sources, dossier, &entry.event));
@@ -69,8 +69,8 @@ fn detail(kind: &'static str, step: &StepKey, text: String) -> Option<Told> {
     line(kind, Some(step), PLAYBOOK, text).map(|told| Told { detail: true, ..told })
 }
 
-/// Alerts, incidents, and the run as a whole.
-fn of_case(entry: &Entry) -> Option<Told> {
+/// Alerts and incidents.
+fn of_incident(entry: &Entry) -> Option<Told> {
     match &entry.event {
         Event::AlertReceived { source, title, severity, .. } => {
             let text = format!("Alert received, severity {severity} of 100: {title}");
@@ -123,6 +123,13 @@ fn of_case(entry: &Entry) -> Option<Told> {
             let text = format!("Incident: {what} to be lifted, the newest first{over}{why}");
             line("undo_ordered", None, &order.by, text)
         }
+        _ => None,
+    }
+}
+
+/// The run as a whole.
+fn of_run(entry: &Entry) -> Option<Told> {
+    match &entry.event {
         Event::RunStarted(run) => {
             let text = format!("Run of playbook {} version {} started", run.playbook, run.version);
             line("run_started", None, &run.by, text)

@@ -1,0 +1,46 @@
+//! What some events say in more than a line.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::alert::AlertRef;
+use crate::domain::command::Parent;
+use crate::domain::id::{IncidentId, RunId};
+use crate::domain::value::{Digest, Value};
+
+/// What began a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// The run.
+    pub run: RunId,
+    /// The frozen plan, by digest.
+    pub plan: Digest,
+    /// The playbook's name, for people.
+    pub playbook: String,
+    /// Its version.
+    pub version: u32,
+    /// The investigation it belongs to.
+    pub incident: IncidentId,
+    /// The alert it runs on, by id and digest of the stored alert.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<AlertRef>,
+    /// Inputs of a run by hand.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub inputs: Value,
+    /// Who or what started it (`trigger`, `schedule`, or an address).
+    pub by: String,
+    /// The step that runs it and waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunEnd {
+    /// Every step ended as it should, or a `finish` step was reached.
+    Succeeded,
+    /// A step failed it.
+    Failed,
+    /// A person ended it.
+    Cancelled,
+}
