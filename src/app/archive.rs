@@ -9,8 +9,8 @@ use futures_util::future::BoxFuture;
 use parking_lot::RwLock;
 
 use crate::app::keys::private_dir;
-use crate::domain::event::Event;
-use crate::domain::id::{RunId, StreamId};
+use crate::domain::event::{Entry, Event};
+use crate::domain::id::{AlertId, IncidentId, RunId, StreamId};
 use crate::domain::time::Timestamp;
 use crate::failpoint::pass;
 use crate::guard::under_way::{Contained, DAY, TEN_MINUTES};
@@ -19,6 +19,10 @@ use crate::projection::views::Views;
 use crate::scheduler::plans::{Plans, stored_alert};
 use crate::step::world::Records;
 use crate::store::journal::Journal;
+
+/// Alerts of an incident that a dossier tells beside the run's own; a storm is told
+/// by the incident's count.
+const JOINED_TOLD_MAX: usize = 50;
 
 /// The journal and the reports directory.
 pub struct Archive {
@@ -55,14 +59,34 @@ impl Archive {
                 .map_err(|error| error.to_string())?;
             alert = stored_alert(&*self.journal, reference).await.map_err(|error| error.to_string())?;
         }
+        let joined = self.joined(started.incident, started.alert.map(|alert| alert.id)).await?;
         let sources = Sources {
             run: &entries,
             incident: &incident,
             alert_entries: &alert_entries,
+            joined: &joined,
             plan: &plan,
             alert: alert.as_deref(),
         };
         Ok(Dossier::build(sources))
+    }
+}
+
+impl Archive {
+    /// How the other alerts of an incident were triaged, the first of them.
+    async fn joined(&self, incident: IncidentId, own: Option<AlertId>) -> Result<Vec<Entry>, String> {
+        let alerts = {
+            let views = self.views.read();
+            let incident = views.incidents.current(incident);
+            views.incidents.get(incident).map(|row| row.alerts.clone()).unwrap_or_default()
+        };
+        let mut joined = Vec::new();
+        for alert in alerts.into_iter().filter(|alert| Some(*alert) != own).take(JOINED_TOLD_MAX) {
+            let entries = self.journal.read(StreamId::Alert(alert), 0).await;
+            let triaged = |entry: &Entry| matches!(entry.event, Event::AlertTriaged { .. });
+            joined.extend(entries.map_err(|error| error.to_string())?.into_iter().find(triaged));
+        }
+        Ok(joined)
     }
 }
 

@@ -91,6 +91,19 @@ pub enum TieKind {
     Indicator = 5,
 }
 
+impl TieKind {
+    /// In plain words, without naming anybody.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Finding => "the same finding",
+            Self::OncePer => "its playbook runs once for both",
+            Self::Subject => "the same person or account",
+            Self::Host => "the same machine",
+            Self::Indicator => "the same indicator",
+        }
+    }
+}
+
 /// One thing that another alert may have in common with this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tie {

@@ -160,6 +160,18 @@ pub enum News {
     Another,
 }
 
+impl News {
+    /// In plain words, to stand after the alert's id.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Again => "says more of a finding of this incident",
+            Self::Ended => "says that a finding of this incident has ended",
+            Self::Back => "says that a finding of this incident is back",
+            Self::Another => "joined the incident",
+        }
+    }
+}
+
 /// Where an alert belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {

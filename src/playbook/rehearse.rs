@@ -443,6 +443,7 @@ impl Rehearsal<'_> {
             run: &self.played.entries,
             incident: &[],
             alert_entries: &[],
+            joined: &[],
             plan: self.plan,
             alert: alert.as_deref(),
         };

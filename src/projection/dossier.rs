@@ -84,6 +84,8 @@ pub struct Sources<'a> {
     pub incident: &'a [Entry],
     /// The entries of its alert; may be empty.
     pub alert_entries: &'a [Entry],
+    /// How other alerts were triaged that joined its incident; may be empty.
+    pub joined: &'a [Entry],
     /// The plan it runs.
     pub plan: &'a Plan,
     /// The alert it runs on.

@@ -77,6 +77,12 @@ async fn updates_join_the_incident_of_their_finding_and_its_end_is_on_record() {
     )
     .await;
     assert_eq!(server.get(&format!("/incidents/{id}")).await["severity"], json!(30));
+    let told = server.quell(&["report", &id]).text;
+    for line in
+        ["says more of a finding of this incident, severity 80 of 100", "joined the incident", "has ended"]
+    {
+        assert!(told.contains(line), "`{line}` in:\n{told}");
+    }
     let shown = server.quell(&["show", &text(&worse["id"])]).text;
     assert!(shown.contains("joined an incident") && shown.contains("it is the same finding as"), "{shown}");
 }

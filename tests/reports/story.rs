@@ -92,6 +92,7 @@ impl Story {
             run: &run,
             incident: &incident,
             alert_entries: &alert_entries,
+            joined: &[],
             plan: &self.plan,
             alert: self.alert.as_ref(),
         })

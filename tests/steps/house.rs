@@ -150,6 +150,7 @@ impl House {
             run: &[],
             incident: &[],
             alert_entries: &[],
+            joined: &[],
             plan: &step.plan,
             alert: Some(&step.alert),
         };

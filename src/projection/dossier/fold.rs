@@ -26,6 +26,10 @@ pub(super) struct Fold<'a> {
     /// What was kept of each step's target before it was touched.
     pub(super) captured: BTreeMap<StepKey, &'a Value>,
     digest: Option<crate::domain::alert::AlertRef>,
+    /// The severity of the worst alert so far.
+    worst: u8,
+    /// What set the severity without being a person: it only ever rises by that.
+    by_rule: Vec<Cite>,
 }
 
 /// Folds the dossier of one run.
@@ -38,19 +42,30 @@ pub(super) fn fold(sources: Sources<'_>) -> Dossier {
         acts: BTreeMap::new(),
         captured: BTreeMap::new(),
         digest: None,
+        worst: sources.alert.map_or(0, |alert| alert.severity),
+        by_rule: Vec::new(),
     };
     for entry in sources.alert_entries.iter().chain(sources.incident).chain(sources.run) {
         fold.take(entry);
+    }
+    for entry in sources.joined {
+        fold.joined(entry);
     }
     let first = sources.run.first();
     let came = sources.alert_entries.iter().find(|entry| matches!(entry.event, Event::AlertReceived { .. }));
     if let (Some(alert), Some(entry)) = (sources.alert, came.or(first)) {
         fold.dossier.alert = Some(alert_part(alert, fold.digest.map(|it| it.digest), Cite::of(entry)));
     }
-    let mut dossier = fold.dossier;
+    let (mut dossier, by_rule) = (fold.dossier, fold.by_rule);
     // The streams of a run, its incident and its alert are told as one story.
     dossier.timeline.sort_by_key(|item| item.at);
     dossier.incident.severity.sort_by_key(|noted| noted.at);
+    let mut now = 0;
+    dossier.incident.severity.retain(|noted| {
+        let holds = noted.value >= now || !by_rule.contains(&noted.cite);
+        now = if holds { noted.value } else { now };
+        holds
+    });
     dossier.incident.notes.sort_by_key(|noted| noted.at);
     dossier.incident.tags.sort_by_key(|noted| noted.at);
     if dossier.timeline.len() > LINES_MAX {
@@ -76,7 +91,12 @@ impl<'a> Fold<'a> {
                 incident.severity.push(noted(*severity, moment));
             }
             Event::Erased(_) => self.dossier.alert_erased = Some(moment),
-            Event::IncidentChanged { change } => change_incident(&mut self.dossier.incident, change, moment),
+            Event::IncidentChanged { change } => {
+                if change.by.is_none() {
+                    self.by_rule.push(moment.cite);
+                }
+                change_incident(&mut self.dossier.incident, change, moment);
+            }
             Event::RunStarted(started) => {
                 let run = &mut self.dossier.run;
                 run.id = Some(started.run);
@@ -113,6 +133,20 @@ impl<'a> Fold<'a> {
                 self.approval(event, moment);
                 self.containment(event, moment);
             }
+        }
+    }
+
+    /// Another alert that joined the incident. What it says is not told here: it may
+    /// name people whom a summary must not, and `quell show` tells it.
+    fn joined(&mut self, entry: &'a Entry) {
+        let Event::AlertTriaged { seen: Some(seen), .. } = &entry.event else { return };
+        let moment = Moment { at: entry.at, cite: Cite::of(entry) };
+        self.timeline(entry, moment);
+        // It rises with an alert that is worse than all before it, as by a rule.
+        if seen.severity > self.worst {
+            self.worst = seen.severity;
+            self.by_rule.push(moment.cite);
+            self.dossier.incident.severity.push(noted(seen.severity, moment));
         }
     }
 

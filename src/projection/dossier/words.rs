@@ -77,22 +77,19 @@ fn of_incident(entry: &Entry) -> Option<Told> {
             line("alert_received", None, source, text)
         }
         Event::Erased(erasure) => line("erased", None, "retention", erasure.words()),
+        Event::AlertTriaged { fate: Fate::Joined { news, because, .. }, seen, .. } => {
+            let severity =
+                seen.as_ref().map_or(String::new(), |seen| format!(", severity {} of 100", seen.severity));
+            let shares: Vec<&str> = because.iter().map(|because| because.tie.words()).collect();
+            let text = format!("{} {}{severity}: {}", entry.stream, news.words(), shares.join(", "));
+            line("alert_joined", None, "triage", text)
+        }
         Event::AlertTriaged { fate, .. } => {
+            let many = fate.runs().len();
             let text = match fate {
-                Fate::RunStarted { runs, .. } if runs.len() == 1 => {
-                    "Alert triaged: a run was started".to_owned()
-                }
-                Fate::RunStarted { runs, .. } => {
-                    format!("Alert triaged: {} runs were started", runs.len())
-                }
                 Fate::NoPlaybook { .. } => "Alert triaged: no playbook wanted it".to_owned(),
-                Fate::Joined { incident, .. } => {
-                    format!("Alert triaged: it joined {incident}, because {}", fate.reasons().join("; "))
-                }
-                Fate::Suppressed { by } => format!("Alert triaged: suppressed, {}", by.words()),
-                Fate::Ended {} => {
-                    "Alert triaged: its detector ended a finding that no incident is about".to_owned()
-                }
+                _ if many == 1 => "Alert triaged: a run was started".to_owned(),
+                _ => format!("Alert triaged: {many} runs were started"),
             };
             line("alert_triaged", None, "triage", text)
         }
