@@ -86,10 +86,19 @@ pub async fn ingest(
 /// One alert that the server took, in a line.
 fn told(alert: &Value, again: bool) -> String {
     let id = cell(alert.get("id"));
-    let what = match alert["runs"].as_array().and_then(|runs| runs.first()) {
+    let first = alert["runs"].as_array().and_then(|runs| runs.first());
+    let started = first.map(|run| format!("started {}", cell(Some(run))));
+    let what = match (alert["fate"].as_str(), started) {
         _ if again => "known already".to_owned(),
-        Some(run) => format!("started {}", cell(Some(run))),
-        None => "no playbook wanted it".to_owned(),
+        (Some("joined"), None) => format!("joined {}", cell(alert.get("incident"))),
+        (Some("joined"), Some(started)) => format!("joined {}, {started}", cell(alert.get("incident"))),
+        (_, Some(started)) => started,
+        (Some("suppressed"), None) => format!("suppressed: {}", cell(alert["reasons"].get(0))),
+        (Some("ended"), None) => "ended at its detector".to_owned(),
+        _ => match alert["reasons"].get(0) {
+            Some(miss) => format!("no playbook wanted it: {}", cell(Some(miss))),
+            None => "no playbook wanted it".to_owned(),
+        },
     };
     visible(&format!("{id}  {what}  {}", cell(alert.get("title"))))
 }
@@ -134,9 +143,13 @@ fn shown(alert: &Alert, screen: &Screen) {
     };
     let host = alert.host.name.as_deref().unwrap_or("none");
     let time = alert.event_time.map_or_else(|| "no time".to_owned(), |time| time.to_string());
+    let service = if alert.user.service { " (a service account)" } else { "" };
+    let actor = alert.actor.shown().or(alert.actor.id.as_deref());
+    let actor = actor.map_or_else(String::new, |actor| format!(", done by {actor}"));
+    let ended = if alert.status.is_open() { "" } else { "  (ended at its detector)" };
     let lines = [
-        alert.title.clone(),
-        format!("  subject {}, host {host}", subject.map_or("none", String::as_str)),
+        format!("{}{ended}", alert.title),
+        format!("  subject {}{service}{actor}, host {host}", subject.map_or("none", String::as_str)),
         format!("  severity {severity}, {time}, id {}", alert.source_id.as_deref().unwrap_or("none")),
     ];
     for line in lines {
