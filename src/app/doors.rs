@@ -138,3 +138,88 @@ fn secrets(field: Field<'_>) -> Vec<SecretString> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::signature::Door;
+    use crate::yaml::reader::read_bytes;
+    use crate::yaml::shape::Reader;
+
+    /// What comes of `auth:`: a door, or the words of what is wrong.
+    fn door(text: &str) -> Result<String, String> {
+        let node = read_bytes("quell.yaml", text.as_bytes()).expect("it is YAML");
+        let reader = Reader::new("quell.yaml");
+        let config = read_door(reader.root("`auth`", &node));
+        let told = reader.into_diagnostics();
+        if let Some(first) = told.iter().find(|told| told.code != SECRET_MISSING) {
+            return Err(format!("{} {}", first.message, first.help.clone().unwrap_or_default()));
+        }
+        let door = Door::new(config.ok_or("nothing came of it, and nothing was said")?);
+        door.map(|door| format!("{door:?}")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_way_is_read() {
+        for (text, is) in [
+            (r#"{ standard_webhooks: "${env:QUELL_UNSET}" }"#, "Door(standard-webhooks)"),
+            (r#"{ slack: ["${env:QUELL_UNSET}", "${env:QUELL_UNSET}"] }"#, "Door(signed)"),
+            (r#"{ github: "${env:QUELL_UNSET}" }"#, "Door(signed)"),
+            (r#"{ okta: "${env:QUELL_UNSET}", header: X-Okta }"#, "Door(header)"),
+            (r#"{ bearer: "${env:QUELL_UNSET}" }"#, "Door(bearer)"),
+            (r#"{ api_key: "${env:QUELL_UNSET}", header: X-Key, prefix: "Key " }"#, "Door(header)"),
+            (
+                r#"{ hmac_sha256: "${env:QUELL_UNSET}", header: X, timestamp: T, signs: "{body}|{timestamp}" }"#,
+                "Door(signed)",
+            ),
+            (r#"{ certificate: { header: X, subjects: CN=a, from: 10.0.0.0/8 } }"#, "Door(certificate)"),
+        ] {
+            assert_eq!(door(text).as_deref(), Ok(is), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (text, says) in [
+            ("{}", "has none"),
+            (r#"{ bearer: "${env:A}", slack: "${env:A}" }"#, "slack and bearer"),
+            (r#"{ beaer: "${env:A}" }"#, "has none"),
+            (r#"{ bearer: "${env:A}", header: X }"#, "no key `header`"),
+            (r#"{ slack: "${env:A}", prefix: "v1=" }"#, "no key `prefix`"),
+            ("{ bearer: 0123456789abcdef }", "must be a reference"),
+            ("{ bearer: [] }", "0 secrets are given"),
+            (r#"{ hmac_sha256: "${env:A}", signs: "{timestamp}.{body}" }"#, "no header with the time"),
+            (r#"{ hmac_sha256: "${env:A}", timestamp: T, signs: "{body}" }"#, "what is signed"),
+            (r#"{ hmac_sha256: "${env:A}", header: "X Y" }"#, "cannot be the name of a header"),
+            ("{ certificate: { header: X, subjects: CN=a } }", "no proxy is named"),
+            ("{ certificate: { header: X, from: 127.0.0.1 } }", "no certificate is let in"),
+            ("{ certificate: { header: X, fingerprints: abc, from: 127.0.0.1 } }", "no fingerprint"),
+            ("{ certificate: { header: X, subjects: CN=a, from: 0.0.0.0/0 } }", "everybody"),
+        ] {
+            let wrong = door(text).expect_err("it is wrong");
+            assert!(wrong.contains(says), "{text}: `{says}` in {wrong}");
+        }
+    }
+
+    #[test]
+    fn limits_have_defaults_and_an_end() {
+        let read = |text: &str| {
+            let node = read_bytes("quell.yaml", text.as_bytes()).expect("it is YAML");
+            let reader = Reader::new("quell.yaml");
+            let limits = read_limits(reader.root("`limits`", &node));
+            (limits.bytes, limits.per_second, limits.burst, limits.proxies.len(), reader.has_errors())
+        };
+        assert_eq!(read("{}"), (1024 * 1024, 2000, 10_000, 0, false));
+        assert_eq!(read("{ bytes: 256KiB, per_second: 200 }"), (256 * 1024, 200, 1000, 0, false));
+        assert_eq!(read("{ per_second: 5, burst: 7, shared: [10.0.0.0/8] }"), (1024 * 1024, 5, 7, 1, false));
+        for wrong in [
+            "{ bytes: 2MiB }",
+            "{ per_second: 0 }",
+            "{ burst: -1 }",
+            "{ shared: 0.0.0.0/0 }",
+            "{ byts: 1KiB }",
+        ] {
+            assert!(read(wrong).4, "{wrong}");
+        }
+    }
+}

@@ -29,17 +29,25 @@ pub async fn submit(
     request: Request,
 ) -> Result<Response, Problem> {
     let peer = peer(&request);
-    let (parts, body) = request.into_parts();
-    let most = web.service.knock(&source, peer, said_length(&parts.headers))?;
-    let body = whole(body, &parts.headers, most).await?;
-    let came = Came { headers: &listed(&parts.headers), body: &body, peer };
-    Ok(match web.service.submit(&source, &came).await? {
+    let taken = taken(&web, &source, peer, request).await.inspect_err(|problem| {
+        // As a text within quotes: it comes from anybody. A flood must not fill the log.
+        tracing::debug!(?source, ?peer, code = %problem.0.code, "a delivery was turned away");
+    })?;
+    Ok(match taken {
         Taken::Alerts { accepted, plain_ok } => {
             let status = if plain_ok { StatusCode::OK } else { StatusCode::ACCEPTED };
             (status, Json(json!({ "alerts": accepted }))).into_response()
         }
         Taken::Challenge(value) => said_back("text/plain; charset=utf-8", value),
     })
+}
+
+async fn taken(web: &Web, source: &str, peer: Option<IpAddr>, request: Request) -> Result<Taken, Problem> {
+    let (parts, body) = request.into_parts();
+    let most = web.service.knock(source, peer, said_length(&parts.headers))?;
+    let body = whole(body, &parts.headers, most).await?;
+    let came = Came { headers: &listed(&parts.headers), body: &body, peer };
+    Ok(web.service.submit(source, &came).await?)
 }
 
 /// Who is connected: the last proxy, where there is one.

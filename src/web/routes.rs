@@ -79,7 +79,7 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             get("one alert by its id, with what became of it", &[], Answer::Object),
             open(
                 "post",
-                "a webhook: takes alerts of a configured source, signed as the source says; durable before it answers; 503 while too many runs wait",
+                "a webhook: takes alerts of a configured source, proven as the source says; durable before it answers, with 200 where the sender knows no other success; a handshake gets its value back; 429 beyond the source's limits, 503 while too many runs wait",
                 Answer::Accepted,
             ),
         ],
