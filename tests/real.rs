@@ -1,6 +1,8 @@
-//! Connectors against servers that nobody here wrote. `tests/tools.sh` installs
+//! Connectors and sources against servers that nobody here wrote. `tests/tools.sh` installs
 //! them; without them these tests say so and pass, except where `CI=true`.
 
+#[path = "real/alertmanager.rs"]
+mod alertmanager;
 #[path = "real/mail.rs"]
 mod mail;
 #[path = "real/scim.rs"]

@@ -2,7 +2,8 @@
 //! none; and which playbooks start on it.
 //!
 //! ```text
-//! the same finding?            ── joins its incident; only playbooks that never ran there start
+//! the same finding?            ── joins its incident; only playbooks that never ran there start,
+//!                                 or all, when it had ended and is back
 //! a playbook's once_per?       ── that playbook does not start again; joins its incident
 //! same subject, host, indicator, in an open incident, and nobody else's?
 //!                              ── joins it, and what wants it starts there
@@ -267,9 +268,12 @@ pub fn place(
             };
             let reopens = standing.closed && !ended && alert.severity > standing.severity;
             let place = Place::Joins { incident: tied.incident, news, because: vec![because], reopens };
-            let starts = match ended || (standing.closed && !reopens) {
-                true => Vec::new(),
-                false => look.starts(wanted, Some(standing)).0,
+            let starts = match news {
+                News::Ended => Vec::new(),
+                _ if standing.closed && !reopens => Vec::new(),
+                // It happened once more.
+                News::Back => look.starts(wanted, None).0,
+                _ => look.starts(wanted, Some(standing)).0,
             };
             return Placement { ties: look.keys(bonds, wanted, &starts), place, starts, related };
         }

@@ -119,7 +119,7 @@ fn what_the_detector_ends_changes_the_incident_and_opens_none() {
     assert_eq!(follows(&mut desk, &alert(1, 0, ended.clone()), &suspend), "none", "nothing is known of it");
     assert_eq!(follows(&mut desk, &alert(2, 0, finding.clone()), &suspend), "opens +suspend");
     assert_eq!(follows(&mut desk, &alert(3, 1, ended.clone()), &suspend), "ended 2");
-    assert_eq!(follows(&mut desk, &alert(4, 2, finding.clone()), &suspend), "back 2");
+    assert_eq!(follows(&mut desk, &alert(4, 2, finding.clone()), &suspend), "back 2 +suspend");
     assert_eq!(follows(&mut desk, &alert(5, 3, ended), &suspend), "ended 2");
     close(&mut desk, 2);
     // It ended, people closed it, and it is back: that is new.
