@@ -209,7 +209,7 @@ mod tests {
             let limits = read_limits(reader.root("`limits`", &node));
             (limits.bytes, limits.per_second, limits.burst, limits.proxies.len(), reader.has_errors())
         };
-        assert_eq!(read("{}"), (1024 * 1024, 2000, 10_000, 0, false));
+        assert_eq!(read("{}"), (1024 * 1024, 20_000, 100_000, 0, false));
         assert_eq!(read("{ bytes: 256KiB, per_second: 200 }"), (256 * 1024, 200, 1000, 0, false));
         assert_eq!(read("{ per_second: 5, burst: 7, shared: [10.0.0.0/8] }"), (1024 * 1024, 5, 7, 1, false));
         for wrong in [

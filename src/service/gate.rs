@@ -33,12 +33,12 @@ use crate::service::house::{Service, Source};
 /// Bytes of a delivery when a source says nothing: what no source may exceed.
 pub const BYTES_DEFAULT: usize = crate::intake::normalise::ALERT_BYTES_MAX;
 
-/// Deliveries a second when a source says nothing. Above what the store makes
-/// durable, so that a source is held back by its own limit only.
-pub const PER_SECOND_DEFAULT: u32 = 2000;
+/// Deliveries a second when a source says nothing. Above what one server makes
+/// durable, so that a source is held back only by a limit that somebody gave it.
+pub const PER_SECOND_DEFAULT: u32 = 20_000;
 
 /// Deliveries at once when a source says nothing.
-pub const BURST_DEFAULT: u32 = 10_000;
+pub const BURST_DEFAULT: u32 = 100_000;
 
 /// How often one address may be wrong: twenty times while somebody sets a sender
 /// up, then once every three seconds.
