@@ -1,19 +1,22 @@
 //! Alerts in. A delivery is checked and normalised whole; then each of its alerts
 //! is triaged and stored with all that follows from it.
 
+use std::collections::BTreeMap;
+
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::domain::alert::{Alert, Fate};
 use crate::domain::id::{AlertId, IncidentId, RunId};
+use crate::domain::tie::TieKey;
 use crate::domain::urgency::Urgency;
 use crate::domain::value::digest;
 use crate::intake::normalise::normalise;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::gate::{Came, Taken, turned_away};
 use crate::service::house::{Service, Source};
-use crate::service::triage::Stored;
+use crate::service::triage::{Stored, Triaged};
 
 /// What became of one alert of a delivery.
 #[derive(Debug, Clone, Serialize)]
@@ -131,9 +134,28 @@ impl Service {
             (starts.iter().map(|(most, _)| most).sum(), most_urgent.unwrap_or(Urgency::Informational))
         };
         let _room = self.scheduler.room_for(room.0, room.1)?;
-        // Together they share syncs of the disk.
-        let taken = stream::iter(triaged).map(|(triaged, key)| self.take_alert(triaged, key));
-        taken.buffered(STORED_AT_ONCE).try_collect().await
+        // Together they share syncs of the disk; what is said of one finding is taken
+        // in the order in which it was said.
+        let mut findings: BTreeMap<TieKey, Vec<(usize, Triaged, String)>> = BTreeMap::new();
+        for (index, (triaged, key)) in triaged.into_iter().enumerate() {
+            findings.entry(triaged.finding()).or_default().push((index, triaged, key));
+        }
+        let taken = stream::iter(findings.into_values()).map(|said| self.take_in_order(said));
+        let taken: Vec<Vec<(usize, Accepted)>> = taken.buffered(STORED_AT_ONCE).try_collect().await?;
+        let mut taken: Vec<(usize, Accepted)> = taken.into_iter().flatten().collect();
+        taken.sort_by_key(|(index, _)| *index);
+        Ok(taken.into_iter().map(|(_, accepted)| accepted).collect())
+    }
+
+    async fn take_in_order(
+        &self,
+        said: Vec<(usize, Triaged, String)>,
+    ) -> Result<Vec<(usize, Accepted)>, ServiceError> {
+        let mut taken = Vec::with_capacity(said.len());
+        for (index, triaged, key) in said {
+            taken.push((index, self.take_alert(triaged, key).await?));
+        }
+        Ok(taken)
     }
 }
 

@@ -81,6 +81,11 @@ pub(super) struct Triaged {
 }
 
 impl Triaged {
+    /// The finding that it is about.
+    pub(super) fn finding(&self) -> TieKey {
+        Tie::finding(&self.stored.alert).key
+    }
+
     /// How many runs it may start at the most, and how urgent they would be. What
     /// is known already most likely starts none.
     pub(super) fn may_start(&self, views: &Views) -> (usize, Urgency) {

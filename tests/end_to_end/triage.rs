@@ -88,6 +88,33 @@ async fn updates_join_the_incident_of_their_finding_and_its_end_is_on_record() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_delivery_says_of_a_finding_is_taken_in_its_order() {
+    let server = Server::with("", &[("leaver.yaml", LEAVER)]).await;
+    let mut said = Vec::new();
+    for number in 0..30 {
+        let user = format!("u{number}@example.com");
+        let mut ended = alert(&format!("f-{number}"), &user, 70);
+        ended["status"] = json!("resolved");
+        said.extend([
+            alert(&format!("f-{number}"), &user, 60),
+            alert(&format!("f-{number}"), &user, 70),
+            ended,
+        ]);
+    }
+    let answer = server.deliver("open", Value::from(said).to_string().into_bytes(), &[]).await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    for three in answer.body["alerts"].as_array().expect("all of them").chunks(3) {
+        let fates: Vec<&str> = three.iter().filter_map(|alert| alert["fate"].as_str()).collect();
+        assert_eq!(fates, ["run_started", "joined", "joined"], "{three:?}");
+        assert!(three.iter().all(|alert| alert["incident"] == three[0]["incident"]), "{three:?}");
+    }
+    let ended = server.get("/incidents?limit=100").await;
+    for row in ended["items"].as_array().expect("a page") {
+        assert_eq!(row["tags"], json!(["ended-at-detector"]), "{row}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alert_that_nobody_wants_says_who_came_closest_and_on_which_value() {
     let server = Server::with("", &[("leaver.yaml", LEAVER)]).await;
     let told = deliver(&server, &alert("f-1", "dana@example.com", 50)).await;

@@ -95,6 +95,11 @@ fn came(alert: &Value) -> Line {
         text(alert, "/severity"),
         text(alert, "/title")
     );
+    let told = match alert.pointer("/fate/joined/news").and_then(Value::as_str) {
+        Some("ended") => format!("{told} (its detector ended the finding)"),
+        Some("back") => format!("{told} (the finding is back)"),
+        _ => told,
+    };
     (text(alert, "/received_at"), told)
 }
 
