@@ -87,8 +87,8 @@ pub enum Command {
     },
     /// Hand in alerts from a file, as their source would send them.
     Ingest(IngestArgs),
-    /// List alerts.
-    Alerts(ListArgs),
+    /// List alerts, with what became of each.
+    Alerts(AlertsArgs),
     /// List runs.
     Runs(ListArgs),
     /// List incidents.
@@ -251,6 +251,26 @@ pub struct ListArgs {
     /// Begin after this id.
     #[arg(long, value_name = "ID")]
     pub after: Option<String>,
+}
+
+/// `quell alerts`.
+#[derive(Debug, Args)]
+pub struct AlertsArgs {
+    /// How many, and where to begin.
+    #[command(flatten)]
+    pub list: ListArgs,
+    /// Only those with this fate: run_started, joined, suppressed, ended or no_playbook.
+    #[arg(long)]
+    pub fate: Option<String>,
+    /// Only those of this source.
+    #[arg(long)]
+    pub source: Option<String>,
+    /// Only those of this incident.
+    #[arg(long, value_name = "INC")]
+    pub incident: Option<String>,
+    /// Only those at least this severe.
+    #[arg(long, value_name = "0-100")]
+    pub severity_min: Option<u8>,
 }
 
 /// `quell attention`.

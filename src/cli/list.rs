@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cli::args::ListArgs;
+use crate::cli::args::{AlertsArgs, ListArgs};
 use crate::cli::client::Client;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::screen::Screen;
@@ -171,6 +171,26 @@ pub const POLLS: Listing = Listing {
     ],
 };
 
+/// Prints the alerts of the running server that are asked for.
+///
+/// # Errors
+/// When a filter is no such thing, or no server answers.
+pub async fn alerts(args: &AlertsArgs, client: &Client, screen: &Screen) -> Result<Exit, CliError> {
+    let severity = args.severity_min.map(|least| least.to_string());
+    let filters = [
+        ("fate", &args.fate),
+        ("source", &args.source),
+        ("incident", &args.incident),
+        ("severity_min", &severity),
+    ];
+    let given = filters.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?)));
+    let query = reqwest::Url::parse_with_params("http://localhost/", given)
+        .map_err(|error| CliError::new(Exit::Wrong, "query-wrong", error.to_string()))?;
+    let query = query.query().filter(|query| !query.is_empty());
+    let query = query.map_or_else(String::new, |query| format!("&{query}"));
+    page(&ALERTS, &args.list, &query, client, screen).await
+}
+
 /// Prints a list of the running server.
 ///
 /// # Errors
@@ -182,6 +202,16 @@ pub async fn list(
     screen: &Screen,
 ) -> Result<Exit, CliError> {
     let live = if args.all { "" } else { listing.live };
+    page(listing, args, live, client, screen).await
+}
+
+async fn page(
+    listing: &Listing,
+    args: &ListArgs,
+    live: &str,
+    client: &Client,
+    screen: &Screen,
+) -> Result<Exit, CliError> {
     let after = match &args.after {
         Some(id) if id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
             format!("&after={id}")

@@ -7,7 +7,7 @@ use crate::cli::args::{Cli, Command, Format};
 use crate::cli::client::Client;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::list::{
-    ALERTS, APPROVALS, CONTAINMENTS, EXCEPTIONS, INCIDENTS, POLLS, QUESTIONS, RUNS, SCHEDULES, list,
+    APPROVALS, CONTAINMENTS, EXCEPTIONS, INCIDENTS, POLLS, QUESTIONS, RUNS, SCHEDULES, alerts, list,
 };
 use crate::cli::screen::Screen;
 use crate::cli::{
@@ -115,7 +115,7 @@ async fn command(cli: &Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Run(args) => run::run(args, &settings, &client, screen).await,
         Command::Ingest(args) => ingest::ingest(args, &settings, &client, screen).await,
         Command::Show { id } => show::show(id, &client, screen).await,
-        Command::Alerts(args) => list(&ALERTS, args, &client, screen).await,
+        Command::Alerts(args) => alerts(args, &client, screen).await,
         Command::Runs(args) => list(&RUNS, args, &client, screen).await,
         Command::Incidents(args) => list(&INCIDENTS, args, &client, screen).await,
         Command::Incident(args) => incident::incident(args, &client, screen).await,

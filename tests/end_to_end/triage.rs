@@ -120,8 +120,11 @@ async fn an_alert_that_nobody_wants_says_who_came_closest_and_on_which_value() {
     let told = deliver(&server, &alert("f-1", "dana@example.com", 50)).await;
     assert_eq!((&told["fate"], &told["incident"]), (&json!("no_playbook"), &json!(null)));
     assert_eq!(told["reasons"], json!(["`leaver` wanted alert.severity >= 60 and it is 50"]));
-    let out = server.quell(&["alerts"]).text;
+    let out = server.quell(&["alerts", "--fate", "no_playbook"]).text;
     assert!(out.contains("no playbook"), "{out}");
+    assert!(server.quell(&["alerts", "--fate", "joined"]).text.contains("no alert has come in"));
+    let out = server.quell(&["alerts", "--fate", "lost & found"]);
+    assert!(out.text.contains("is no fate"), "{}", out.text);
     // What it never opened it cannot end.
     let mut ended = alert("f-9", "lee@example.com", 90);
     ended["status"] = json!("closed");
