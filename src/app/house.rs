@@ -188,6 +188,20 @@ pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Journal>, OpenErr
     }
 }
 
+/// Opens what was stored to look at it, and to try what would be: nothing is taken
+/// up, no schedule is kept, and nothing is written.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_to_read(settings: &Settings) -> Result<Arc<Service>, OpenError> {
+    let loaded = load(settings).map_err(OpenError::Mistakes)?;
+    let data = &settings.data;
+    let unusable = |error: std::io::Error| OpenError::Data { path: data.display().to_string(), error };
+    let links = LinkKey::new(link_key(data).map_err(unusable)?);
+    let journal = open_store(settings).await?;
+    service_on(settings, loaded, journal, links, settings.listen).await
+}
+
 /// Opens everything: reads what authors wrote, opens the store, takes up
 /// unfinished runs. `address` is where people reach this server.
 ///
@@ -214,6 +228,30 @@ async fn open_on(
     tokens: Vec<Token>,
     address: SocketAddr,
 ) -> Result<House, OpenError> {
+    let service = service_on(settings, loaded, journal, links, address).await?;
+    let scheduler = Arc::clone(&service.scheduler);
+    let (unfinished, queued) = (service.unfinished().await?, service.queued());
+    pass("start.read");
+    scheduler.recover(unfinished).await;
+    scheduler.line_up(queued);
+    pass("start.recovered");
+    let keeper = scheduler.keep_time();
+    let orders = service.keep_orders();
+    let web = Web { service: Arc::clone(&service), tokens: Arc::new(tokens) };
+    let retention = &settings.retention;
+    let rules = Rules { closed_incidents: retention.closed_incidents, raw_alerts: retention.raw_alerts };
+    let (retention, schedules, polls) = (Mutex::new(None), Mutex::new(None), Mutex::new(None));
+    Ok(House { service, web, keeper, orders, rules, retention, schedules, polls })
+}
+
+/// The service on a journal; nothing goes on yet.
+async fn service_on(
+    settings: &Settings,
+    loaded: Loaded,
+    journal: Arc<dyn Journal>,
+    links: LinkKey,
+    address: SocketAddr,
+) -> Result<Arc<Service>, OpenError> {
     let (shelf, from) = shelf::open(&settings.data, &journal).await?.unzip();
     let following = follow(&journal, shelf, from.unwrap_or(0)).await?;
     let views = Arc::clone(&following.views);
@@ -233,26 +271,8 @@ async fn open_on(
     });
     let scheduler = Scheduler::with_limits(Arc::clone(&journal), Arc::clone(&world), limits(settings));
     let authored = (loaded.library, loaded.around);
-    let service = Service::new(
-        Arc::clone(&scheduler),
-        journal,
-        world,
-        following,
-        authored,
-        (loaded.sources, loaded.triage),
-    );
-    let (unfinished, queued) = (service.unfinished().await?, service.queued());
-    pass("start.read");
-    scheduler.recover(unfinished).await;
-    scheduler.line_up(queued);
-    pass("start.recovered");
-    let keeper = scheduler.keep_time();
-    let orders = service.keep_orders();
-    let web = Web { service: Arc::clone(&service), tokens: Arc::new(tokens) };
-    let retention = &settings.retention;
-    let rules = Rules { closed_incidents: retention.closed_incidents, raw_alerts: retention.raw_alerts };
-    let (retention, schedules, polls) = (Mutex::new(None), Mutex::new(None), Mutex::new(None));
-    Ok(House { service, web, keeper, orders, rules, retention, schedules, polls })
+    let triage = (loaded.sources, loaded.triage);
+    Ok(Service::new(scheduler, journal, world, following, authored, triage))
 }
 
 /// How much is done at the same time.

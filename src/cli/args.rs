@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::service::preview::how::Reads;
+
 /// Runs YAML playbooks on alerts: enriches them, asks the owners, suspends
 /// access, lifts it on time, and writes the summaries.
 #[derive(Debug, Parser)]
@@ -78,6 +80,8 @@ pub enum Command {
     },
     /// Dry run: reads happen, effects become a plan.
     Plan(PlanArgs),
+    /// Put stored alerts through a changed playbook, and show what it would decide differently.
+    Backtest(BacktestArgs),
     /// Start a run.
     Run(RunArgs),
     /// Show one of anything, with its timeline.
@@ -213,6 +217,35 @@ pub struct PlanArgs {
     /// An input, as name=value; the value is JSON or plain text.
     #[arg(long = "input", value_name = "K=V")]
     pub inputs: Vec<String>,
+}
+
+/// `quell backtest`. Ends with 0 when nothing differs, with 1 when something does.
+#[derive(Debug, Args)]
+pub struct BacktestArgs {
+    /// The changed playbook's file, or the name of one in the library.
+    pub playbook: String,
+    /// Alerts that came in this long ago at most.
+    #[arg(long, default_value = "90d", value_name = "DURATION")]
+    pub since: String,
+    /// What to hold it against: a file, or a version of which a run is on record [default: the
+    /// playbook of its name in the library].
+    #[arg(long, value_name = "VERSION|FILE")]
+    pub against: Option<String>,
+    /// How many alerts at most, the newest first.
+    #[arg(long, default_value_t = crate::service::backtest::LIMIT_DEFAULT)]
+    pub limit: usize,
+    /// Whether systems are asked: `none` gives steps that read no answer, `live` asks each for
+    /// each alert and gets the answers of today.
+    #[arg(long, default_value = "none", value_name = "live|none", value_parser = reads)]
+    pub reads: Reads,
+}
+
+fn reads(text: &str) -> Result<Reads, String> {
+    match text {
+        "live" => Ok(Reads::Live),
+        "none" => Ok(Reads::None),
+        _ => Err("write `live` or `none`".to_owned()),
+    }
 }
 
 /// `quell ingest`.

@@ -13,6 +13,7 @@
 
 pub mod args;
 pub mod attention;
+pub mod backtest;
 pub mod check;
 pub mod client;
 pub mod decide;

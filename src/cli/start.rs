@@ -11,8 +11,8 @@ use crate::cli::list::{
 };
 use crate::cli::screen::Screen;
 use crate::cli::{
-    attention, check, decide, hint, incident, ingest, init, lab, plan, report, run, serve, show, store, test,
-    triage, undo,
+    attention, backtest, check, decide, hint, incident, ingest, init, lab, plan, report, run, serve, show,
+    store, test, triage, undo,
 };
 use crate::settings::Settings;
 use crate::yaml::diagnostic::Diagnostic;
@@ -112,6 +112,7 @@ async fn command(cli: &Cli, screen: &Screen) -> Result<Exit, CliError> {
     let client = Client::new(&settings)?;
     match &cli.command {
         Command::Plan(args) => plan::plan(args, &settings, &client, screen).await,
+        Command::Backtest(args) => backtest::backtest(args, &settings, &client, screen).await,
         Command::Run(args) => run::run(args, &settings, &client, screen).await,
         Command::Ingest(args) => ingest::ingest(args, &settings, &client, screen).await,
         Command::Show { id } => show::show(id, &client, screen).await,

@@ -23,9 +23,11 @@
 //!   backup.rs   a copy of the journal while it goes on
 //!   retention.rs  what was kept long enough is erased
 //!   preview.rs  a dry run: live reads, no effects
+//!   backtest.rs  stored alerts through a changed playbook: what it decides differently
 //! ```
 
 pub mod attention;
+pub mod backtest;
 pub mod backup;
 mod claims;
 pub mod door;

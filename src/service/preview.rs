@@ -15,19 +15,23 @@ use crate::domain::event::{Event, RunEnd, RunStarted};
 use crate::domain::id::{IncidentId, QuestionId, RunId};
 use crate::domain::outcome::{Failure, FailureClass, Outcome};
 use crate::domain::owed::commands;
+use crate::domain::plan::Plan;
 use crate::domain::playbook::{Body, Effect};
 use crate::domain::run::{RunState, Stage, StepKey};
 use crate::domain::signal::{Person, Signal};
+use crate::domain::time::Timestamp;
+use crate::domain::value::Digest;
 use crate::guard::people::entries_of;
-use crate::playbook::library::Prepared;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
 use crate::service::runs::needs_alert;
 use crate::step::kind::{carry_out, kind};
 use crate::step::world::Call;
 
+use self::how::unread;
 use self::words::{change_words, value_words};
 
+pub mod how;
 mod words;
 
 /// Branches that are followed: past it a person reads no plan.
@@ -67,10 +71,30 @@ pub struct Branch {
     pub outcome: Option<RunEnd>,
     /// What would be contained: target and operation.
     pub contained: Vec<String>,
+    /// Who would be asked, for an answer or a yes.
+    #[serde(skip)]
+    pub asked: Vec<String>,
+    /// Who would be told something.
+    #[serde(skip)]
+    pub told: Vec<String>,
 }
 
-/// What was answered live, so that branches do not read twice.
-type Reads = BTreeMap<(String, Phase), Outcome>;
+/// What is walked through, and how it meets the world.
+pub(super) struct How {
+    /// The plan, and what names it.
+    pub(super) plan: Arc<Plan>,
+    /// Its digest.
+    pub(super) digest: Digest,
+    /// Whether systems are asked.
+    pub(super) reads: how::Reads,
+    /// The run's id; another for each walk when there is none.
+    pub(super) run: Option<RunId>,
+    /// The time of the walk; the time now when there is none.
+    pub(super) at: Option<Timestamp>,
+}
+
+/// What was answered, so that branches do not read twice.
+type Known = BTreeMap<(String, Phase), Outcome>;
 
 impl Service {
     /// What a run would do, without doing it.
@@ -85,8 +109,19 @@ impl Service {
     ) -> Result<Preview, ServiceError> {
         let prepared = self.playbook(name)?;
         needs_alert(&prepared.plan.playbook, alert.as_ref())?;
-        let alert = alert.map(Arc::new);
-        let mut reads = Reads::new();
+        let (plan, digest) = (Arc::clone(&prepared.plan), prepared.plan_digest);
+        let how = How { plan, digest, reads: how::Reads::Live, run: None, at: None };
+        self.walk(&how, alert.map(Arc::new), inputs).await
+    }
+
+    /// Follows a plan through all answers that may be given on its way.
+    pub(super) async fn walk(
+        &self,
+        how: &How,
+        alert: Option<Arc<Alert>>,
+        inputs: Value,
+    ) -> Result<Preview, ServiceError> {
+        let mut reads = Known::new();
         let (mut open, mut branches, mut left_out) = (vec![Vec::<(String, String)>::new()], Vec::new(), 0);
         let mut counted = true;
         while let Some(answers) = open.pop() {
@@ -96,7 +131,7 @@ impl Service {
                 counted = false;
                 break;
             }
-            let mut walk = Walk::begin(self, &prepared, alert.clone(), inputs.clone(), answers)?;
+            let mut walk = Walk::begin(self, how, alert.clone(), inputs.clone(), answers)?;
             match walk.follow(&mut reads).await {
                 Ok(Some((step, choices))) => {
                     for choice in choices.into_iter().rev() {
@@ -112,16 +147,20 @@ impl Service {
             }
             tokio::task::yield_now().await;
         }
-        Ok(Preview { playbook: name.to_owned(), branches, more: left_out > 0, left_out, counted })
+        let playbook = how.plan.playbook.name.clone();
+        Ok(Preview { playbook, branches, more: left_out > 0, left_out, counted })
     }
 }
 
 struct Walk<'a> {
     service: &'a Service,
+    how: &'a How,
     state: RunState,
     answers: Vec<(String, String)>,
     lines: Vec<String>,
     contained: Vec<String>,
+    asked: Vec<String>,
+    told: Vec<String>,
     flying: Vec<Perform>,
     started: RunStarted,
     alert: Option<Arc<Alert>>,
@@ -133,30 +172,33 @@ type Fork = Option<(String, Vec<String>)>;
 impl<'a> Walk<'a> {
     fn begin(
         service: &'a Service,
-        prepared: &Prepared,
+        how: &'a How,
         alert: Option<Arc<Alert>>,
         inputs: Value,
         answers: Vec<(String, String)>,
     ) -> Result<Self, ServiceError> {
-        let ulid = service.fresh();
+        let ulid = how.run.map_or_else(|| service.fresh(), RunId::ulid);
         let started = RunStarted {
             run: RunId::new(ulid),
-            plan: prepared.plan_digest,
-            playbook: prepared.plan.playbook.name.clone(),
-            version: prepared.plan.playbook.version,
+            plan: how.digest,
+            playbook: how.plan.playbook.name.clone(),
+            version: how.plan.playbook.version,
             incident: IncidentId::derived(ulid, "incident"),
             alert: None,
             inputs,
             by: "dry run".to_owned(),
             parent: None,
         };
-        let state = RunState::new(Arc::clone(&prepared.plan), alert.clone());
+        let state = RunState::new(Arc::clone(&how.plan), alert.clone());
         let mut walk = Self {
             service,
+            how,
             state,
             answers,
             lines: Vec::new(),
             contained: Vec::new(),
+            asked: Vec::new(),
+            told: Vec::new(),
             flying: Vec::new(),
             started: started.clone(),
             alert,
@@ -174,10 +216,12 @@ impl<'a> Walk<'a> {
             end,
             outcome,
             contained: self.contained,
+            asked: self.asked,
+            told: self.told,
         }
     }
 
-    async fn follow(&mut self, reads: &mut Reads) -> Result<Fork, ServiceError> {
+    async fn follow(&mut self, reads: &mut Known) -> Result<Fork, ServiceError> {
         for _ in 0..TURNS_MAX {
             if self.state.ended.is_some() {
                 return Ok(None);
@@ -270,10 +314,10 @@ impl<'a> Walk<'a> {
     }
 
     fn tell(&mut self, signal: &Signal) -> Result<(), ServiceError> {
-        self.tell_at(signal, self.service.now())
+        self.tell_at(signal, self.how.at.unwrap_or_else(|| self.service.now()))
     }
 
-    fn tell_at(&mut self, signal: &Signal, at: crate::domain::time::Timestamp) -> Result<(), ServiceError> {
+    fn tell_at(&mut self, signal: &Signal, at: Timestamp) -> Result<(), ServiceError> {
         let events = take(&mut self.state, signal, at)?;
         for event in &events {
             self.note(event);
@@ -309,9 +353,13 @@ impl<'a> Walk<'a> {
     fn note(&mut self, event: &Event) {
         let line = match event {
             Event::ApprovalRequested { key, by, .. } => {
+                self.asked.extend_from_slice(by);
                 format!("{key}: would need a yes from each of {}", by.join(", "))
             }
-            Event::QuestionAsked { key, asked, .. } => format!("{key}: would ask {}", asked.join(", ")),
+            Event::QuestionAsked { key, asked, .. } => {
+                self.asked.extend_from_slice(asked);
+                format!("{key}: would ask {}", asked.join(", "))
+            }
             Event::ContainmentAccepted { key, operation, target, changed, until, .. } => {
                 let before = self
                     .state
@@ -347,8 +395,8 @@ impl<'a> Walk<'a> {
         self.lines.push(line);
     }
 
-    /// Reads are live; everything else is taken as done.
-    async fn perform(&mut self, perform: &Perform, reads: &mut Reads) -> Outcome {
+    /// Reads are live or not made; everything else is taken as done.
+    async fn perform(&mut self, perform: &Perform, reads: &mut Known) -> Outcome {
         let plan = Arc::clone(&self.state.plan);
         let done = |output: Value| Outcome::Succeeded { output, evidence: None };
         let Some((_, step)) = plan.playbook.step(&perform.key.id) else { return done(json!({})) };
@@ -359,6 +407,9 @@ impl<'a> Walk<'a> {
             let known = (perform.key.to_string(), perform.phase);
             if let Some(outcome) = reads.get(&known) {
                 return outcome.clone();
+            }
+            if self.how.reads == how::Reads::None {
+                return unread(perform);
             }
             let Some(kind) = kind(&step.kind) else { return done(json!({})) };
             let call = Call {
@@ -389,6 +440,7 @@ impl<'a> Walk<'a> {
                     }
                 };
                 if action.question.is_none() {
+                    self.told.extend_from_slice(&people);
                     let whom =
                         if people.is_empty() { String::new() } else { format!(" to {}", people.join(", ")) };
                     self.lines.push(format!("{}: would {}{whom}", perform.key, action.operation));

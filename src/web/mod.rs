@@ -22,6 +22,7 @@
 pub mod access;
 pub mod alerts;
 pub mod attention;
+pub mod backtests;
 pub mod body;
 pub mod extract;
 pub mod incidents;

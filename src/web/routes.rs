@@ -53,6 +53,17 @@ const START: &[Given] = &[
     given("source", "string", "the source whose rules read `alert`"),
     given("inputs", "object", "inputs by name"),
 ];
+const BACKTEST: &[Given] = &[
+    given("text", "string", "the changed playbook; this or `playbook` is needed"),
+    given("file", "string", "what its file is called, for messages"),
+    given("playbook", "string", "the name of one in the library, instead of `text`"),
+    given("against_text", "string", "what it is held against; else the one of its name in the library"),
+    given("against_file", "string", "what that file is called"),
+    given("against_version", "integer", "a version of which a run is on record, instead of `against_text`"),
+    given("since", "string", "only alerts that came in since this time; else 90 days"),
+    given("limit", "integer", "how many alerts, the newest first: 1 to 10,000, else 1,000"),
+    given("reads", "string", "none: steps that read get no answer; live: systems are asked today"),
+];
 const NOTE: &[Given] = &[given("note", "string", "the reason, in your words")];
 const OPEN: &[Given] = &[
     given("after", "string", "the `next` of the page before"),
@@ -120,6 +131,15 @@ pub const ROUTES: &[(&str, &[Described])] = &[
     (
         "/playbooks/{name}/plan",
         &[post("responder", "a dry run: reads happen, effects become a plan", START, Answer::Object)],
+    ),
+    (
+        "/backtests",
+        &[post(
+            "responder",
+            "puts stored alerts through two forms of a playbook and tells where they decide differently; nothing is done and nothing is written",
+            BACKTEST,
+            Answer::Object,
+        )],
     ),
     (
         "/runs",

@@ -17,7 +17,7 @@ use crate::service::house::Service;
 use crate::web::access::Token;
 use crate::web::problem::{Problem, in_words};
 use crate::web::{
-    alerts, attention, incidents, lists, metrics, openapi, page, people, runs, store, triage, undo,
+    alerts, attention, backtests, incidents, lists, metrics, openapi, page, people, runs, store, triage, undo,
 };
 
 /// The largest body of a call: an alert may be 1 MiB, and nothing else is larger.
@@ -43,6 +43,7 @@ pub fn routes(web: Web) -> Router {
         .route("/playbooks/{name}", get(lists::playbook))
         .route("/playbooks/{name}/runs", post(runs::start))
         .route("/playbooks/{name}/plan", post(runs::plan))
+        .route("/backtests", post(backtests::backtest))
         .route("/runs", get(runs::list))
         .route("/runs/{id}", get(runs::show))
         .route("/runs/{id}/events", get(runs::events))
