@@ -45,11 +45,9 @@ impl Archive {
             return Err(format!("there is no run {run}"));
         };
         let plan = self.plans.get(&*self.journal, started.plan).await.map_err(|error| error.to_string())?;
-        let incident = self
-            .journal
-            .read(StreamId::Incident(started.incident), 0)
-            .await
-            .map_err(|error| error.to_string())?;
+        let of = self.views.read().runs.get(run).map_or(started.incident, |row| row.incident);
+        let incident = self.journal.read(StreamId::Incident(of), 0).await;
+        let incident = incident.map_err(|error| error.to_string())?;
         let (mut alert_entries, mut alert) = (Vec::new(), None);
         if let Some(reference) = &started.alert {
             alert_entries = self
@@ -59,9 +57,10 @@ impl Archive {
                 .map_err(|error| error.to_string())?;
             alert = stored_alert(&*self.journal, reference).await.map_err(|error| error.to_string())?;
         }
-        let joined = self.joined(started.incident, started.alert.map(|alert| alert.id)).await?;
+        let joined = self.joined(of, started.alert.map(|alert| alert.id)).await?;
         let sources = Sources {
             run: &entries,
+            incident_id: Some(of),
             incident: &incident,
             alert_entries: &alert_entries,
             joined: &joined,

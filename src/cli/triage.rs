@@ -16,6 +16,9 @@ use crate::yaml::units::parse_duration_within;
 /// The longest that is asked for; the server knows what it allows.
 const DAYS_MOST: u64 = 365;
 
+/// Pages of rules that are read to find the worst: more rules than any house has.
+const PAGES_MAX: usize = 100;
+
 /// Makes all of one incident part of another.
 ///
 /// # Errors
@@ -130,18 +133,27 @@ pub async fn detections(args: &DetectionsArgs, client: &Client, screen: &Screen)
         }
         return Ok(Exit::Done);
     }
-    let page = client.get(&format!("/detections?limit={}", args.limit)).await?;
-    if screen.json() {
-        screen.document(&page);
-        return Ok(Exit::Done);
+    let mut rows = Vec::new();
+    let mut after = String::new();
+    for _ in 0..PAGES_MAX {
+        let page = client.get(&format!("/detections?limit=500{after}")).await?;
+        rows.extend(page["items"].as_array().cloned().unwrap_or_default());
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
     }
-    let mut rows: Vec<&Value> = page.get("items").and_then(Value::as_array).into_iter().flatten().collect();
     if let Some(source) = &args.source {
         rows.retain(|row| row.get("source").and_then(Value::as_str) == Some(source));
     }
     // Those that were wrong most often stand first, then the loudest.
     let count = |row: &Value, path: &str| row.pointer(path).and_then(Value::as_u64).unwrap_or(0);
     rows.sort_by_key(|row| std::cmp::Reverse((count(row, "/verdicts/wrong"), count(row, "/alerts"))));
+    rows.truncate(args.limit);
+    if screen.json() {
+        screen.document(&json!({ "items": rows }));
+        return Ok(Exit::Done);
+    }
     if rows.is_empty() {
         screen.line("no rule has fired");
         return Ok(Exit::Done);

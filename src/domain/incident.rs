@@ -127,11 +127,14 @@ pub struct IncidentChange {
 
 impl IncidentChange {
     /// The severity after this change of one that was `before`. A run only raises
-    /// it: that something is less bad than it looked is for a person to say.
-    pub fn severity_after(&self, before: u8) -> u8 {
+    /// it: that something is less bad than it looked is for a person to say. Once a
+    /// person has set it, a run raises it only above `alerts`, the most severe alert:
+    /// what that person knew is no news.
+    pub fn severity_after(&self, before: u8, alerts: u8, by_person: bool) -> u8 {
         match (self.severity, &self.by) {
             (None, _) => before,
             (Some(new), Some(_)) => new,
+            (Some(new), None) if by_person && new <= alerts => before,
             (Some(new), None) => new.max(before),
         }
     }
@@ -147,6 +150,15 @@ pub enum MoveKind {
     Split,
 }
 
+/// What is left of an incident after a split.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Whom it is about, when all that is left is about one.
+    pub subject: Option<String>,
+    /// The severity of the most severe alert that is left.
+    pub severity: u8,
+}
+
 /// A person moves alerts and runs of an incident to another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
@@ -158,9 +170,9 @@ pub struct Move {
     pub alerts: Vec<AlertId>,
     /// The runs.
     pub runs: Vec<RunId>,
-    /// The playbooks of these runs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub playbooks: Vec<String>,
+    /// What the incident is without them; of a split alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Left>,
     /// Keys under which later alerts find where these went.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ties: Vec<TieKey>,

@@ -16,8 +16,41 @@ use crate::domain::alert::{Alert, User};
 /// to everything.
 const INDICATORS_MAX: usize = 20;
 
-/// Names of machines that many have.
-const NO_HOSTS: &[&str] = &["localhost", "localhost.localdomain", "host", "unknown", "127.0.0.1", "::1"];
+/// Names and ids of machines that many have; Wazuh's 000 is whatever has no agent.
+const NO_HOSTS: &[&str] =
+    &["localhost", "localhost.localdomain", "host", "unknown", "127.0.0.1", "::1", "000", "0"];
+
+/// Login names that many machines have: they say nothing of who it is.
+const NO_LOGINS: &[&str] = &[
+    "root",
+    "admin",
+    "administrator",
+    "system",
+    "user",
+    "guest",
+    "default",
+    "ubuntu",
+    "debian",
+    "centos",
+    "ec2-user",
+    "azureuser",
+    "vagrant",
+    "pi",
+    "test",
+    "nobody",
+    "anonymous",
+    "unknown",
+    "kiosk",
+    "jenkins",
+];
+
+/// The SHA-256 and the MD5 of nothing: the empty file is everywhere.
+const NO_HASHES: &[&str] =
+    &["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "d41d8cd98f00b204e9800998ecf8427e"];
+
+/// The shortest id that tells an account of one company from all others: shorter
+/// ones are numbers that every machine gives anew.
+const ID_CHARS_LEAST: usize = 6;
 
 /// The hash of something that alerts may have in common: the first 128 bits of a
 /// SHA-256, where a clash is out of the question.
@@ -113,11 +146,14 @@ pub struct Tie {
     pub what: String,
     /// Where it is looked up.
     pub key: TieKey,
+    /// Whether it only makes related: a public address may be that of a whole
+    /// office, a site that of everybody's drive.
+    pub weak: bool,
 }
 
 impl Tie {
     fn new(kind: TieKind, what: &str, parts: &[&str]) -> Self {
-        Self { kind, what: what.to_owned(), key: TieKey::of(kind, parts) }
+        Self { kind, what: what.to_owned(), key: TieKey::of(kind, parts), weak: false }
     }
 
     /// The tie of all alerts of the same finding.
@@ -145,23 +181,27 @@ impl Tie {
 pub fn ties(alert: &Alert) -> Vec<Tie> {
     let mut ties = subject_ties(&alert.user, &alert.source);
     let host = &alert.host;
-    if let Some(name) = host.name.as_deref().map(plain).filter(|name| !NO_HOSTS.contains(&&**name)) {
+    // The port of an exporter is no part of a machine's name.
+    let known = |name: &String| !NO_HOSTS.contains(&name.split(':').next().unwrap_or_default());
+    if let Some(name) = host.name.as_deref().map(plain).filter(known) {
         ties.push(Tie::new(TieKind::Host, &name, &["name", &name]));
     }
-    if let Some(id) = &host.id {
+    if let Some(id) = host.id.as_ref().filter(|id| known(id)) {
         let shown = host.name.as_deref().unwrap_or(id);
         ties.push(Tie::new(TieKind::Host, shown, &["id", &alert.source, id]));
     }
     let telling = alert.indicators.iter().filter(|indicator| tells(&indicator.kind, &indicator.value));
     ties.extend(telling.take(INDICATORS_MAX).map(|indicator| {
         let value = plain(&indicator.value);
-        Tie::new(TieKind::Indicator, &value, &[&indicator.kind, &value])
+        let weak = matches!(indicator.kind.as_str(), "ip" | "domain");
+        Tie { weak, ..Tie::new(TieKind::Indicator, &value, &[&indicator.kind, &value]) }
     }));
     ties
 }
 
-/// Whom an alert is about. A login alone says who it is only at its own detector,
-/// and the name of a service account (`root`, `SYSTEM`) says it nowhere.
+/// Whom an alert is about. A login says who it is only where nothing better does,
+/// and only at its own detector; that of a service account (`root`, `SYSTEM`), and
+/// the ids that systems give to those, say it nowhere.
 fn subject_ties(user: &User, source: &str) -> Vec<Tie> {
     let mut ties = Vec::new();
     let shown = user.email.as_deref().or(user.name.as_deref()).or(user.id.as_deref()).unwrap_or("somebody");
@@ -172,11 +212,16 @@ fn subject_ties(user: &User, source: &str) -> Vec<Tie> {
     if let Some(number) = &user.employee_id {
         add(&["employee", number]);
     }
-    if let Some(id) = &user.id {
+    let built_in = |id: &str| id.starts_with("S-1-5-") && !id.starts_with("S-1-5-21-");
+    if let Some(id) = user.id.as_ref().filter(|id| id.chars().count() >= ID_CHARS_LEAST && !built_in(id)) {
         add(&["id", source, id]);
     }
-    if let (Some(name), false) = (user.name.as_deref().map(plain), user.service) {
-        add(&["name", source, &name]);
+    let better = user.email.is_some() || user.employee_id.is_some() || user.id.is_some();
+    if let Some(name) = user.name.as_deref().map(plain).filter(|_| !better && !user.service) {
+        let login = name.rsplit('\\').next().unwrap_or_default();
+        if !NO_LOGINS.contains(&login) {
+            add(&["name", source, &name]);
+        }
     }
     ties
 }
@@ -186,7 +231,8 @@ fn subject_ties(user: &User, source: &str) -> Vec<Tie> {
 /// private networks are everybody's.
 fn tells(kind: &str, value: &str) -> bool {
     match kind {
-        "sha256" | "md5" | "domain" | "url" => true,
+        "sha256" | "md5" => !NO_HASHES.contains(&plain(value).as_str()),
+        "domain" | "url" => true,
         "ip" => value.parse::<IpAddr>().is_ok_and(|ip| match ip {
             IpAddr::V4(ip) => {
                 !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified())
@@ -212,7 +258,8 @@ fn plain(text: &str) -> String {
 #[must_use]
 pub fn is_another(subject: Option<&str>, user: &User) -> bool {
     let Some(subject) = subject.map(plain) else { return false };
-    let mut names = [&user.email, &user.name, &user.id].into_iter().flatten().peekable();
+    let names = [&user.email, &user.name, &user.id, &user.employee_id];
+    let mut names = names.into_iter().flatten().peekable();
     names.peek().is_some() && !names.any(|name| plain(name) == subject)
 }
 
@@ -260,17 +307,34 @@ mod tests {
             ),
             (user(json!({ "name": "dana" })), user(json!({ "name": "DANA" })), vec![Subject]),
             (
+                user(json!({ "name": "John Smith", "email": "john.smith@example.com" })),
+                user(json!({ "name": "John Smith", "email": "john.smith2@example.com" })),
+                vec![],
+            ),
+            (
+                user(json!({ "name": "LAP-1\\Administrator" })),
+                user(json!({ "name": "LAP-1\\Administrator" })),
+                vec![],
+            ),
+            (user(json!({ "id": "S-1-5-18" })), user(json!({ "id": "S-1-5-18" })), vec![]),
+            (
+                user(json!({ "id": "1000", "name": "dana" })),
+                user(json!({ "id": "1000", "name": "lee" })),
+                vec![],
+            ),
+            (
                 user(json!({ "name": "root", "service": true })),
                 user(json!({ "name": "root", "service": true })),
                 vec![],
             ),
             (
-                user(json!({ "id": "00u1", "service": true })),
-                user(json!({ "id": "00u1", "service": true })),
+                user(json!({ "id": "00u1svc", "service": true })),
+                user(json!({ "id": "00u1svc", "service": true })),
                 vec![Subject],
             ),
             (host(json!({ "name": "LAP-1" })), host(json!({ "name": "lap-1" })), vec![Host]),
             (host(json!({ "name": "localhost" })), host(json!({ "name": "localhost" })), vec![]),
+            (host(json!({ "name": "localhost:9100" })), host(json!({ "name": "localhost:9100" })), vec![]),
             (ip("203.0.113.7"), ip("203.0.113.7"), vec![Indicator]),
             (ip("10.0.0.7"), ip("10.0.0.7"), vec![]),
             (user(json!({})), user(json!({})), vec![]),
@@ -292,6 +356,8 @@ mod tests {
         assert!(is_another(Some("lee@example.com"), &dana));
         assert!(!is_another(Some("DANA@example.com"), &dana));
         assert!(!is_another(None, &dana));
+        let number = User { employee_id: Some("4711".to_owned()), ..User::default() };
+        assert!(is_another(Some("lee@example.com"), &number));
         assert!(!is_another(Some("lee@example.com"), &User::default()));
     }
 

@@ -62,7 +62,7 @@ pub struct Wanted {
 }
 
 /// Where something was seen before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tied {
     /// In which incident.
     pub incident: IncidentId,
@@ -75,6 +75,12 @@ pub struct Tied {
     /// The detector's own id of that finding, hashed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<TieKey>,
+    /// How severe that finding was at its worst, 0 to 100.
+    #[serde(default)]
+    pub worst: u8,
+    /// The playbooks that were started on that finding, hashed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ran: Vec<TieKey>,
 }
 
 /// What the views keep of an alert, so that later ones find its incident.
@@ -90,6 +96,15 @@ pub struct Sighting {
     pub id: Option<TieKey>,
     /// The alert's severity, 0 to 100.
     pub severity: u8,
+    /// How severe its finding was at its worst so far, 0 to 100.
+    #[serde(default)]
+    pub worst: u8,
+    /// The playbooks that were started on its finding so far, hashed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ran: Vec<TieKey>,
+    /// Whom it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
 }
 
 /// How an incident stands, as far as it matters here.
@@ -99,10 +114,6 @@ pub struct Standing {
     pub closed: bool,
     /// Whom it is about.
     pub subject: Option<String>,
-    /// The playbooks that were started in it.
-    pub playbooks: Vec<String>,
-    /// The severity of its most severe alert.
-    pub severity: u8,
 }
 
 /// What is known of earlier alerts.
@@ -205,13 +216,36 @@ pub struct Placement {
     pub related: Vec<Related>,
     /// Under which keys later alerts find its incident.
     pub ties: Vec<TieKey>,
+    /// The playbooks that were started on its finding, this time and before.
+    pub ran: Vec<TieKey>,
+    /// How severe its finding was at its worst.
+    pub worst: u8,
+    /// What is decided anew for others by this.
+    pub moves: Moves,
+}
+
+/// What an alert changes of what others are decided by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moves {
+    /// How its finding stands: it is new here, it ended, is back, or got worse.
+    pub finding: bool,
+    /// Whom the incident that it joins is about: that was not known before.
+    pub subject: bool,
 }
 
 impl Placement {
     /// That of an alert which has no effect.
     #[must_use]
     pub fn nowhere() -> Self {
-        Self { place: Place::None, starts: Vec::new(), related: Vec::new(), ties: Vec::new() }
+        Self {
+            place: Place::None,
+            starts: Vec::new(),
+            related: Vec::new(),
+            ties: Vec::new(),
+            ran: Vec::new(),
+            worst: 0,
+            moves: Moves::default(),
+        }
     }
 }
 
@@ -252,70 +286,43 @@ pub fn place(
     let look = Look { alert, known, now: alert.received_at };
     let ended = alert.status == FindingStatus::Closed;
     let mut related = Vec::new();
-    let finding = look.seen(&bonds.finding, rules.same_finding);
-    if let Some((tied, standing)) = &finding {
+    if let Some((tied, standing)) = look.seen(&bonds.finding, rules.same_finding) {
         let back = tied.status == FindingStatus::Closed && !ended;
         // What a fingerprint of other fields calls the same may well be new.
         let by_id = tied.id.is_some() && tied.id == Tie::own_id(alert);
-        let because = Because::of(&bonds.finding, tied);
         // A closed incident takes what its detector still says of the finding. What
         // happens anew after it was closed is a new incident.
         if !standing.closed || ended || (by_id && !back) {
-            let news = match (ended, back) {
-                (true, _) => News::Ended,
-                (false, true) => News::Back,
-                (false, false) => News::Again,
-            };
-            let reopens = standing.closed && !ended && alert.severity > standing.severity;
-            let place = Place::Joins { incident: tied.incident, news, because: vec![because], reopens };
-            let starts = match news {
-                News::Ended => Vec::new(),
-                _ if standing.closed && !reopens => Vec::new(),
-                // It happened once more.
-                News::Back => look.starts(wanted, None).0,
-                _ => look.starts(wanted, Some(standing)).0,
-            };
-            return Placement { ties: look.keys(bonds, wanted, &starts), place, starts, related };
+            return look.of_finding(bonds, wanted, &tied, &standing);
         }
-        related.push(Related { incident: tied.incident, because });
+        related.push(Related { incident: tied.incident, because: Because::of(&bonds.finding, &tied) });
     }
     if ended {
-        return Placement { place: Place::None, starts: Vec::new(), related, ties: Vec::new() };
+        return Placement { related, ..Placement::nowhere() };
     }
-    let (starts, held) = look.starts(wanted, None);
-    let (mut incident, mut because) = (None, Vec::new());
-    // A closed incident is joined only by what starts nothing.
-    let joins = |tied: &Tied| starts.is_empty() || known.standing(tied.incident).is_some_and(|it| !it.closed);
-    if let Some((once, tied)) = held.iter().find(|(_, tied)| joins(tied)) {
-        incident = Some(tied.incident);
-        because.push(Because::of(once, tied));
-    }
-    for tie in &bonds.shared {
-        let Some((tied, standing)) = look.seen(tie, rules.correlate_within) else { continue };
-        let reason = Because::of(tie, &tied);
-        let stranger = tie.kind != TieKind::Subject && is_another(standing.subject.as_deref(), &alert.user);
-        let joins = !standing.closed && !stranger && *incident.get_or_insert(tied.incident) == tied.incident;
-        if joins {
-            because.push(reason);
-        } else if incident != Some(tied.incident) && !related.iter().any(|it| it.incident == tied.incident) {
-            related.push(Related { incident: tied.incident, because: reason });
-        }
-    }
-    related.retain(|it| Some(it.incident) != incident);
-    related.truncate(RELATED_MAX);
-    let place = match incident {
-        Some(incident) => Place::Joins { incident, news: News::Another, because, reopens: false },
-        None if starts.is_empty() => Place::None,
-        None => Place::Opens,
-    };
-    let ties = if place == Place::None { Vec::new() } else { look.keys(bonds, wanted, &starts) };
-    Placement { place, starts, related, ties }
+    look.of_another(bonds, wanted, rules, related)
 }
 
 impl Because {
     fn of(tie: &Tie, tied: &Tied) -> Self {
         Self { tie: tie.kind, what: tie.what.clone(), alert: tied.alert }
     }
+}
+
+/// The key by which it is known that a playbook was started.
+fn ran_key(playbook: &str) -> TieKey {
+    TieKey::of(TieKind::OncePer, &["playbook", playbook])
+}
+
+/// What is known by now to have been started on a finding.
+pub fn ran_after<'a>(before: &[TieKey], started: impl IntoIterator<Item = &'a str>) -> Vec<TieKey> {
+    let mut ran = before.to_vec();
+    for key in started.into_iter().map(ran_key) {
+        if !ran.contains(&key) {
+            ran.push(key);
+        }
+    }
+    ran
 }
 
 struct Look<'a, K> {
@@ -325,6 +332,87 @@ struct Look<'a, K> {
 }
 
 impl<K: Known> Look<'_, K> {
+    /// An alert of a finding that is known.
+    fn of_finding(&self, bonds: &Bonds, wanted: &[Wanted], tied: &Tied, standing: &Standing) -> Placement {
+        let alert = self.alert;
+        let news = match (alert.status, tied.status) {
+            (FindingStatus::Closed, _) => News::Ended,
+            (FindingStatus::Open, FindingStatus::Closed) => News::Back,
+            (FindingStatus::Open, FindingStatus::Open) => News::Again,
+        };
+        let worse = alert.severity > tied.worst;
+        let reopens = standing.closed && news != News::Ended && worse;
+        let rests = standing.closed && !reopens;
+        let starts = match news {
+            News::Ended => Vec::new(),
+            _ if rests => Vec::new(),
+            // It happened once more.
+            News::Back => self.starts(wanted, &[], None).0,
+            _ => self.starts(wanted, &tied.ran, Some(tied.incident)).0,
+        };
+        // What else it has in common with others leads into an incident that is open.
+        let ties = if rests { vec![bonds.finding.key] } else { self.keys(bonds, wanted, &starts) };
+        let because = vec![Because::of(&bonds.finding, tied)];
+        Placement {
+            ran: ran_after(&tied.ran, starts.iter().map(|at| wanted[*at].playbook.as_str())),
+            worst: tied.worst.max(alert.severity),
+            moves: Moves { finding: news != News::Again || worse, subject: self.names_subject(standing) },
+            place: Place::Joins { incident: tied.incident, news, because, reopens },
+            starts,
+            related: Vec::new(),
+            ties,
+        }
+    }
+
+    /// An alert of a finding that is not known, or that happened anew.
+    fn of_another(
+        &self,
+        bonds: &Bonds,
+        wanted: &[Wanted],
+        rules: &Rules,
+        mut related: Vec<Related>,
+    ) -> Placement {
+        let (starts, held) = self.starts(wanted, &[], None);
+        let (mut joined, mut because) = (None, Vec::new());
+        if let Some((once, tied, standing)) = held.into_iter().next() {
+            because.push(Because::of(once, &tied));
+            joined = Some((tied.incident, standing));
+        }
+        for tie in &bonds.shared {
+            let Some((tied, standing)) = self.seen(tie, rules.correlate_within) else { continue };
+            let reason = Because::of(tie, &tied);
+            // By its own ties a person is known; by others nobody else's incident is joined.
+            let stranger = tie.kind != TieKind::Subject && self.is_stranger(&standing);
+            let fits = !standing.closed && !stranger && !tie.weak;
+            match &joined {
+                Some((incident, _)) if *incident == tied.incident => because.push(reason),
+                None if fits => {
+                    because.push(reason);
+                    joined = Some((tied.incident, standing));
+                }
+                _ if related.iter().any(|it| it.incident == tied.incident) => {}
+                _ => related.push(Related { incident: tied.incident, because: reason }),
+            }
+        }
+        related.retain(|it| joined.as_ref().is_none_or(|(incident, _)| it.incident != *incident));
+        related.truncate(RELATED_MAX);
+        let subject = joined.as_ref().is_some_and(|(_, standing)| self.names_subject(standing));
+        let place = match joined {
+            Some((incident, _)) => Place::Joins { incident, news: News::Another, because, reopens: false },
+            None if starts.is_empty() => return Placement { related, ..Placement::nowhere() },
+            None => Place::Opens,
+        };
+        Placement {
+            ties: self.keys(bonds, wanted, &starts),
+            ran: ran_after(&[], starts.iter().map(|at| wanted[*at].playbook.as_str())),
+            worst: self.alert.severity,
+            moves: Moves { finding: true, subject },
+            place,
+            starts,
+            related,
+        }
+    }
+
     /// Where something was seen no longer ago than `within`, in an incident that
     /// is still there.
     fn seen(&self, tie: &Tie, within: Duration) -> Option<(Tied, Standing)> {
@@ -332,26 +420,42 @@ impl<K: Known> Look<'_, K> {
         if tied.alert == self.alert.id || tied.at < self.now.before(within) {
             return None;
         }
-        Some((tied, self.known.standing(tied.incident)?))
+        let standing = self.known.standing(tied.incident)?;
+        Some((tied, standing))
     }
 
-    /// The playbooks that start, and what holds the others back.
+    fn is_stranger(&self, standing: &Standing) -> bool {
+        is_another(standing.subject.as_deref(), &self.alert.user)
+    }
+
+    fn names_subject(&self, standing: &Standing) -> bool {
+        standing.subject.is_none() && self.alert.user.shown().is_some()
+    }
+
+    /// The playbooks that start, and what holds the others back: those that `ran` on
+    /// the finding, and those whose `once_per` counts. That of a closed incident, and
+    /// of one about somebody else, holds nothing back; that of the finding's own
+    /// incident does so for good.
     fn starts<'w>(
         &self,
         wanted: &'w [Wanted],
-        standing: Option<&Standing>,
-    ) -> (Vec<usize>, Vec<(&'w Tie, Tied)>) {
+        ran: &[TieKey],
+        own: Option<IncidentId>,
+    ) -> (Vec<usize>, Vec<(&'w Tie, Tied, Standing)>) {
         let (mut starts, mut held) = (Vec::new(), Vec::new());
         for (at, wanted) in wanted.iter().enumerate() {
-            if standing.is_some_and(|standing| standing.playbooks.contains(&wanted.playbook)) {
+            let Some((once, within)) = &wanted.once_per else {
+                if !ran.contains(&ran_key(&wanted.playbook)) {
+                    starts.push(at);
+                }
                 continue;
-            }
-            let before = wanted
-                .once_per
-                .as_ref()
-                .and_then(|(once, within)| self.seen(once, *within).map(|(tied, _)| (once, tied)));
-            match before {
-                Some(before) => held.push(before),
+            };
+            let seen = self.seen(once, REMEMBERED_MOST).filter(|(tied, standing)| {
+                let counts = tied.at >= self.now.before(*within) || Some(tied.incident) == own;
+                counts && !standing.closed && !self.is_stranger(standing)
+            });
+            match seen {
+                Some((tied, standing)) => held.push((once, tied, standing)),
                 None => starts.push(at),
             }
         }

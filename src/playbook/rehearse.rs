@@ -444,6 +444,7 @@ impl Rehearsal<'_> {
             incident: &[],
             alert_entries: &[],
             joined: &[],
+            incident_id: None,
             plan: self.plan,
             alert: alert.as_deref(),
         };

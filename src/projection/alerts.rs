@@ -98,7 +98,7 @@ impl Projection for Alerts {
         vec![("alerts", &mut self.rows)]
     }
 
-    fn apply(&mut self, entry: &Entry, _incident: Option<IncidentId>) {
+    fn apply(&mut self, entry: &Entry, incident: Option<IncidentId>) {
         if let Event::AlertsMoved(moved) = &entry.event {
             for alert in &moved.alerts {
                 if let Some(row) = self.rows.get_mut(*alert) {
@@ -132,7 +132,7 @@ impl Projection for Alerts {
             }
             Event::AlertTriaged { fate, related, .. } => {
                 if let Some(row) = self.rows.get_mut(id) {
-                    row.incident = fate.incident();
+                    row.incident = incident;
                     row.fate = Some(fate.clone());
                     row.related.clone_from(related);
                 }

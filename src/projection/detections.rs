@@ -129,8 +129,10 @@ impl DetectionRow {
 /// The rules of one incident, and how it ended.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Ended {
-    rules: Vec<TieKey>,
+    /// Each with how many of its alerts are here.
+    rules: Vec<(TieKey, u64)>,
     disposition: Option<Disposition>,
+    by_person: bool,
 }
 
 /// All rules that ever fired.
@@ -158,7 +160,8 @@ impl Detections {
         page(self.rows.newest(before), limit, |_| true)
     }
 
-    /// Forgets an incident that was erased; the counts stay, they name nobody.
+    /// Forgets an incident that was erased. The counts stay until the views are folded
+    /// anew from what is left: they name nobody.
     pub fn forget(&mut self, incident: IncidentId) {
         self.incidents.remove(incident);
     }
@@ -168,7 +171,7 @@ impl Detections {
         self.of_alert.remove(alert);
     }
 
-    fn came(&mut self, rule: TieKey, fate: &Fate) {
+    fn came(&mut self, rule: TieKey, fate: &Fate, incident: Option<IncidentId>) {
         let Some(row) = self.rows.get_mut(rule) else { return };
         match fate {
             Fate::RunStarted { .. } => row.started += 1,
@@ -176,17 +179,21 @@ impl Detections {
             Fate::Suppressed { .. } => row.suppressed += 1,
             Fate::Ended {} | Fate::NoPlaybook { .. } => {}
         }
-        if let Some(incident) = fate.incident() {
+        if let Some(incident) = incident {
             self.belongs(rule, incident);
         }
     }
 
     fn belongs(&mut self, rule: TieKey, incident: IncidentId) {
         let ended = self.incidents.get_or(incident, Ended::default);
-        if ended.rules.contains(&rule) || ended.rules.len() >= RULES_OF_INCIDENT_MAX {
+        if let Some((_, alerts)) = ended.rules.iter_mut().find(|(known, _)| *known == rule) {
+            *alerts += 1;
             return;
         }
-        ended.rules.push(rule);
+        if ended.rules.len() >= RULES_OF_INCIDENT_MAX {
+            return;
+        }
+        ended.rules.push((rule, 1));
         let disposition = ended.disposition;
         if let Some(row) = self.rows.get_mut(rule) {
             row.incidents += 1;
@@ -194,12 +201,33 @@ impl Detections {
         }
     }
 
-    /// People or a run say how an incident ended, or change their mind.
-    fn decided(&mut self, incident: IncidentId, disposition: Disposition) {
+    /// An alert of this rule went to another incident; with the last one the verdict goes.
+    fn leaves(&mut self, rule: TieKey, incident: IncidentId) {
+        let Some(ended) = self.incidents.get_mut(incident) else { return };
+        let Some((_, alerts)) = ended.rules.iter_mut().find(|(known, _)| *known == rule) else { return };
+        *alerts -= 1;
+        if *alerts > 0 {
+            return;
+        }
+        ended.rules.retain(|(known, _)| *known != rule);
+        let disposition = ended.disposition;
+        if let Some(row) = self.rows.get_mut(rule) {
+            row.incidents = row.incidents.saturating_sub(1);
+            row.count(disposition, false);
+        }
+    }
+
+    /// A person or a run says how an incident ended, or changes their mind. What a
+    /// person said no run changes.
+    fn decided(&mut self, incident: IncidentId, disposition: Disposition, by_person: bool) {
         let ended = self.incidents.get_or(incident, Ended::default);
+        if ended.by_person && !by_person {
+            return;
+        }
+        ended.by_person = by_person;
         let before = ended.disposition.replace(disposition);
         let rules = ended.rules.clone();
-        for rule in rules {
+        for (rule, _) in rules {
             if let Some(row) = self.rows.get_mut(rule) {
                 row.count(before, false);
                 row.count(Some(disposition), true);
@@ -266,23 +294,24 @@ impl Projection for Detections {
                 if fate.incident().is_none() {
                     self.of_alert.remove(alert);
                 }
-                self.came(rule, fate);
+                self.came(rule, fate, incident);
             }
-            (Event::AlertsMoved(moved), StreamId::Incident(_)) => {
+            (Event::AlertsMoved(moved), StreamId::Incident(from)) => {
                 for alert in &moved.alerts {
                     if let Some(rule) = self.of_alert.get(*alert).map(|rule| *rule) {
+                        self.leaves(rule, from);
                         self.belongs(rule, moved.to);
                     }
                 }
             }
             (Event::IncidentChanged { change }, _) => {
                 if let (Some(incident), Some(disposition)) = (incident, change.disposition) {
-                    self.decided(incident, disposition);
+                    self.decided(incident, disposition, change.by.is_some());
                 }
             }
             (Event::RunEnding { disposition: Some(disposition), .. }, StreamId::Run(_)) => {
                 if let Some(incident) = incident {
-                    self.decided(incident, *disposition);
+                    self.decided(incident, *disposition, false);
                 }
             }
             _ => {}
@@ -295,7 +324,7 @@ mod tests {
     use ulid::Ulid;
 
     use super::*;
-    use crate::domain::incident::IncidentChange;
+    use crate::domain::incident::{IncidentChange, Move, MoveKind};
     use crate::domain::value::digest;
 
     #[test]
@@ -330,7 +359,7 @@ mod tests {
             let fate = Fate::RunStarted { runs: Vec::new(), incident };
             let triaged = Event::AlertTriaged { fate, seen: None, related: Vec::new() };
             for (seq, event) in [(1, received), (2, triaged)] {
-                detections.apply(&Entry { stream, seq, at, event }, None);
+                detections.apply(&Entry { stream, seq, at, event }, Some(incident));
             }
         }
         let mut decide = |disposition| {
@@ -346,5 +375,26 @@ mod tests {
         assert_eq!(decide(Disposition::FalsePositive), (3, 1, wrong, named("false_positive")));
         let right = Verdicts { right: 1, ..Verdicts::default() };
         assert_eq!(decide(Disposition::Contained), (3, 1, right, named("contained")));
+        // The incident was another one's: its rule goes along, and with it the verdict.
+        let (to, alerts) =
+            (IncidentId::new(Ulid(10)), (1..=3).map(|number| AlertId::new(Ulid(number))).collect());
+        let moved = Move {
+            kind: MoveKind::Merge,
+            to,
+            alerts,
+            runs: Vec::new(),
+            left: None,
+            ties: Vec::new(),
+            by: "ana@example.com".to_owned(),
+            why: "one story".to_owned(),
+        };
+        let event = Event::AlertsMoved(Box::new(moved));
+        let stream = StreamId::Incident(incident);
+        detections.apply(&Entry { stream, seq: 3, at, event }, Some(incident));
+        let row = detections.get("dlp", "bulk download").expect("it fired").into_owned();
+        assert_eq!(
+            (row.incidents, row.verdicts, row.dispositions),
+            (1, Verdicts::default(), BTreeMap::new())
+        );
     }
 }

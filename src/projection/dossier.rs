@@ -27,6 +27,7 @@ mod fold;
 mod holding;
 mod parts;
 mod people;
+mod severity;
 mod words;
 
 /// Lines that each list of a dossier keeps. A report longer than this is read
@@ -80,7 +81,9 @@ impl Serialize for Cite {
 pub struct Sources<'a> {
     /// The run's entries, in their order.
     pub run: &'a [Entry],
-    /// The entries of its incident; may be empty.
+    /// The incident that it belongs to now; none = the one that it was started in.
+    pub incident_id: Option<IncidentId>,
+    /// The entries of that; may be empty.
     pub incident: &'a [Entry],
     /// The entries of its alert; may be empty.
     pub alert_entries: &'a [Entry],

@@ -76,15 +76,22 @@ pub struct IncidentRow {
     pub last_alert_at: Option<Timestamp>,
     /// Runs that belong to it.
     pub runs: Vec<RunId>,
-    /// The playbooks that were started in it.
+    /// Whether a person set its severity.
     #[serde(default)]
-    pub playbooks: Vec<String>,
+    pub severity_by_person: bool,
+    /// Whether a person said how it ended; a run does not change that.
+    #[serde(default)]
+    pub disposition_by_person: bool,
     /// Incidents that share something with it.
     #[serde(default)]
     pub related: Vec<IncidentId>,
     /// The incident that all of it belongs to now.
     #[serde(default)]
     pub merged_into: Option<IncidentId>,
+    /// The incidents that it was merged or split with: what one of them wrote may be
+    /// another's by now, so retention takes all of them or none.
+    #[serde(default)]
+    pub bound: Vec<IncidentId>,
     /// When it was opened.
     pub opened_at: Timestamp,
     /// When it last changed.
@@ -164,6 +171,9 @@ impl Incidents {
         row.alert_count += 1;
         row.last_alert_at = row.last_alert_at.max(Some(at));
         fate.runs().iter().for_each(|run| link(&mut row.runs, *run));
+        if let Some(subject) = seen.and_then(|seen| seen.subject.as_ref()).filter(|_| row.subject.is_none()) {
+            row.subject = Some(subject.clone());
+        }
         // What a person set lower stays, until something worse comes than they knew of.
         let severity = seen.map_or(0, |seen| seen.severity);
         if severity > row.alert_severity {
@@ -188,28 +198,31 @@ impl Incidents {
         row.runs.retain(|run| !moved.runs.contains(run));
         let count = moved.alerts.len() as u64;
         row.alert_count = row.alert_count.saturating_sub(count);
-        let severity = row.severity;
-        let (alert_severity, last) = (row.alert_severity, row.last_alert_at);
-        let mut tags = Vec::new();
+        if let Some(left) = &moved.left {
+            row.subject.clone_from(&left.subject);
+            row.alert_severity = left.severity;
+        }
+        link(&mut row.bound, moved.to);
+        let was = row.clone();
         match moved.kind {
             MoveKind::Merge => {
                 row.merged_into = Some(moved.to);
                 row.status = Status::Closed;
-                tags = row.tags.clone();
             }
             MoveKind::Split => link(&mut row.related, moved.to),
         }
         let to = self.row(moved.to, at);
         to.alert_count += count;
-        to.last_alert_at = to.last_alert_at.max(last);
         moved.runs.iter().for_each(|run| link(&mut to.runs, *run));
-        moved.playbooks.iter().for_each(|name| link(&mut to.playbooks, name.clone()));
-        tags.into_iter().for_each(|tag| link(&mut to.tags, tag));
-        if moved.kind == MoveKind::Merge {
-            to.severity = to.severity.max(severity);
-        }
-        to.alert_severity = to.alert_severity.max(alert_severity);
         link(&mut to.related, from);
+        link(&mut to.bound, from);
+        if moved.kind == MoveKind::Merge {
+            was.tags.into_iter().for_each(|tag| link(&mut to.tags, tag));
+            to.severity = to.severity.max(was.severity);
+            to.alert_severity = to.alert_severity.max(was.alert_severity);
+            to.last_alert_at = to.last_alert_at.max(was.last_alert_at);
+            to.subject = to.subject.take().or(was.subject);
+        }
     }
 
     /// The newest first, from before `before`.
@@ -249,7 +262,9 @@ impl Incidents {
             alert_severity: 0,
             last_alert_at: None,
             runs: Vec::new(),
-            playbooks: Vec::new(),
+            severity_by_person: false,
+            disposition_by_person: false,
+            bound: Vec::new(),
             related: Vec::new(),
             merged_into: None,
             opened_at: at,
@@ -261,10 +276,21 @@ impl Incidents {
 }
 
 impl IncidentRow {
+    /// How it ended: the last to say so counts, and a person before any run.
+    fn dispose(&mut self, disposition: Disposition, by_person: bool) {
+        if by_person || !self.disposition_by_person {
+            self.disposition = Some(disposition);
+            self.disposition_by_person = by_person;
+        }
+    }
+
     fn change(&mut self, change: &IncidentChange, at: Timestamp) {
-        self.severity = change.severity_after(self.severity);
+        self.severity = change.severity_after(self.severity, self.alert_severity, self.severity_by_person);
+        self.severity_by_person |= change.severity.is_some() && change.by.is_some();
         self.status = change.status.unwrap_or(self.status);
-        self.disposition = change.disposition.or(self.disposition);
+        if let Some(disposition) = change.disposition {
+            self.dispose(disposition, change.by.is_some());
+        }
         if change.assignee.is_some() {
             self.assignee = change.assignee.clone();
         }
@@ -328,17 +354,16 @@ impl Projection for Incidents {
                 }
             }
             (Event::RunStarted(started), StreamId::Run(run)) => {
-                let id = self.current(started.incident);
+                let id = incident.unwrap_or_else(|| self.current(started.incident));
                 if let Some(alert) = started.alert {
                     self.link_alert(id, alert.id, at);
                 }
                 let row = self.row(id, at);
                 link(&mut row.runs, run);
-                link(&mut row.playbooks, started.playbook.clone());
             }
             (Event::RunEnding { disposition: Some(disposition), .. }, StreamId::Run(_)) => {
                 if let Some(id) = incident {
-                    self.row(id, at).disposition = Some(*disposition);
+                    self.row(id, at).dispose(*disposition, false);
                 }
             }
             _ => {}

@@ -321,6 +321,11 @@ impl Runs {
         self.len() == 0
     }
 
+    /// Every run of an incident.
+    pub fn of_incident(&self, incident: IncidentId) -> Vec<RunId> {
+        self.of_incident.newest_of(incident, None).collect()
+    }
+
     fn move_run(&mut self, id: RunId, from: IncidentId, to: IncidentId) {
         if let Some(told) = self.rows.get_mut(id) {
             told.row.incident = to;

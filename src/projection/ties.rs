@@ -5,7 +5,7 @@
 
 use crate::domain::event::{Entry, Event};
 use crate::domain::id::{IncidentId, StreamId};
-use crate::domain::incident::MoveKind;
+use crate::domain::incident::{Move, MoveKind};
 use crate::domain::tie::TieKey;
 use crate::domain::time::Timestamp;
 use crate::domain::triage::{REMEMBERED_MOST, Tied};
@@ -18,8 +18,9 @@ use crate::projection::shelf::Table;
 /// more than letting them go.
 const LETS_GO: u128 = 256;
 
-/// Ties that are let go at a time: more than came in since the last time.
-const LET_GO_MAX: usize = 16 * LETS_GO as usize;
+/// Ties that are let go at a time: more than so many alerts bring, each of which has
+/// some 26 at the most.
+const LET_GO_MAX: usize = 32 * LETS_GO as usize;
 
 /// A month that ties are kept by, counted from 1970. A little longer than anything
 /// is remembered, so that this one and the last hold all that counts.
@@ -76,7 +77,7 @@ impl Ties {
     pub fn get(&self, key: TieKey, now: Timestamp) -> Option<Tied> {
         let month = Month::of(now);
         let months = [month, month.before(1)];
-        months.into_iter().find_map(|month| self.rows.get((month, key)).map(|tied| *tied))
+        months.into_iter().find_map(|month| self.rows.get((month, key)).map(|tied| tied.into_owned()))
     }
 
     fn set(&mut self, key: TieKey, tied: Tied) {
@@ -87,24 +88,24 @@ impl Ties {
         }
     }
 
-    /// Those that led to `from` and were moved lead to `to`.
-    fn point(&mut self, keys: &[TieKey], (from, to): (IncidentId, IncidentId), at: Timestamp) {
+    /// What was seen last by an alert that moved leads where that went.
+    fn moved(&mut self, moved: &Move, at: Timestamp) {
         let month = Month::of(at);
-        for key in keys {
+        for key in &moved.ties {
             for month in [month, month.before(1)] {
-                if self.rows.get((month, *key)).is_some_and(|tied| tied.incident == from)
-                    && let Some(tied) = self.rows.get_mut((month, *key))
-                {
-                    tied.incident = to;
+                let leads =
+                    self.rows.get((month, *key)).is_some_and(|tied| moved.alerts.contains(&tied.alert));
+                if leads && let Some(tied) = self.rows.get_mut((month, *key)) {
+                    tied.incident = moved.to;
                 }
             }
         }
     }
 
     fn let_go(&mut self, at: Timestamp) {
-        let old = Month::of(at).before(2);
-        let gone: Vec<TieKey> = self.rows.newest_of(old, None).take(LET_GO_MAX).collect();
-        gone.into_iter().for_each(|key| self.rows.remove((old, key)));
+        let kept = (Month::of(at).before(1), TieKey::LEAST);
+        let gone: Vec<_> = self.rows.newest(Some(kept)).take(LET_GO_MAX).map(|(key, _)| key).collect();
+        gone.into_iter().for_each(|key| self.rows.remove(key));
     }
 }
 
@@ -117,15 +118,16 @@ impl Projection for Ties {
         match (&entry.event, entry.stream) {
             (Event::AlertTriaged { fate, seen: Some(seen), .. }, StreamId::Alert(alert)) => {
                 let Some(incident) = fate.incident() else { return };
-                let tied = Tied { incident, alert, at: entry.at, status: seen.status, id: seen.id };
-                seen.ties.iter().for_each(|key| self.set(*key, tied));
+                let (at, status, id) = (entry.at, seen.status, seen.id);
+                let tied = Tied { incident, alert, at, status, id, worst: seen.worst, ran: seen.ran.clone() };
+                seen.ties.iter().for_each(|key| self.set(*key, tied.clone()));
                 if alert.ulid().0 % LETS_GO == 0 {
                     self.let_go(entry.at);
                 }
             }
             // After a merge the old incident itself says where to go on.
-            (Event::AlertsMoved(moved), StreamId::Incident(from)) if moved.kind == MoveKind::Split => {
-                self.point(&moved.ties, (from, moved.to), entry.at);
+            (Event::AlertsMoved(moved), StreamId::Incident(_)) if moved.kind == MoveKind::Split => {
+                self.moved(moved, entry.at);
             }
             _ => {}
         }
@@ -149,7 +151,15 @@ mod tests {
     fn seen(ties: &mut Ties, number: u128, key: TieKey, at: Timestamp) {
         let incident = IncidentId::new(Ulid(number));
         let fate = Fate::RunStarted { runs: Vec::new(), incident };
-        let sighting = Sighting { ties: vec![key], status: FindingStatus::Open, id: None, severity: 50 };
+        let sighting = Sighting {
+            ties: vec![key],
+            status: FindingStatus::Open,
+            id: None,
+            severity: 50,
+            worst: 50,
+            ran: Vec::new(),
+            subject: None,
+        };
         let event = Event::AlertTriaged { fate, seen: Some(Box::new(sighting)), related: Vec::new() };
         let stream = StreamId::Alert(AlertId::new(Ulid(number)));
         ties.apply(&Entry { stream, seq: 2, at, event }, None);

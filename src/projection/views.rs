@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::event::{Entry, Event};
 use crate::domain::id::StreamId;
+use crate::domain::incident::MoveKind;
 use crate::projection::alerts::Alerts;
 use crate::projection::approvals::Approvals;
 use crate::projection::attention::Attention;
@@ -77,8 +78,16 @@ impl Views {
 
     /// Takes in one entry.
     pub fn apply(&mut self, entry: &Entry) {
+        let whole = self.whole_move(entry);
+        let entry = whole.as_ref().unwrap_or(entry);
         let incident = match (&entry.event, entry.stream) {
-            (Event::RunStarted(started), _) => Some(self.incidents.current(started.incident)),
+            (Event::RunStarted(started), _) => {
+                // A run that was moved calls others where it is now.
+                let called_by = started.parent.as_ref().and_then(|parent| self.runs.get(parent.run));
+                let of = called_by.map_or(started.incident, |row| row.incident);
+                Some(self.incidents.current(of))
+            }
+            (Event::AlertTriaged { fate, .. }, _) => fate.incident().map(|of| self.incidents.current(of)),
             (_, StreamId::Run(run)) => self.runs.get(run).map(|row| row.incident),
             (_, StreamId::Incident(incident)) => Some(incident),
             _ => None,
@@ -89,6 +98,22 @@ impl Views {
         if let Event::Erased(erasure) = &entry.event {
             erasure.streams.iter().for_each(|stream| self.forget(*stream));
         }
+    }
+
+    /// A merge moves all there is, also what came in between the look and the record.
+    fn whole_move(&self, entry: &Entry) -> Option<Entry> {
+        let (Event::AlertsMoved(moved), StreamId::Incident(from)) = (&entry.event, entry.stream) else {
+            return None;
+        };
+        if moved.kind != MoveKind::Merge {
+            return None;
+        }
+        let mut moved = moved.clone();
+        let alerts = self.incidents.alerts_of(from).into_iter();
+        moved.alerts.extend(alerts.filter(|alert| !moved.alerts.contains(alert)).collect::<Vec<_>>());
+        let runs = self.runs.of_incident(from).into_iter();
+        moved.runs.extend(runs.filter(|run| !moved.runs.contains(run)).collect::<Vec<_>>());
+        Some(Entry { event: Event::AlertsMoved(moved), ..entry.clone() })
     }
 
     /// Forgets what retention erased.

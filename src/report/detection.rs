@@ -50,7 +50,7 @@ pub fn message(
             row.last_at.to_minute()
         ),
         format!(
-            "- It led to {}; {} joined what was known, {} had no effect because of an exception.",
+            "- It led to {}; {} joined what was known, {} had no effect because of an exception or our own change.",
             times(row.incidents, "incident"),
             times(row.joined, "alert"),
             row.suppressed

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 use serde_json::json;
 
@@ -16,7 +16,7 @@ use crate::intake::normalise::normalise;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::gate::{Came, Taken, turned_away};
 use crate::service::house::{Service, Source};
-use crate::service::triage::{Stored, Triaged};
+use crate::service::triage::{Key, Stored, Triaged};
 
 /// What became of one alert of a delivery.
 #[derive(Debug, Clone, Serialize)]
@@ -136,12 +136,15 @@ impl Service {
         let _room = self.scheduler.room_for(room.0, room.1)?;
         // Together they share syncs of the disk; what is said of one finding is taken
         // in the order in which it was said.
-        let mut findings: BTreeMap<TieKey, Vec<(usize, Triaged, String)>> = BTreeMap::new();
+        let mut findings: BTreeMap<TieKey, Vec<(usize, Triaged, Key)>> = BTreeMap::new();
         for (index, (triaged, key)) in triaged.into_iter().enumerate() {
             findings.entry(triaged.finding()).or_default().push((index, triaged, key));
         }
         let taken = stream::iter(findings.into_values()).map(|said| self.take_in_order(said));
-        let taken: Vec<Vec<(usize, Accepted)>> = taken.buffered(STORED_AT_ONCE).try_collect().await?;
+        // What has begun goes on to its end, whatever came of the others.
+        let taken: Vec<Result<Vec<(usize, Accepted)>, ServiceError>> =
+            taken.buffered(STORED_AT_ONCE).collect().await;
+        let taken: Vec<Vec<(usize, Accepted)>> = taken.into_iter().collect::<Result<_, _>>()?;
         let mut taken: Vec<(usize, Accepted)> = taken.into_iter().flatten().collect();
         taken.sort_by_key(|(index, _)| *index);
         Ok(taken.into_iter().map(|(_, accepted)| accepted).collect())
@@ -149,7 +152,7 @@ impl Service {
 
     async fn take_in_order(
         &self,
-        said: Vec<(usize, Triaged, String)>,
+        said: Vec<(usize, Triaged, Key)>,
     ) -> Result<Vec<(usize, Accepted)>, ServiceError> {
         let mut taken = Vec::with_capacity(said.len());
         for (index, triaged, key) in said {
@@ -168,10 +171,11 @@ fn no_door(source: &str) -> ServiceError {
 
 /// What makes two deliveries the same: the sender's delivery id, else the payload
 /// itself. The finding's own id is no such thing: what its detector says of it changes.
-fn delivery_key(source: &str, delivery: Option<&str>, index: usize, alert: &Alert) -> String {
+fn delivery_key(source: &str, delivery: Option<&str>, index: usize, alert: &Alert) -> Key {
     let own = match delivery {
         Some(id) => json!(["delivery", id, index]),
         None => json!(["payload", digest(alert.raw.to_string().as_bytes())]),
     };
-    format!("alert/{source}/{}", digest(own.to_string().as_bytes()))
+    let name = format!("alert/{source}/{}", digest(own.to_string().as_bytes()));
+    Key { name, of_payload: delivery.is_none() }
 }

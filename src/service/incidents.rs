@@ -42,7 +42,7 @@ impl Service {
                 .map(|row| row.into_owned())
                 .ok_or_else(|| ServiceError::absent("incident", &id))
         };
-        let change = checked(change, row(self)?.severity)?;
+        let change = checked(change, self.unmerged(id)?.severity)?;
         self.append_to_incident(id, vec![Event::IncidentChanged { change }]).await?;
         row(self)
     }

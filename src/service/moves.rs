@@ -7,11 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::event::Event;
 use crate::domain::id::{AlertId, IncidentId, RunId, StreamId};
-use crate::domain::incident::{Move, MoveKind};
+use crate::domain::incident::{Left, Move, MoveKind, Status};
 use crate::domain::tie::TieKey;
-use crate::projection::fold::PAGE_ROWS_MAX;
 use crate::projection::incidents::IncidentRow;
-use crate::projection::runs::{RunFilter, RunRow};
 use crate::scheduler::run::SchedulerError;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
@@ -36,8 +34,8 @@ impl Service {
     /// when it returns; gives the incident that holds both.
     ///
     /// # Errors
-    /// When either is not there, both are the same, one was merged already, or it
-    /// holds more than is moved at a time.
+    /// When either is not there, both are the same, one was merged already, the other
+    /// is closed, or it holds more than is moved at a time.
     pub async fn merge(
         &self,
         from: IncidentId,
@@ -45,28 +43,34 @@ impl Service {
         order: Order,
     ) -> Result<IncidentRow, ServiceError> {
         let why = plain("the reason", &order.why)?;
-        self.caught_up().await;
-        let (from_row, _) = (self.unmerged(from)?, self.unmerged(into)?);
         if from == into {
             return Err(refused("an incident cannot be merged into itself; name another one".to_owned()));
         }
-        let (alerts, runs) = {
+        let decide = || {
+            self.unmerged(from)?;
+            if self.unmerged(into)?.status == Status::Closed {
+                let message =
+                    format!("{into} is closed: open it first, so that somebody looks at what comes to it");
+                return Err(refused(message));
+            }
             let views = self.views.read();
-            (views.incidents.alerts_of(from), self.runs_of(from))
+            let (alerts, runs) = (views.incidents.alerts_of(from), views.runs.of_incident(from));
+            enough(alerts.len().max(runs.len()))?;
+            let came =
+                Event::AlertsCame { from, alerts: alerts.len(), by: order.by.clone(), why: why.clone() };
+            let moved = Move {
+                kind: MoveKind::Merge,
+                to: into,
+                alerts,
+                runs,
+                left: None,
+                ties: Vec::new(),
+                by: order.by.clone(),
+                why: why.clone(),
+            };
+            Ok((moved, came))
         };
-        enough(alerts.len().max(runs.len()))?;
-        let moved = Move {
-            kind: MoveKind::Merge,
-            to: into,
-            runs: runs.iter().map(|row| row.id).collect(),
-            playbooks: from_row.playbooks,
-            ties: Vec::new(),
-            by: order.by.clone(),
-            why: why.clone(),
-            alerts,
-        };
-        let came = Event::AlertsCame { from, alerts: moved.alerts.len(), by: order.by, why };
-        self.append_both((from, Event::AlertsMoved(Box::new(moved))), (into, came)).await?;
+        self.append_both(from, into, decide).await?;
         self.unmerged(into)
     }
 
@@ -82,85 +86,83 @@ impl Service {
         order: Order,
     ) -> Result<IncidentRow, ServiceError> {
         let why = plain("the reason", &order.why)?;
-        self.caught_up().await;
-        let row = self.unmerged(from)?;
         enough(alerts.len())?;
-        let (opened, runs) = {
-            let views = self.views.read();
-            let mut rows = Vec::with_capacity(alerts.len());
-            for alert in &alerts {
-                let found = views.alerts.get(*alert).filter(|row| row.incident == Some(from));
-                let message = format!("{alert} is no alert of {from}; `quell show {from}` names them");
-                rows.push(found.ok_or_else(|| refused(message))?.into_owned());
-            }
-            let Some(first) = rows.first().cloned() else {
-                return Err(refused(
-                    "no alert is named; name those that are a story of their own".to_owned(),
-                ));
-            };
-            if row.alert_count <= alerts.len() as u64 {
+        if alerts.is_empty() {
+            return Err(refused("no alert is named; name those that are a story of their own".to_owned()));
+        }
+        let to = IncidentId::derived(self.fresh(), "incident");
+        let ties = self.ties_of(&alerts).await?;
+        let decide = || {
+            self.unmerged(from)?;
+            let all = self.views.read().incidents.alerts_of(from);
+            let (moved, left): (Vec<AlertId>, Vec<AlertId>) =
+                all.into_iter().partition(|alert| alerts.contains(alert));
+            if let Some(other) = alerts.iter().find(|alert| !moved.contains(alert)) {
                 return Err(refused(format!(
-                    "these are all alerts of {from}; leave one there, or change the incident itself"
+                    "{other} is no alert of {from}; `quell show {from}` names them"
                 )));
             }
-            let subjects: BTreeSet<_> = rows.iter().filter_map(|row| row.subject.clone()).collect();
-            let one = if subjects.len() == 1 { subjects.into_iter().next() } else { None };
-            let opened = Event::IncidentOpened {
-                title: first.title.clone(),
-                severity: rows.iter().map(|row| row.severity).max().unwrap_or(first.severity),
-                alert: Some(first.id),
-                subject: one,
+            if left.is_empty() {
+                let message =
+                    format!("these are all alerts of {from}; leave one there, or change the incident itself");
+                return Err(refused(message));
+            }
+            let (opened, left) = (self.story_of(&moved), self.story_of(&left));
+            let opened_by = moved.first().copied();
+            let moved = Move {
+                kind: MoveKind::Split,
+                to,
+                runs: self.runs_on(from, &alerts),
+                left: Some(Left { subject: left.subject, severity: left.severity }),
+                ties: ties.clone(),
+                by: order.by.clone(),
+                why: why.clone(),
+                alerts: moved,
             };
-            let mut runs = self.runs_of(from);
-            runs.retain(|run| run.alert.is_some_and(|alert| alerts.contains(&alert)));
-            (opened, runs)
+            let Story { title, severity, subject } = opened;
+            Ok((moved, Event::IncidentOpened { title, severity, alert: opened_by, subject }))
         };
-        let to = IncidentId::derived(self.fresh(), "incident");
-        let playbooks: BTreeSet<String> = runs.iter().map(|run| run.playbook.to_string()).collect();
-        let moved = Move {
-            kind: MoveKind::Split,
-            to,
-            runs: self.with_called(&runs),
-            playbooks: playbooks.into_iter().collect(),
-            ties: self.ties_of(&alerts).await?,
-            by: order.by,
-            why,
-            alerts: alerts.into_iter().collect(),
-        };
-        self.append_both((from, Event::AlertsMoved(Box::new(moved))), (to, opened)).await?;
+        self.append_both(from, to, decide).await?;
         self.unmerged(to)
     }
 
+    /// What some alerts are about, taken together.
+    fn story_of(&self, alerts: &[AlertId]) -> Story {
+        let views = self.views.read();
+        let mut story = Story { title: String::new(), severity: 0, subject: None };
+        let mut subjects: BTreeSet<String> = BTreeSet::new();
+        for row in alerts.iter().filter_map(|alert| views.alerts.get(*alert)) {
+            if story.title.is_empty() {
+                story.title.clone_from(&row.title);
+            }
+            story.severity = story.severity.max(row.severity);
+            subjects.extend(row.subject.as_ref().map(|subject| subject.to_lowercase()));
+        }
+        if subjects.len() == 1 {
+            story.subject = subjects.into_iter().next();
+        }
+        story
+    }
+
+    /// The runs of an incident that these alerts started, and all that those called.
+    fn runs_on(&self, incident: IncidentId, alerts: &BTreeSet<AlertId>) -> Vec<RunId> {
+        let views = self.views.read();
+        let started = views.runs.of_incident(incident).into_iter().filter(|run| {
+            let alert = views.runs.get(*run).and_then(|row| row.alert);
+            alert.is_some_and(|alert| alerts.contains(&alert))
+        });
+        let all: BTreeSet<RunId> = started.flat_map(|run| views.runs.family(run)).collect();
+        all.into_iter().collect()
+    }
+
     /// The row of an incident that stands for itself.
-    fn unmerged(&self, id: IncidentId) -> Result<IncidentRow, ServiceError> {
+    pub(super) fn unmerged(&self, id: IncidentId) -> Result<IncidentRow, ServiceError> {
         let views = self.views.read();
         let row = views.incidents.get(id).ok_or_else(|| ServiceError::absent("incident", &id))?;
         match row.merged_into {
             Some(into) => Err(refused(format!("{id} was merged into {into}; name that one"))),
             None => Ok(row.into_owned()),
         }
-    }
-
-    /// The runs of an incident, up to one more than are moved.
-    fn runs_of(&self, incident: IncidentId) -> Vec<RunRow> {
-        let views = self.views.read();
-        let filter = RunFilter { incident: Some(incident), ..RunFilter::default() };
-        let (mut runs, mut before) = (Vec::new(), None);
-        loop {
-            let page = views.runs.list(&filter, before, PAGE_ROWS_MAX);
-            runs.extend(page.items);
-            before = page.next.and_then(|next| next.parse().ok());
-            if before.is_none() || runs.len() > MOVED_MAX {
-                return runs;
-            }
-        }
-    }
-
-    /// These runs and all that their steps called.
-    fn with_called(&self, runs: &[RunRow]) -> Vec<RunId> {
-        let views = self.views.read();
-        let all: BTreeSet<RunId> = runs.iter().flat_map(|run| views.runs.family(run.id)).collect();
-        all.into_iter().collect()
     }
 
     /// Under which keys these alerts are found.
@@ -176,10 +178,13 @@ impl Service {
         Ok(ties.into_iter().collect())
     }
 
+    /// Appends what `decide` says to both streams. It is asked anew whenever one of
+    /// the incidents has moved on since it looked.
     async fn append_both(
         &self,
-        (from, left): (IncidentId, Event),
-        (to, came): (IncidentId, Event),
+        from: IncidentId,
+        to: IncidentId,
+        decide: impl Fn() -> Result<(Move, Event), ServiceError>,
     ) -> Result<(), ServiceError> {
         for _ in 0..TRIES_MAX {
             let mut lasts = BTreeMap::new();
@@ -190,14 +195,17 @@ impl Service {
                 }
                 lasts.insert(id, entries.last().map_or(0, |entry| entry.seq));
             }
-            let append = |id: IncidentId, event: &Event| Append {
+            // The views are at least as far as what was read.
+            self.caught_up().await;
+            let (moved, came) = decide()?;
+            let append = |id: IncidentId, event: Event| Append {
                 stream: StreamId::Incident(id),
                 after: lasts[&id],
                 at: self.now(),
-                events: vec![event.clone()],
+                events: vec![event],
             };
             // The new incident first: nothing is ever in one that is not there.
-            let appends = vec![append(to, &came), append(from, &left)];
+            let appends = vec![append(to, came), append(from, Event::AlertsMoved(Box::new(moved)))];
             match self.scheduler.start(Vec::new(), Batch { appends, ..Batch::default() }).await {
                 Ok(receipt) => {
                     self.shown(Some(&receipt)).await;
@@ -209,6 +217,13 @@ impl Service {
         }
         Err(refused(format!("{from} changes too fast just now; nothing was written, please try again")))
     }
+}
+
+/// What alerts are about.
+struct Story {
+    title: String,
+    severity: u8,
+    subject: Option<String>,
 }
 
 fn enough(count: usize) -> Result<(), ServiceError> {

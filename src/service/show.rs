@@ -85,7 +85,7 @@ impl Service {
         })?;
         let views = self.views.read();
         let row = views.incidents.get(incident).ok_or_else(|| ServiceError::absent("incident", &incident))?;
-        row.runs.last().copied().ok_or_else(|| {
+        row.runs.iter().max().copied().ok_or_else(|| {
             ServiceError::new(
                 Sort::Refused,
                 "no-run",

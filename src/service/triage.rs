@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use crate::domain::alert::{Alert, AlertRef, Fate, Suppression};
 use crate::domain::event::{Event, RunStarted};
+use crate::domain::exception::SEVERITY_MOST;
 use crate::domain::expr::scope::Scope;
 use crate::domain::id::{AlertId, IncidentId, RunId, StreamId};
 use crate::domain::incident::Status;
-use crate::domain::playbook::AlertTrigger;
 use crate::domain::run::Shared;
 use crate::domain::tie::{Tie, TieKey, TieKind};
 use crate::domain::time::Timestamp;
-use crate::domain::triage::{Bonds, Known, Place, Placement, Rules, Sighting, Standing, Tied, Wanted, place};
+use crate::domain::triage::{
+    Bonds, Known, News, Place, Placement, Rules, Sighting, Standing, Tied, Wanted, place, ran_after,
+};
 use crate::domain::urgency::Urgency;
-use crate::domain::value::{Digest, Value, digest};
+use crate::domain::value::Value;
 use crate::playbook::library::Prepared;
 use crate::projection::views::Views;
 use crate::scheduler::run::{SchedulerError, Start};
@@ -27,6 +29,11 @@ use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
 use crate::store::error::StoreError;
 use crate::store::journal::{Append, Batch, Receipt};
+
+pub(super) use self::parts::{Key, Stored};
+use self::parts::{once_per, open_incident, start};
+
+mod parts;
 
 /// How long after we changed something alerts about it are our own: detectors
 /// report some minutes late.
@@ -38,9 +45,6 @@ const UNDECIDED_TOLD_MAX: usize = 5;
 
 /// Why no playbook wants an alert where none ever would.
 const NO_TRIGGER: &str = "no playbook here starts on alerts";
-
-/// The longest key of a `once_per`: more is no name of anything.
-const ONCE_KEY_CHARS_MAX: usize = 1000;
 
 /// How alerts are triaged here.
 #[derive(Debug, Clone, Default)]
@@ -62,12 +66,9 @@ impl TriageRules {
     }
 }
 
-/// An alert together with how it is stored.
-pub(super) struct Stored {
-    pub(super) alert: Arc<Alert>,
-    pub(super) digest: Digest,
-    pub(super) bytes: Vec<u8>,
-}
+/// How often a payload that was known may say something new in one moment: each
+/// time somebody else was faster.
+const SAID_AGAIN_MAX: usize = 64;
 
 /// An alert, and the playbooks that want it.
 pub(super) struct Triaged {
@@ -110,12 +111,7 @@ impl Known for Desk<'_> {
 
     fn standing(&self, incident: IncidentId) -> Option<Standing> {
         let row = self.views.incidents.get(incident)?;
-        Some(Standing {
-            closed: row.status == Status::Closed,
-            subject: row.subject.clone(),
-            playbooks: row.playbooks.clone(),
-            severity: row.alert_severity,
-        })
+        Some(Standing { closed: row.status == Status::Closed, subject: row.subject.clone() })
     }
 }
 
@@ -180,6 +176,9 @@ impl Service {
             names.into_iter().flatten().map(|name| name.trim().to_lowercase()).collect::<Vec<_>>()
         };
         let did = names(&alert.actor);
+        if alert.severity > SEVERITY_MOST {
+            return None;
+        }
         if !did.iter().any(|name| self.triage_rules.own_accounts.contains(name)) {
             return None;
         }
@@ -187,22 +186,28 @@ impl Service {
         Some(Suppression::OwnChange { containment, until: at.after(OWN_CHANGE) })
     }
 
-    /// Where the alert belongs, and what others must wait for.
+    /// Where the alert belongs, and what others must wait for. What is suppressed
+    /// starts nothing, and opens nothing.
     async fn placed(&self, triaged: &Triaged) -> (Placement, Option<Claim<'_>>) {
         let alert = &triaged.stored.alert;
         let rules = &self.triage_rules.rules;
         let bonds = Bonds::of(alert, rules);
-        let keys = bonds.keys(&triaged.wanted);
+        let wanted: &[Wanted] = if triaged.suppressed.is_some() { &[] } else { &triaged.wanted };
+        let keys = bonds.keys(wanted);
         let decide = || {
             let views = self.views.read();
             let desk = Desk { views: &views, now: alert.received_at };
-            let placement = place(alert, &bonds, &triaged.wanted, &desk, rules);
-            // Who starts nothing changes nothing that others look at.
+            let placement = place(alert, &bonds, wanted, &desk, rules);
+            // Who changes nothing that others are decided by keeps nobody waiting.
             let mut holds = Vec::new();
             if placement.place == Place::Opens || !placement.starts.is_empty() {
                 holds.clone_from(&keys);
+            } else if placement.moves.finding {
+                holds.push(bonds.finding.key);
             }
-            if let (Place::Joins { incident, .. }, false) = (&placement.place, holds.is_empty()) {
+            if let Place::Joins { incident, .. } = &placement.place
+                && (!placement.starts.is_empty() || placement.moves.subject)
+            {
                 holds.push(incident_key(*incident));
             }
             (placement, holds)
@@ -211,14 +216,54 @@ impl Service {
     }
 
     /// Stores one alert with what follows from it. Durable and shown when it returns.
-    pub(super) async fn take_alert(&self, triaged: Triaged, key: String) -> Result<Accepted, ServiceError> {
+    /// What came before under the same key is told as that, unless the key is of the
+    /// payload alone and the same payload says something new by now.
+    pub(super) async fn take_alert(&self, triaged: Triaged, key: Key) -> Result<Accepted, ServiceError> {
+        let (mut name, alert) = (key.name, &triaged.stored.alert);
+        for _ in 0..SAID_AGAIN_MAX {
+            match self.place_alert(&triaged, name.clone()).await? {
+                Ok(accepted) => return Ok(accepted),
+                Err(before) if key.of_payload && self.says_something_new(before, alert).await => {
+                    name = format!("{name}/{before}");
+                }
+                Err(before) => return Ok(self.seen_before(before, &alert.title).await),
+            }
+        }
+        let message = "the same alert came too often in one moment; nothing was stored, send it again";
+        Err(ServiceError::new(Sort::Busy, "alert-busy", message))
+    }
+
+    /// Whether a payload that came before says something new: that its finding stands
+    /// otherwise than was said since, or, long after, that it happened once more.
+    async fn says_something_new(&self, before: StreamId, alert: &Alert) -> bool {
+        let StreamId::Alert(id) = before else { return false };
+        self.caught_up().await;
+        let views = self.views.read();
+        let Some(row) = views.alerts.get(id) else { return true };
+        if row.received_at < alert.received_at.before(self.triage_rules.rules.same_finding) {
+            return true;
+        }
+        let tied = views.ties.get(Tie::finding(alert).key, alert.received_at);
+        tied.is_some_and(|tied| tied.alert != id && tied.at >= row.received_at && tied.status != alert.status)
+    }
+
+    /// Places one alert and stores it; the stream of the one that came before under
+    /// this key, when there is one.
+    async fn place_alert(
+        &self,
+        triaged: &Triaged,
+        key: String,
+    ) -> Result<Result<Accepted, StreamId>, ServiceError> {
         let stored = &triaged.stored;
         let alert = Arc::clone(&stored.alert);
-        if let Some(by) = &triaged.suppressed {
+        let (placement, claim) = self.placed(triaged).await;
+        // Of a finding that people work on the record is kept, exception or not.
+        let known = matches!(&placement.place, Place::Joins { news, .. } if *news != News::Another);
+        if let (Some(by), false) = (&triaged.suppressed, known) {
+            drop(claim);
             let fate = Fate::Suppressed { by: by.clone() };
-            return self.append_alert(&triaged, fate, None, Placement::nowhere(), key).await;
+            return self.append_alert(triaged, fate, None, Placement::nowhere(), key).await;
         }
-        let (placement, claim) = self.placed(&triaged).await;
         let fresh = IncidentId::derived(alert.id.ulid(), "incident");
         let runs: Vec<RunId> = placement
             .starts
@@ -238,10 +283,17 @@ impl Service {
             Place::None => Fate::NoPlaybook { reasons: triaged.reasons.clone() },
         };
         let seen = fate.incident().map(|_| {
-            let (status, id) = (alert.status, Tie::own_id(&alert));
-            Box::new(Sighting { ties: placement.ties.clone(), status, id, severity: alert.severity })
+            Box::new(Sighting {
+                ties: placement.ties.clone(),
+                status: alert.status,
+                id: Tie::own_id(&alert),
+                severity: alert.severity,
+                worst: placement.worst,
+                ran: placement.ran.clone(),
+                subject: alert.user.shown().map(str::to_owned),
+            })
         });
-        let taken = self.append_alert(&triaged, fate, seen, placement, key).await;
+        let taken = self.append_alert(triaged, fate, seen, placement, key).await;
         drop(claim);
         taken
     }
@@ -253,7 +305,7 @@ impl Service {
         seen: Option<Box<Sighting>>,
         placement: Placement,
         key: String,
-    ) -> Result<Accepted, ServiceError> {
+    ) -> Result<Result<Accepted, StreamId>, ServiceError> {
         let stored = &triaged.stored;
         let (alert, now) = (&stored.alert, self.now());
         let starts: Vec<Start> = placement
@@ -281,11 +333,9 @@ impl Service {
         match self.scheduler.start(starts, batch).await {
             Ok(receipt) => {
                 self.shown(Some(&receipt)).await;
-                Ok(Accepted::new(alert.id, false, alert.title.clone(), Some(&fate)))
+                Ok(Ok(Accepted::new(alert.id, false, alert.title.clone(), Some(&fate))))
             }
-            Err(SchedulerError::Store(StoreError::Taken { stream, .. })) => {
-                Ok(self.seen_before(stream, &alert.title).await)
-            }
+            Err(SchedulerError::Store(StoreError::Taken { stream, .. })) => Ok(Err(stream)),
             Err(error) => Err(error.into()),
         }
     }
@@ -305,7 +355,10 @@ impl Service {
         let views = self.views.read();
         let row = views.alerts.get(id);
         let title = row.as_ref().map_or_else(|| title.to_owned(), |row| row.title.clone());
-        Accepted::new(id, true, title, row.as_ref().and_then(|row| row.fate.as_ref()))
+        let mut accepted = Accepted::new(id, true, title, row.as_ref().and_then(|row| row.fate.as_ref()));
+        // Where it is now, should people have moved it.
+        accepted.incident = row.as_ref().and_then(|row| row.incident).or(accepted.incident);
+        accepted
     }
 
     /// Stores an alert that a person gave by hand, and starts one playbook on it.
@@ -322,8 +375,15 @@ impl Service {
         started.alert = Some(AlertRef { id: alert.id, digest: stored.digest });
         let fate = Fate::RunStarted { runs: vec![started.run], incident: started.incident };
         let bonds = Bonds::of(alert, &self.triage_rules.rules);
-        let (status, id) = (alert.status, Tie::own_id(alert));
-        let seen = Sighting { ties: bonds.keys(&[]), status, id, severity: alert.severity };
+        let seen = Sighting {
+            ties: bonds.keys(&[]),
+            status: alert.status,
+            id: Tie::own_id(alert),
+            severity: alert.severity,
+            worst: alert.severity,
+            ran: ran_after(&[], [started.playbook.as_str()]),
+            subject: alert.user.shown().map(str::to_owned),
+        };
         let triage = Event::AlertTriaged { fate, seen: Some(Box::new(seen)), related: Vec::new() };
         let events = vec![stored.received(), triage];
         let batch = Batch {
@@ -340,78 +400,5 @@ impl Service {
         let start =
             Start { started, plan: Arc::clone(&prepared.plan), alert: Some(Arc::clone(alert)), urgency };
         self.scheduler.start(vec![start], batch).await.map_err(crate::service::runs::key_used)
-    }
-}
-
-/// For what the playbook runs once; none where the key says nothing, so that what
-/// nobody can tell apart is not taken for the same.
-fn once_per(playbook: &str, trigger: &AlertTrigger, scope: &Scope<'_>) -> Option<(Tie, Duration)> {
-    let once = trigger.once_per.as_ref()?;
-    let value = match once.key.eval(scope).ok()? {
-        Value::String(text) => text.trim().to_lowercase(),
-        Value::Null => return None,
-        other => other.to_string(),
-    };
-    if value.is_empty() || value.chars().count() > ONCE_KEY_CHARS_MAX {
-        return None;
-    }
-    Some((Tie::once_per(playbook, &value), once.within))
-}
-
-fn start(prepared: &Prepared, stored: &Stored, incident: IncidentId) -> Start {
-    let alert = &stored.alert;
-    let name = &prepared.plan.playbook.name;
-    let started = RunStarted {
-        run: RunId::derived(alert.id.ulid(), name),
-        plan: prepared.plan_digest,
-        playbook: name.clone(),
-        version: prepared.plan.playbook.version,
-        incident,
-        alert: Some(AlertRef { id: alert.id, digest: stored.digest }),
-        inputs: Value::Null,
-        by: "trigger".to_owned(),
-        parent: None,
-    };
-    Start {
-        urgency: Urgency::of_run(&started.by, Some(alert)),
-        started,
-        plan: Arc::clone(&prepared.plan),
-        alert: Some(Arc::clone(alert)),
-    }
-}
-
-pub(super) fn open_incident(incident: IncidentId, alert: &Alert, now: Timestamp) -> Append {
-    let opened = Event::IncidentOpened {
-        title: alert.title.clone(),
-        severity: alert.severity,
-        alert: Some(alert.id),
-        subject: alert.user.shown().map(str::to_owned),
-    };
-    Append { stream: StreamId::Incident(incident), after: 0, at: now, events: vec![opened] }
-}
-
-impl Stored {
-    pub(super) fn of(alert: Alert) -> Result<Self, ServiceError> {
-        let bytes = serde_json::to_vec(&alert).map_err(|error| {
-            ServiceError::new(
-                Sort::Own,
-                "alert-unstorable",
-                format!("the alert could not be written down: {error}"),
-            )
-        })?;
-        Ok(Self { digest: digest(&bytes), alert: Arc::new(alert), bytes })
-    }
-
-    fn received(&self) -> Event {
-        let alert = &self.alert;
-        Event::AlertReceived {
-            source: alert.source.clone(),
-            source_id: alert.source_id.clone(),
-            title: alert.title.clone(),
-            severity: alert.severity,
-            digest: self.digest,
-            rule: alert.rule.name.clone().or_else(|| alert.rule.id.clone()),
-            subject: alert.user.shown().map(str::to_owned),
-        }
     }
 }

@@ -166,11 +166,62 @@ async fn people_merge_and_split_incidents_and_what_comes_later_follows() {
     assert_eq!(runs["items"].as_array().map(Vec::len), Some(1));
     let later = deliver(&server, &alert("f-2", "lee@example.com", 92)).await;
     assert_eq!(later["incident"], split);
+    // The summary of an incident is about what belongs to it now.
+    let told = server.quell(&["report", &into]).text;
+    assert!(told.contains(&into) && !told.contains("lee@example.com"), "{told}");
+    let told = server.quell(&["report", &text(&split)]).text;
+    assert!(told.contains(&text(&split)), "{told}");
     let out = server.quell(&[&["split", &into, "--alert", &text(&dana["id"])], &why[..]].concat());
     assert!(out.text.contains("these are all alerts"), "{}", out.text);
     for id in [&from, &into] {
         let shown = server.quell(&["show", id]);
         assert_eq!(shown.status.code(), Some(0), "{}", shown.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_merged_and_is_split_again_takes_its_findings_along() {
+    let mut server = Server::with("", &[("leaver.yaml", LEAVER)]).await;
+    let dana = deliver(&server, &alert("f-1", "dana@example.com", 60)).await;
+    let lee = deliver(&server, &alert("f-2", "lee@example.com", 70)).await;
+    let (from, into) = (text(&lee["incident"]), text(&dana["incident"]));
+    for (merged, other) in [(&from, &into), (&into, &from)] {
+        let out = server.quell(&["merge", merged, "--into", other, "--why", "one plot"]);
+        assert_eq!(out.status.code() == Some(0), merged == &from, "{}", out.text);
+    }
+    let out = server.quell(&["incident", &from, "--status", "open"]);
+    assert!(out.text.contains("was merged into"), "{}", out.text);
+    let out = server.quell(&["split", &into, "--alert", &text(&lee["id"]), "--why", "two stories"]);
+    assert_eq!(out.status.code(), Some(0), "{}", out.text);
+    server.die_and_come_back().await;
+    let more = deliver(&server, &alert("f-2", "lee@example.com", 80)).await;
+    let row = server.get(&format!("/incidents/{}", text(&more["incident"]))).await;
+    assert_eq!((&row["subject"], &row["severity"]), (&json!("lee@example.com"), &json!(80)), "{row}");
+    assert_eq!(row["alert_count"], json!(2));
+    let dana = server.get(&format!("/incidents/{into}")).await;
+    assert_eq!((&dana["subject"], &dana["alert_count"]), (&json!("dana@example.com"), &json!(1)));
+    assert_eq!(dana["severity"], json!(70), "a person may lower it; no rule does");
+    // A closed incident is no place for what is open.
+    let out = server.quell(&["incident", &into, "--status", "closed"]);
+    assert_eq!(out.status.code(), Some(0), "{}", out.text);
+    let out = server.quell(&["merge", &text(&row["id"]), "--into", &into, "--why", "one plot"]);
+    assert!(out.text.contains("is closed: open it first"), "{}", out.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_detector_says_again_word_for_word_is_news_when_it_stood_otherwise_since() {
+    let server = Server::with("", &[("leaver.yaml", LEAVER)]).await;
+    let open = alert("f-1", "dana@example.com", 70);
+    let mut ended = open.clone();
+    ended["status"] = json!("resolved");
+    let first = deliver(&server, &open).await;
+    assert_eq!(deliver(&server, &open).await["duplicate"], json!(true));
+    for (said, fate) in [(&ended, "ended"), (&open, "back"), (&ended, "ended"), (&open, "back")] {
+        let told = deliver(&server, said).await;
+        assert_eq!((&told["duplicate"], &told["incident"]), (&json!(false), &first["incident"]), "{told}");
+        let row = server.get(&format!("/alerts/{}", text(&told["id"]))).await;
+        assert_eq!(row["fate"]["joined"]["news"], json!(fate));
+        assert_eq!(deliver(&server, said).await["duplicate"], json!(true));
     }
 }
 

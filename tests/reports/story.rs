@@ -93,6 +93,7 @@ impl Story {
             incident: &incident,
             alert_entries: &alert_entries,
             joined: &[],
+            incident_id: None,
             plan: &self.plan,
             alert: self.alert.as_ref(),
         })

@@ -9,7 +9,7 @@ use quell::domain::event::{Entry, Event};
 use quell::domain::exception::Exception;
 use quell::domain::firing::SkipReason;
 use quell::domain::id::{AlertId, ExceptionId, IncidentId, PollId, RunId, ScheduleId, StreamId};
-use quell::domain::incident::{Disposition, IncidentChange, Move, MoveKind, Status};
+use quell::domain::incident::{Disposition, IncidentChange, Left, Move, MoveKind, Status};
 use quell::domain::poll::Advanced;
 use quell::domain::tie::{TieKey, TieKind};
 use quell::domain::time::Timestamp;
@@ -75,8 +75,9 @@ fn moves() -> impl Strategy<Value = Event> {
     prop_oneof![
         moved.prop_map(|(merge, to, alerts, runs, ties, why)| {
             let kind = if merge { MoveKind::Merge } else { MoveKind::Split };
-            let (playbooks, by) = (vec!["suspend".to_owned()], "ana@example.com".to_owned());
-            Event::AlertsMoved(Box::new(Move { kind, to, alerts, runs, playbooks, ties, by, why }))
+            let by = "ana@example.com".to_owned();
+            let left = (!merge).then(|| Left { subject: Some(why.clone()), severity: 50 });
+            Event::AlertsMoved(Box::new(Move { kind, to, alerts, runs, left, ties, by, why }))
         }),
         (ulids().prop_map(IncidentId::new), 0..9usize, texts(), texts())
             .prop_map(|(from, alerts, by, why)| Event::AlertsCame { from, alerts, by, why }),
@@ -131,7 +132,8 @@ fn alerts() -> impl Strategy<Value = Event> {
         Just(Fate::Ended {}),
     ];
     let seen = (vec(ties(), 0..3), of(ties()), any::<u8>()).prop_map(|(ties, id, severity)| {
-        Box::new(Sighting { ties, status: FindingStatus::Open, id, severity })
+        let (status, subject) = (FindingStatus::Open, None);
+        Box::new(Sighting { ran: ties.clone(), ties, status, id, severity, worst: severity, subject })
     });
     let related = (ulids().prop_map(IncidentId::new), because())
         .prop_map(|(incident, because)| Related { incident, because });

@@ -151,6 +151,7 @@ impl House {
             incident: &[],
             alert_entries: &[],
             joined: &[],
+            incident_id: None,
             plan: &step.plan,
             alert: Some(&step.alert),
         };

@@ -14,7 +14,7 @@ struct Desk {
 
 impl Known for Desk {
     fn tied(&self, key: TieKey) -> Option<Tied> {
-        self.ties.get(&key).copied()
+        self.ties.get(&key).cloned()
     }
 
     fn standing(&self, incident: IncidentId) -> Option<Standing> {
@@ -60,8 +60,7 @@ fn follows(desk: &mut Desk, alert: &Alert, wanted: &[Wanted]) -> String {
         Place::Opens => {
             let id = IncidentId::new(alert.id.ulid());
             let subject = alert.user.shown().map(str::to_owned);
-            let standing = Standing { subject, severity: alert.severity, ..Standing::default() };
-            desk.incidents.insert(id, standing);
+            desk.incidents.insert(id, Standing { closed: false, subject });
             words.push("opens".to_owned());
             Some(id)
         }
@@ -73,19 +72,21 @@ fn follows(desk: &mut Desk, alert: &Alert, wanted: &[Wanted]) -> String {
                 words.push("reopens".to_owned());
             }
             let standing = desk.incidents.get_mut(incident).expect("it is there");
-            standing.severity = standing.severity.max(alert.severity);
+            standing.closed &= !*reopens;
+            standing.subject = standing.subject.take().or(alert.user.shown().map(str::to_owned));
             Some(*incident)
         }
     };
     for at in &placement.starts {
         words.push(format!("+{}", wanted[*at].playbook));
-        let standing = desk.incidents.get_mut(&incident.expect("a run belongs to an incident"));
-        standing.expect("it is there").playbooks.push(wanted[*at].playbook.clone());
+        assert!(incident.is_some(), "a run belongs to an incident");
     }
     if let Some(incident) = incident {
         let (alert_id, at) = (alert.id, alert.received_at);
-        let tied = Tied { incident, alert: alert_id, at, status: alert.status, id: Tie::own_id(alert) };
-        desk.ties.extend(placement.ties.iter().map(|key| (*key, tied)));
+        let (status, id) = (alert.status, Tie::own_id(alert));
+        let (ran, worst) = (placement.ran.clone(), placement.worst);
+        let tied = Tied { incident, alert: alert_id, at, status, id, worst, ran };
+        desk.ties.extend(placement.ties.iter().map(|key| (*key, tied.clone())));
     }
     words.extend(placement.related.iter().map(|related| format!("~{}", related.incident.ulid().0)));
     words.join(" ")
@@ -184,6 +185,80 @@ fn alerts_about_one_person_make_one_incident_and_another_person_is_never_mixed_i
     assert_eq!(follows(&mut desk, &alert(7, 60, host(dana.clone())), &[]), "none", "too long ago");
     close(&mut desk, 1);
     assert_eq!(follows(&mut desk, &alert(8, 3, json!({ "user": dana })), &[]), "none ~1");
+}
+
+#[test]
+fn a_graver_update_starts_what_its_key_says_must_start_anew() {
+    let mut desk = Desk::default();
+    let finding = |severity: u8| json!({ "fingerprint": "f", "source_id": "x", "severity": severity });
+    assert_eq!(
+        follows(&mut desk, &alert(1, 0, finding(60)), &[wants("leaver", Some("dana S3"))]),
+        "opens +leaver"
+    );
+    assert_eq!(follows(&mut desk, &alert(2, 1, finding(60)), &[wants("leaver", Some("dana S3"))]), "again 1");
+    // Days later it is still the same finding, and no reason to start again.
+    assert_eq!(
+        follows(&mut desk, &alert(3, 90, finding(60)), &[wants("leaver", Some("dana S3"))]),
+        "again 1"
+    );
+    assert_eq!(
+        follows(&mut desk, &alert(4, 91, finding(92)), &[wants("leaver", Some("dana S1"))]),
+        "again 1 +leaver"
+    );
+}
+
+#[test]
+fn what_ran_and_how_bad_it_was_is_known_of_each_finding_by_itself() {
+    let mut desk = Desk::default();
+    let finding =
+        |id: &str, severity: u8| json!({ "fingerprint": id, "source_id": id, "severity": severity });
+    let isolate = [wants("isolate", None)];
+    assert_eq!(follows(&mut desk, &alert(1, 0, finding("a", 90)), &isolate), "opens +isolate");
+    assert_eq!(follows(&mut desk, &alert(2, 1, finding("b", 40)), &[]), "another 1");
+    assert_eq!(follows(&mut desk, &alert(3, 2, finding("b", 80)), &isolate), "again 1 +isolate");
+    assert_eq!(follows(&mut desk, &alert(4, 3, finding("c", 30)), &[]), "another 1");
+    close(&mut desk, 1);
+    assert_eq!(follows(&mut desk, &alert(5, 4, finding("c", 30)), &isolate), "again 1");
+    assert_eq!(follows(&mut desk, &alert(6, 5, finding("c", 80)), &isolate), "again 1 reopens +isolate");
+}
+
+#[test]
+fn a_closed_incident_holds_nothing_back_and_takes_nobody_from_an_open_one() {
+    let mut desk = Desk::default();
+    let suspend = [wants("suspend", Some("dana"))];
+    let finding = |id: &str| json!({ "fingerprint": id, "source_id": id });
+    assert_eq!(follows(&mut desk, &alert(1, 0, finding("a")), &suspend), "opens +suspend");
+    close(&mut desk, 1);
+    assert_eq!(follows(&mut desk, &alert(2, 1, finding("b")), &suspend), "opens +suspend ~1");
+    // What the detector repeats of the closed one does not draw Dana back to it.
+    assert_eq!(follows(&mut desk, &alert(3, 2, finding("a")), &suspend), "again 1");
+    assert_eq!(follows(&mut desk, &alert(4, 3, finding("c")), &[]), "another 2");
+}
+
+#[test]
+fn a_key_of_a_machine_holds_nobody_back_for_what_another_did() {
+    let mut desk = Desk::default();
+    let once = [wants("isolate", Some("lap-1"))];
+    let lee = json!({ "user": { "email": "lee@example.com" } });
+    assert_eq!(follows(&mut desk, &alert(1, 0, json!({})), &once), "opens +isolate");
+    assert_eq!(follows(&mut desk, &alert(2, 1, lee), &once), "opens +isolate");
+}
+
+#[test]
+fn an_incident_about_nobody_takes_the_first_person_and_then_no_other() {
+    let mut desk = Desk::default();
+    let hash = "aa".repeat(32);
+    let about = |user: Value| json!({ "user": user, "indicators": [{ "kind": "sha256", "value": hash }] });
+    let suspend = [wants("suspend", None)];
+    assert_eq!(follows(&mut desk, &alert(1, 0, about(json!({}))), &suspend), "opens +suspend");
+    let dana = about(json!({ "email": "dana@example.com" }));
+    assert_eq!(follows(&mut desk, &alert(2, 1, dana), &suspend), "another 1 +suspend");
+    let lee = about(json!({ "email": "lee@example.com" }));
+    assert_eq!(follows(&mut desk, &alert(3, 2, lee), &suspend), "opens +suspend ~1");
+    // An address of the open internet may be a whole office's: it only makes related.
+    let nat = |user: Value| json!({ "user": user, "indicators": [{ "kind": "ip", "value": "203.0.113.7" }] });
+    assert_eq!(follows(&mut desk, &alert(4, 3, nat(json!({}))), &suspend), "opens +suspend");
+    assert_eq!(follows(&mut desk, &alert(5, 4, nat(json!({}))), &suspend), "opens +suspend ~4");
 }
 
 #[test]

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::parts::{alert_part, change_incident, cut, empty, shown, step_title};
+use super::severity::{Says, held};
 use super::{
     Cite, Dossier, EvidencePart, Item, LINES_MAX, Moment, Noted, QuestionEnd, Settled, Sources, StepPart,
     UncertainPart, words,
 };
+use crate::domain::alert::Fate;
 use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event};
 use crate::domain::incident::IncidentChange;
 use crate::domain::outcome::{Evidence, Outcome};
 use crate::domain::run::StepKey;
+use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
 
 pub(super) struct Fold<'a> {
@@ -26,10 +29,10 @@ pub(super) struct Fold<'a> {
     /// What was kept of each step's target before it was touched.
     pub(super) captured: BTreeMap<StepKey, &'a Value>,
     digest: Option<crate::domain::alert::AlertRef>,
-    /// The severity of the worst alert so far.
-    worst: u8,
-    /// What set the severity without being a person: it only ever rises by that.
-    by_rule: Vec<Cite>,
+    /// What was said of how severe the incident is.
+    severities: Vec<(u8, Moment, Says)>,
+    /// When a person last said how it ended: no run changes that.
+    disposed: Option<Timestamp>,
 }
 
 /// Folds the dossier of one run.
@@ -42,8 +45,8 @@ pub(super) fn fold(sources: Sources<'_>) -> Dossier {
         acts: BTreeMap::new(),
         captured: BTreeMap::new(),
         digest: None,
-        worst: sources.alert.map_or(0, |alert| alert.severity),
-        by_rule: Vec::new(),
+        severities: Vec::new(),
+        disposed: None,
     };
     for entry in sources.alert_entries.iter().chain(sources.incident).chain(sources.run) {
         fold.take(entry);
@@ -56,16 +59,10 @@ pub(super) fn fold(sources: Sources<'_>) -> Dossier {
     if let (Some(alert), Some(entry)) = (sources.alert, came.or(first)) {
         fold.dossier.alert = Some(alert_part(alert, fold.digest.map(|it| it.digest), Cite::of(entry)));
     }
-    let (mut dossier, by_rule) = (fold.dossier, fold.by_rule);
+    let mut dossier = fold.dossier;
+    dossier.incident.severity = held(fold.severities);
     // The streams of a run, its incident and its alert are told as one story.
     dossier.timeline.sort_by_key(|item| item.at);
-    dossier.incident.severity.sort_by_key(|noted| noted.at);
-    let mut now = 0;
-    dossier.incident.severity.retain(|noted| {
-        let holds = noted.value >= now || !by_rule.contains(&noted.cite);
-        now = if holds { noted.value } else { now };
-        holds
-    });
     dossier.incident.notes.sort_by_key(|noted| noted.at);
     dossier.incident.tags.sort_by_key(|noted| noted.at);
     if dossier.timeline.len() > LINES_MAX {
@@ -88,21 +85,24 @@ impl<'a> Fold<'a> {
                 incident.title = Some(cut(title));
                 incident.subject = subject.as_deref().map(cut);
                 incident.opened = Some(moment);
-                incident.severity.push(noted(*severity, moment));
+                self.severities.push((*severity, moment, Says::Opening));
+            }
+            // The run's own alert may have joined an incident that there was.
+            Event::AlertTriaged { fate: Fate::Joined { .. }, seen: Some(seen), .. } => {
+                self.severities.push((seen.severity, moment, Says::Alert));
             }
             Event::Erased(_) => self.dossier.alert_erased = Some(moment),
             Event::IncidentChanged { change } => {
-                if change.by.is_none() {
-                    self.by_rule.push(moment.cite);
-                }
-                change_incident(&mut self.dossier.incident, change, moment);
+                let says = if change.by.is_some() { Says::Person } else { Says::Run };
+                self.severities.extend(change.severity.map(|severity| (severity, moment, says)));
+                self.change(change, moment);
             }
             Event::RunStarted(started) => {
                 let run = &mut self.dossier.run;
                 run.id = Some(started.run);
                 run.by = cut(&started.by);
                 run.started = Some(moment);
-                self.dossier.incident.id = Some(started.incident);
+                self.dossier.incident.id = Some(self.sources.incident_id.unwrap_or(started.incident));
                 self.digest = started.alert;
             }
             Event::RunEnding { end, why, disposition } => {
@@ -111,7 +111,7 @@ impl<'a> Fold<'a> {
                 run.why = Some(cut(why));
                 run.ending = Some(moment);
                 let change = IncidentChange { disposition: *disposition, ..IncidentChange::default() };
-                change_incident(&mut self.dossier.incident, &change, moment);
+                self.change(&change, moment);
             }
             Event::RunEnded { end } => {
                 self.dossier.run.end = Some(*end);
@@ -136,18 +136,25 @@ impl<'a> Fold<'a> {
         }
     }
 
+    /// A change of the incident. How it ended a person says before any run.
+    fn change(&mut self, change: &IncidentChange, moment: Moment) {
+        let by_person = change.by.is_some();
+        if by_person && change.disposition.is_some() {
+            self.disposed = self.disposed.max(Some(moment.at));
+        }
+        let kept = self.disposed.is_some_and(|disposed| disposed <= moment.at) && !by_person;
+        let disposition = change.disposition.filter(|_| !kept);
+        let change = IncidentChange { disposition, ..change.clone() };
+        change_incident(&mut self.dossier.incident, &change, moment);
+    }
+
     /// Another alert that joined the incident. What it says is not told here: it may
     /// name people whom a summary must not, and `quell show` tells it.
     fn joined(&mut self, entry: &'a Entry) {
         let Event::AlertTriaged { seen: Some(seen), .. } = &entry.event else { return };
         let moment = Moment { at: entry.at, cite: Cite::of(entry) };
         self.timeline(entry, moment);
-        // It rises with an alert that is worse than all before it, as by a rule.
-        if seen.severity > self.worst {
-            self.worst = seen.severity;
-            self.by_rule.push(moment.cite);
-            self.dossier.incident.severity.push(noted(seen.severity, moment));
-        }
+        self.severities.push((seen.severity, moment, Says::Alert));
     }
 
     fn timeline(&mut self, entry: &Entry, moment: Moment) {

@@ -156,9 +156,6 @@ pub(super) fn change_incident(incident: &mut IncidentPart, change: &IncidentChan
     fn noted<T>(value: T, moment: Moment) -> Noted<T> {
         Noted { value, at: moment.at, cite: moment.cite }
     }
-    if let Some(severity) = change.severity {
-        incident.severity.push(noted(severity, moment));
-    }
     set(&mut incident.status, change.status, moment);
     set(&mut incident.disposition, change.disposition, moment);
     set(&mut incident.assignee, change.assignee.as_deref().map(cut), moment);

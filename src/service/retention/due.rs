@@ -111,6 +111,9 @@ impl Busy {
     }
 }
 
+/// Incidents that are followed from one through merges and splits: nobody makes more.
+const BOUND_MAX: usize = 1000;
+
 /// The first id that is younger than a time: ids begin with theirs.
 fn just_after(at: Timestamp) -> Ulid {
     let millis = u64::try_from(at.millis()).unwrap_or(0);
@@ -130,8 +133,27 @@ fn incidents(
     // A page that had much to pass over may be short, and goes on all the same.
     let next = page.next.and_then(|next| next.parse().ok()).map(|next| Place::Incidents(Some(next)));
     let old = page.items.into_iter().filter(|row| row.updated_at <= until);
-    let free = Busy::without((views, busy), old, |busy, row| busy.incidents.contains(&row.id));
+    let free = Busy::without((views, busy), old, |busy, row| {
+        bound_to(views, row).iter().any(|row| {
+            busy.incidents.contains(&row.id) || row.status != Status::Closed || row.updated_at > until
+        })
+    });
     (free.iter().map(|row| whole(views, row)).collect(), next.or(Some(Place::Alerts(None))))
+}
+
+/// An incident with all that it was merged or split with, and those in turn, as far
+/// as they are there.
+fn bound_to(views: &Views, row: &IncidentRow) -> Vec<IncidentRow> {
+    let mut found = vec![row.clone()];
+    let mut at = 0;
+    while let Some(row) = found.get(at).filter(|_| found.len() < BOUND_MAX) {
+        let next = row.bound.iter().filter(|id| !found.iter().any(|known| known.id == **id));
+        let next: Vec<IncidentRow> =
+            next.filter_map(|id| views.incidents.get(*id)).map(|row| row.into_owned()).collect();
+        found.extend(next);
+        at += 1;
+    }
+    found
 }
 
 /// An incident with all that belongs to it.
