@@ -5,7 +5,7 @@
 //! ```text
 //! cargo bench --bench intake                              everything, at full size
 //! cargo bench --bench intake -- burst alerts=10000 keys=100
-//!   parts: doors, read, burst, killed       sizes: alerts=, keys=, senders=
+//!   parts: read, matching, doors, burst, killed       sizes: alerts=, keys=, senders=
 //! ```
 
 #[path = "house/mod.rs"]
@@ -23,8 +23,11 @@ use axum::Router;
 use axum::routing::post;
 use house::{ready, serve};
 use parking_lot::{Mutex, RwLock};
+use quell::domain::expr::Expr;
+use quell::domain::expr::scope::{Root, Scope};
 use quell::domain::id::AlertId;
 use quell::domain::time::Timestamp;
+use quell::domain::trigger::TriggerIndex;
 use quell::intake::normalise::normalise;
 use quell::intake::shipped::shipped;
 use quell::intake::source::SourceSpec;
@@ -54,6 +57,9 @@ const SAMPLES: &[(&str, &str)] = &[
     ("github-webhook", "github-webhook-secret-scanning-alert"),
     ("ocsf-detection-finding", "ocsf-2004-sechub-guardduty"),
 ];
+
+/// How many playbooks there are where triggers are matched.
+const PLAYBOOKS: [usize; 3] = [10, 100, 1000];
 
 /// A playbook for each alert of a storm; those at the doors are below its severity.
 const PLAYBOOK: &str = "playbook: look\nversion: 1\ntitle: Look\nposture: overt\non: [ { alert: \"${ alert.severity >= 60 }\" } ]\nsteps:\n  - { id: sum, set: { two: \"${ 1 + 1 }\" } }\n";
@@ -94,6 +100,9 @@ fn main() {
     std::fs::create_dir_all("target").expect("it is made");
     if asked.wants("read") {
         SAMPLES.iter().for_each(|(source, sample)| read(source, sample));
+    }
+    if asked.wants("matching") {
+        PLAYBOOKS.into_iter().for_each(matching);
     }
     if asked.wants("doors") {
         runtime.block_on(doors(asked.alerts.unwrap_or(20_000)));
@@ -141,6 +150,73 @@ fn rate(mut work: impl FnMut() -> usize) -> (f64, f64) {
     }
     let took = began.elapsed().as_secs_f64();
     (f64::from(times) / took, given as f64 / took)
+}
+
+/// Which of so many triggers want an alert, by the index and by asking each; both say the same.
+fn matching(playbooks: usize) {
+    let triggers: Vec<Expr> = (0..playbooks).map(trigger).collect();
+    let named: Vec<String> = (0..playbooks).map(|number| format!("playbook-{number}")).collect();
+    let index = TriggerIndex::new(named.iter().map(String::as_str).zip(&triggers));
+    let alerts: Vec<Value> = (0..100).map(|number| normalised(number * playbooks / 100, number)).collect();
+    let mut held = 0;
+    for alert in &alerts {
+        let root = Root::from(alert);
+        let scope = Scope::new().with_root("alert", &root);
+        let found: Vec<usize> = index.decide(alert, &scope).into_iter().map(|(place, _)| place).collect();
+        let each =
+            triggers.iter().enumerate().filter(|(_, trigger)| trigger.eval_bool(&scope).unwrap_or(true));
+        assert_eq!(found, each.map(|(place, _)| place).collect::<Vec<_>>());
+        held += found.len();
+    }
+    let mut next = 0;
+    let mut asked = |decide: &dyn Fn(&Value, &Scope<'_>) -> usize| {
+        next += 1;
+        let alert = &alerts[next % alerts.len()];
+        let root = Root::from(alert);
+        black_box(decide(alert, &Scope::new().with_root("alert", &root)));
+        1
+    };
+    let (by_index, _) = rate(|| asked(&|alert, scope| index.decide(alert, scope).len()));
+    let (one_by_one, _) = rate(|| {
+        asked(&|_, scope| triggers.iter().filter(|trigger| trigger.eval_bool(scope).unwrap_or(true)).count())
+    });
+    println!(
+        "matching {playbooks:>5} playbooks: {by_index:>8.0} alerts/s on a core, of which each is wanted by {:.2}; asking each of them {one_by_one:>8.0}/s, {:.1} times as slow",
+        held as f64 / alerts.len() as f64,
+        by_index / one_by_one,
+    );
+}
+
+/// One of the sorts of triggers that people write.
+fn trigger(number: usize) -> Expr {
+    let text = match number % 6 {
+        0 => format!("alert.rule.name == \"Rule {number}\""),
+        1 => format!("alert.source == \"source-{}\" && alert.severity >= 60", number % 40),
+        2 => format!("alert.category == \"dlp\" && alert.rule.id == \"r-{number}\""),
+        3 => format!("alert.severity >= 90 && alert.user.email.endsWith(\"@unit-{number}.example.com\")"),
+        4 => format!("alert.user.email.startsWith(\"svc-{number}\")"),
+        _ => format!(
+            "alert.rule.name in [\"Rule {number}\", \"Rule {}\"] && size(alert.objects) > 0",
+            number + 6
+        ),
+    };
+    Expr::parse(&text).expect("it reads")
+}
+
+/// An alert that a few of them may want.
+fn normalised(number: usize, nth: usize) -> Value {
+    let payload = json!({
+        "source_id": nth, "title": "Upload", "category": "dlp", "severity": 50 + nth % 50,
+        "rule": { "id": format!("r-{number}"), "name": format!("Rule {number}") },
+        "user": { "email": format!("svc-{nth}@unit-{number}.example.com") },
+        "objects": [{ "name": "forecast.xlsx" }],
+    });
+    let spec = SourceSpec::read("generic", shipped("generic").expect("it is shipped")).expect("it is right");
+    let now = Timestamp::from_millis(1_795_427_682_123);
+    let mut new_id = || AlertId::new(Ulid::from_parts(1, nth as u128));
+    let source = format!("source-{}", nth % 40);
+    let alerts = normalise(&spec, &source, payload.to_string().as_bytes(), None, now, &mut new_id);
+    serde_json::to_value(&alerts.expect("it is read")[0]).expect("it is JSON")
 }
 
 /// Alerts a second that a real server has made durable before it answers, by so many
