@@ -71,6 +71,9 @@ pub struct Branch {
     pub outcome: Option<RunEnd>,
     /// What would be contained: target and operation.
     pub contained: Vec<String>,
+    /// The lines without the reasons they give: what is decided, without why.
+    #[serde(skip)]
+    pub gists: Vec<String>,
     /// Who would be asked, for an answer or a yes.
     #[serde(skip)]
     pub asked: Vec<String>,
@@ -157,13 +160,19 @@ struct Walk<'a> {
     how: &'a How,
     state: RunState,
     answers: Vec<(String, String)>,
-    lines: Vec<String>,
+    lines: Vec<Line>,
     contained: Vec<String>,
     asked: Vec<String>,
     told: Vec<String>,
     flying: Vec<Perform>,
     started: RunStarted,
     alert: Option<Arc<Alert>>,
+}
+
+/// What a person reads, and what of it is the decision.
+struct Line {
+    gist: String,
+    text: String,
 }
 
 /// A question that is not answered in this branch yet.
@@ -210,9 +219,11 @@ impl<'a> Walk<'a> {
     fn branch(self) -> Branch {
         let outcome = self.state.ending.as_ref().map(|(end, _)| *end);
         let end = self.state.ending.map(|(end, why)| format!("{end:?}: {why}"));
+        let (lines, gists) = self.lines.into_iter().map(|line| (line.text, line.gist)).unzip();
         Branch {
             answers: self.answers.iter().map(|(step, choice)| format!("{step}: {choice}")).collect(),
-            lines: self.lines,
+            lines,
+            gists,
             end,
             outcome,
             contained: self.contained,
@@ -326,7 +337,7 @@ impl<'a> Walk<'a> {
             let perform = match command {
                 Command::Perform(perform) => perform,
                 Command::Follow(child) => {
-                    self.lines.push(format!("{}: would run the playbook `{}`", child.key, child.playbook));
+                    self.say(format!("{}: would run the playbook `{}`", child.key, child.playbook));
                     let output = json!({ "run": child.run, "end": RunEnd::Succeeded, "steps": {} });
                     let (key, run, end, why) = (child.key, child.run, RunEnd::Succeeded, String::new());
                     return self.tell_at(&Signal::ChildEnded { key, run, end, why, output }, at);
@@ -392,7 +403,15 @@ impl<'a> Walk<'a> {
             }
             _ => return,
         };
-        self.lines.push(line);
+        let gist = match event {
+            Event::StepEnded { key, end, .. } => format!("{key}: {}", end.name()),
+            _ => line.clone(),
+        };
+        self.lines.push(Line { gist, text: line });
+    }
+
+    fn say(&mut self, text: String) {
+        self.lines.push(Line { gist: text.clone(), text });
     }
 
     /// Reads are live or not made; everything else is taken as done.
@@ -421,7 +440,7 @@ impl<'a> Walk<'a> {
                 approval: None,
             };
             let outcome = carry_out(kind, &call, &self.service.world).await.outcome;
-            self.lines.push(format!("{}: read {}{}", perform.key, action.operation, failed(&outcome)));
+            self.say(format!("{}: read {}{}", perform.key, action.operation, failed(&outcome)));
             reads.insert(known, outcome.clone());
             return outcome;
         }
@@ -435,7 +454,7 @@ impl<'a> Walk<'a> {
                     Ok(people) => people,
                     Err(why) => {
                         let failure = Failure::new(FailureClass::Permanent, "recipient-unknown", why);
-                        self.lines.push(format!("{}: would fail: {}", perform.key, failure.message));
+                        self.say(format!("{}: would fail: {}", perform.key, failure.message));
                         return Outcome::from(failure);
                     }
                 };
@@ -443,7 +462,7 @@ impl<'a> Walk<'a> {
                     self.told.extend_from_slice(&people);
                     let whom =
                         if people.is_empty() { String::new() } else { format!(" to {}", people.join(", ")) };
-                    self.lines.push(format!("{}: would {}{whom}", perform.key, action.operation));
+                    self.say(format!("{}: would {}{whom}", perform.key, action.operation));
                 }
                 done(json!({ "asked": people, "sent_to": people, "reports": [] }))
             }

@@ -2,6 +2,7 @@
 //! door, the words and exit codes of the command line.
 
 mod attention;
+mod backtest;
 mod checking;
 mod doors;
 mod house;

@@ -41,7 +41,7 @@ pub struct Way {
     /// `step: answer`, in the order they are asked.
     pub answers: Vec<String>,
     /// What would happen, in order.
-    pub lines: Vec<String>,
+    pub lines: Vec<Line>,
     /// How the run would end, and why.
     pub end: String,
     /// The same in one word.
@@ -56,9 +56,20 @@ pub struct Way {
 
 impl From<Branch> for Way {
     fn from(branch: Branch) -> Way {
-        let Branch { answers, lines, end, outcome, contained, asked, told } = branch;
+        let Branch { answers, lines, gists, end, outcome, contained, asked, told } = branch;
+        let lines = gists.into_iter().zip(lines).map(|(gist, text)| Line { gist, text }).collect();
         Way { answers, lines, end: end.unwrap_or_default(), outcome, contained, asked, told }
     }
+}
+
+/// One thing that would happen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// What is decided, without why: that a step is skipped, not by which words
+    /// of its condition.
+    pub gist: String,
+    /// The same with the reason.
+    pub text: String,
 }
 
 /// How two decisions about the same alert differ.
@@ -122,6 +133,12 @@ pub struct Change {
     pub branches: Vec<BranchChange>,
 }
 
+impl Way {
+    fn gists(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().map(|line| line.gist.as_str())
+    }
+}
+
 impl Decision {
     /// Whether a run is started.
     pub fn starts(&self) -> bool {
@@ -161,8 +178,8 @@ impl Decision {
         let list = |verb: &str, of: fn(&Way) -> &Vec<String>| {
             let all = once_each(branches.iter().flat_map(of));
             let always = branches.iter().filter(|way| !of(way).is_empty()).count() == branches.len();
-            let may = if always { "" } else { "may " };
-            (!all.is_empty()).then(|| format!("{may}{verb} {}", all.join(", ")))
+            let verb = if always { format!("{verb}s") } else { format!("may {verb}") };
+            (!all.is_empty()).then(|| format!("{verb} {}", all.join(", ")))
         };
         let parts = [
             list("contain", |way| &way.contained),
@@ -171,11 +188,11 @@ impl Decision {
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         let does =
-            if parts.is_empty() { "contain, ask and tell nobody".to_owned() } else { parts.join("; ") };
+            if parts.is_empty() { "contains, asks and tells nobody".to_owned() } else { parts.join("; ") };
         let failing = branches.iter().filter(|way| way.outcome == Some(RunEnd::Failed)).count();
         let ends = match (failing, branches.len()) {
             (0, _) => "",
-            (all, of) if all == of => "; fail",
+            (all, of) if all == of => "; fails",
             _ => "; may fail",
         };
         format!("a run: {does}{ends}")
@@ -212,7 +229,7 @@ fn changed_branches(old: &[Way], new: &[Way]) -> Vec<BranchChange> {
     let was = old.iter().map(|way| (Some(way), of(new, &way.answers).map(|place| &new[place])));
     let added = new.iter().filter(|way| of(old, &way.answers).is_none()).map(|way| (None, Some(way)));
     let pairs = was.chain(added).filter(|(old, new)| match (old, new) {
-        (Some(old), Some(new)) => (&old.lines, &old.end) != (&new.lines, &new.end),
+        (Some(old), Some(new)) => old.end != new.end || !old.gists().eq(new.gists()),
         _ => true,
     });
     pairs
@@ -230,17 +247,18 @@ fn changed_branches(old: &[Way], new: &[Way]) -> Vec<BranchChange> {
         .collect()
 }
 
-/// The lines that the other list has not, each as often as it is more often here.
-fn without(lines: &[String], other: &[String]) -> Vec<String> {
-    let mut other: Vec<&String> = other.iter().collect();
-    let kept = lines.iter().filter(|line| match other.iter().position(|there| there == line) {
+/// The lines that decide what none of the other list does, each as often as it
+/// stands here more often.
+fn without(lines: &[Line], other: &[Line]) -> Vec<String> {
+    let mut other: Vec<&Line> = other.iter().collect();
+    let kept = lines.iter().filter(|line| match other.iter().position(|there| there.gist == line.gist) {
         Some(place) => {
             other.swap_remove(place);
             false
         }
         None => true,
     });
-    kept.cloned().collect()
+    kept.map(|line| line.text.clone()).collect()
 }
 
 fn once_each<'a>(all: impl Iterator<Item = &'a String>) -> Vec<String> {
@@ -256,10 +274,16 @@ mod tests {
         all.iter().map(|word| (*word).to_owned()).collect()
     }
 
+    /// `step: skipped, why` is decided without its why.
+    fn said(text: &str) -> Line {
+        let gist = text.split(", ").next().unwrap_or_default();
+        Line { gist: gist.to_owned(), text: text.to_owned() }
+    }
+
     fn way(answers: &[&str], lines: &[&str], contained: &[&str], asked: &[&str]) -> Way {
         Way {
             answers: words(answers),
-            lines: words(lines),
+            lines: lines.iter().map(|line| said(line)).collect(),
             end: "Succeeded: done".to_owned(),
             outcome: Some(RunEnd::Succeeded),
             contained: words(contained),
@@ -294,7 +318,7 @@ mod tests {
         ]);
         let change = difference(&no, &some).expect("it differs");
         assert_eq!((change.kind, change.new.branches), (Kind::StartsRun, 2));
-        assert_eq!(change.new.words, "a run: may contain dana (scim.suspend); ask sam");
+        assert_eq!(change.new.words, "a run: may contain dana (scim.suspend); asks sam");
         assert_eq!(change.old.words, "no run: wanted alert.severity >= 60 and it is 50");
         let back = difference(&some, &no).expect("it differs");
         assert_eq!((back.kind, back.old.contained), (Kind::StartsNoRun, words(&["dana (scim.suspend)"])));
@@ -329,6 +353,9 @@ mod tests {
         ];
         let wanted: Vec<_> = wanted.map(|(a, o, n, e)| (a, o.to_owned(), n.to_owned(), e)).into();
         assert_eq!(told, wanted);
+        // Why a step is skipped in both is no difference.
+        let skipped = |why: &str| run(vec![way(&[], &[&format!("a: skipped, {why}")], &[], &[])]);
+        assert_eq!(difference(&skipped("40 is less than 60"), &skipped("40 is less than 70")), None);
         // The order of steps is part of the plan, though no line is more or less.
         let turned = |lines: &[&str]| run(vec![way(&[], lines, &[], &[])]);
         assert!(difference(&turned(&["a", "b"]), &turned(&["b", "a"])).is_some());
