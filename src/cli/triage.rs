@@ -107,31 +107,7 @@ pub async fn except(args: &ExceptArgs, client: &Client, screen: &Screen) -> Resu
 /// When there is no such rule, or no server answers.
 pub async fn detections(args: &DetectionsArgs, client: &Client, screen: &Screen) -> Result<Exit, CliError> {
     if let (Some(source), Some(rule)) = (&args.source, &args.rule) {
-        let query = [("source", source.as_str()), ("rule", rule.as_str())];
-        let query = reqwest::Url::parse_with_params("http://localhost/", query)
-            .map_err(|error| CliError::new(Exit::Wrong, "rule-wrong", error.to_string()))?;
-        let document =
-            client.get(&format!("/detections/message?{}", query.query().unwrap_or_default())).await?;
-        if screen.json() {
-            screen.document(&document);
-            return Ok(Exit::Done);
-        }
-        let text = |path: &str| document.pointer(path).and_then(Value::as_str).unwrap_or_default();
-        let to = match text("/message/to") {
-            "" => "nobody is named; write the owner under `triage: detection_owners:` of the settings",
-            to => to,
-        };
-        screen.line(&format!("{} {}", screen.paint(Style::Dim, "To:"), visible(to)));
-        screen.line(&format!(
-            "{} {}",
-            screen.paint(Style::Dim, "Subject:"),
-            visible(text("/message/subject"))
-        ));
-        screen.line("");
-        for line in text("/message/text").lines() {
-            screen.line(&visible(line));
-        }
-        return Ok(Exit::Done);
+        return message(source, rule, client, screen).await;
     }
     let mut rows = Vec::new();
     let mut after = String::new();
@@ -182,5 +158,28 @@ pub async fn detections(args: &DetectionsArgs, client: &Client, screen: &Screen)
         })
         .collect();
     screen.table(&["SOURCE", "RULE", "ALERTS", "INCIDENTS", "RIGHT", "WRONG", "SUPPRESSED"], &cells);
+    Ok(Exit::Done)
+}
+
+/// What to write to whoever answers for a rule.
+async fn message(source: &str, rule: &str, client: &Client, screen: &Screen) -> Result<Exit, CliError> {
+    let query = reqwest::Url::parse_with_params("http://localhost/", [("source", source), ("rule", rule)])
+        .map_err(|error| CliError::new(Exit::Wrong, "rule-wrong", error.to_string()))?;
+    let document = client.get(&format!("/detections/message?{}", query.query().unwrap_or_default())).await?;
+    if screen.json() {
+        screen.document(&document);
+        return Ok(Exit::Done);
+    }
+    let text = |path: &str| document.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let to = match text("/message/to") {
+        "" => "nobody is named; write the owner under `triage: detection_owners:` of the settings",
+        to => to,
+    };
+    screen.line(&format!("{} {}", screen.paint(Style::Dim, "To:"), visible(to)));
+    screen.line(&format!("{} {}", screen.paint(Style::Dim, "Subject:"), visible(text("/message/subject"))));
+    screen.line("");
+    for line in text("/message/text").lines() {
+        screen.line(&visible(line));
+    }
     Ok(Exit::Done)
 }

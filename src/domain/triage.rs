@@ -451,8 +451,8 @@ impl<K: Known> Look<'_, K> {
                 continue;
             };
             let seen = self.seen(once, REMEMBERED_MOST).filter(|(tied, standing)| {
-                let counts = tied.at >= self.now.before(*within) || Some(tied.incident) == own;
-                counts && !standing.closed && !self.is_stranger(standing)
+                let counts = tied.at >= self.now.before(*within);
+                Some(tied.incident) == own || (counts && !standing.closed && !self.is_stranger(standing))
             });
             match seen {
                 Some((tied, standing)) => held.push((once, tied, standing)),

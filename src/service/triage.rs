@@ -239,8 +239,10 @@ impl Service {
         let StreamId::Alert(id) = before else { return false };
         self.caught_up().await;
         let views = self.views.read();
-        let Some(row) = views.alerts.get(id) else { return true };
-        if row.received_at < alert.received_at.before(self.triage_rules.rules.same_finding) {
+        // What has neither an id nor a time may be of any day.
+        let undated = alert.source_id.is_none() && alert.event_time.is_none();
+        let Some(row) = views.alerts.get(id) else { return undated };
+        if undated && row.received_at < alert.received_at.before(self.triage_rules.rules.same_finding) {
             return true;
         }
         let tied = views.ties.get(Tie::finding(alert).key, alert.received_at);

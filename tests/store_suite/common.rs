@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::path::Path;
+use std::time::Duration;
 
 use quell::domain::event::{Entry, Event, RunEnd};
 use quell::domain::id::{AlertId, IncidentId, RunId, ScheduleId, StreamId};
@@ -63,8 +64,19 @@ pub fn blob(bytes: Vec<u8>) -> (Digest, Vec<u8>) {
 }
 
 pub fn open(dir: &Path) -> Result<SledJournal, StoreError> {
+    // A process that another test starts holds our locks from its fork until its exec,
+    // so that a store just closed may still be locked for a moment.
+    for _ in 0..LOCKED_LOOKS {
+        match SledJournal::open(dir, &Options::default()) {
+            Err(StoreError::Locked { .. }) => std::thread::sleep(Duration::from_millis(20)),
+            opened => return opened,
+        }
+    }
     SledJournal::open(dir, &Options::default())
 }
+
+/// Looks, 20 ms apart, at a store that is locked: a second.
+const LOCKED_LOOKS: usize = 50;
 
 pub fn block_on<F: Future>(work: F) -> F::Output {
     tokio::runtime::Builder::new_multi_thread()

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use quell::domain::value::digest;
 use quell::store::error::StoreError;
 use quell::store::journal::{Batch, Journal};
+use quell::store::sled::journal::{Options, SledJournal};
 
 use crate::common::{blob, block_on, one, open, run};
 
@@ -49,7 +50,7 @@ fn a_second_process_is_told_quickly_that_the_journal_is_open() {
     let mut holder = child("process::child_holds", dir.path());
     assert_eq!(told(&mut holder, "held:").next().as_deref(), Some("yes"));
     let began = Instant::now();
-    let refused = open(dir.path());
+    let refused = SledJournal::open(dir.path(), &Options::default());
     let took = began.elapsed();
     holder.kill().expect("ends");
     holder.wait().expect("ends");
