@@ -71,6 +71,7 @@ impl Service {
         }
         let content_type = came.content_type();
         let accepted = self.take(source, known, delivery.id.as_deref(), content_type, came.body).await?;
+        known.gate.was_stored(&delivery, self.now());
         Ok(Taken::Alerts { accepted, plain_ok: door.wants_plain_ok() })
     }
 

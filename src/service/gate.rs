@@ -138,11 +138,9 @@ impl Counts {
         }
     }
 
-    /// Whether a delivery of this id came just before; from now on it did.
-    fn is_copy(&mut self, id: &str) -> bool {
-        let id = digest(id.as_bytes());
+    fn remember(&mut self, id: Digest) {
         if !self.recent.insert(id) {
-            return true;
+            return;
         }
         self.recent_order.push_back(id);
         if self.recent_order.len() > RECENT_MAX
@@ -150,7 +148,6 @@ impl Counts {
         {
             self.recent.remove(&oldest);
         }
-        false
     }
 
     fn sent_right(&mut self, from: IpAddr, now: Timestamp) {
@@ -219,9 +216,18 @@ impl Gate {
             if let Some(from) = from {
                 counts.sent_right(from, now);
             }
-            let copy = delivery.id.as_deref().is_some_and(|id| counts.is_copy(id));
+            let id = delivery.id.as_deref().map(|id| digest(id.as_bytes()));
+            let copy = id.is_some_and(|id| counts.recent.contains(&id));
             if copy { counts.copies.take(now) } else { counts.fresh.take(now) }
         })
+    }
+
+    /// Remembers a delivery that was stored, to tell copies of it. One that was not
+    /// is new when it comes again.
+    pub fn was_stored(&self, delivery: &Delivery, now: Timestamp) {
+        if let Some(id) = &delivery.id {
+            self.with(now, |counts| counts.remember(digest(id.as_bytes())));
+        }
     }
 
     fn with<T>(&self, now: Timestamp, what: impl FnOnce(&mut Counts) -> T) -> T {

@@ -2,6 +2,7 @@
 //! against a real server with a source behind every kind of door. The cases are the
 //! YAML files beside this; none of them may store anything.
 
+mod addresses;
 mod case;
 mod house;
 mod wire;

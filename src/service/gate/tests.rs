@@ -78,11 +78,15 @@ fn copies_of_a_delivery_take_nothing_from_new_ones() {
     let gate = gate(1, 10);
     let sender = from("198.51.100.7");
     assert_eq!(gate.was_right(sender, &delivery("a"), at(0)), Ok(()));
+    gate.was_stored(&delivery("a"), at(0));
     let copies = (0..100).filter(|_| gate.was_right(sender, &delivery("a"), at(0)).is_ok()).count();
     assert_eq!(copies, 10);
     let new = |number: &usize| gate.was_right(sender, &delivery(&number.to_string()), at(0)).is_ok();
     assert_eq!((0..100).filter(new).count(), 9);
-    assert_eq!(gate.was_right(sender, &delivery("later"), at(1000)), Ok(()));
+    // What was refused is still new when it comes again.
+    assert_eq!(gate.was_right(sender, &delivery("99"), at(1000)), Ok(()));
+    assert!(gate.was_right(sender, &delivery("98"), at(1000)).is_err());
+    assert_eq!(gate.was_right(sender, &delivery("later"), at(2000)), Ok(()));
 }
 
 #[test]
@@ -93,6 +97,7 @@ fn what_is_remembered_has_an_end() {
         gate.was_wrong(address, at(0));
         let other = Some(IpAddr::from((0x2800_0000 + number).to_be_bytes()));
         assert_eq!(gate.was_right(other, &delivery(&number.to_string()), at(i64::from(number))), Ok(()));
+        gate.was_stored(&delivery(&number.to_string()), at(i64::from(number)));
     }
     let counts = gate.counts.lock();
     let counts = counts.as_ref().expect("it was asked");
