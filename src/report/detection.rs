@@ -4,7 +4,8 @@
 use serde::Serialize;
 
 use crate::domain::exception::Exception;
-use crate::domain::id::ExceptionId;
+use crate::domain::id::{ExceptionId, IncidentId};
+use crate::domain::incident::Disposition;
 use crate::domain::time::Timestamp;
 use crate::projection::detections::{DetectionRow, Rate};
 
@@ -14,6 +15,9 @@ const CASES_LEAST: u64 = 3;
 /// The share of wrong ones from which a rule wants mending, taken at the low end of
 /// its interval: it is not called bad on a few unlucky days.
 const WRONG_FROM: f64 = 0.5;
+
+/// The severity below which no shipped playbook starts.
+const LOWER_TO: u8 = 60;
 
 /// A message that a person may send as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,6 +36,7 @@ pub fn message(
     row: &DetectionRow,
     owner: Option<&str>,
     exceptions: &[(ExceptionId, Exception)],
+    examples: &[(IncidentId, Disposition)],
     now: Timestamp,
 ) -> Message {
     let DetectionRow { source, rule, .. } = row;
@@ -77,6 +82,12 @@ pub fn message(
     }
     lines.push(String::new());
     lines.extend(proposal(row, !exceptions.is_empty()));
+    // Ids and not people: whoever may look finds them there.
+    if !examples.is_empty() {
+        let all: Vec<String> =
+            examples.iter().map(|(id, end)| format!("{id} ({})", end.name().replace('_', " "))).collect();
+        lines.push(format!("Such as: {}.", all.join(", ")));
+    }
     lines.push(String::new());
     lines.push(
         "The intervals hold the true share in 19 of 20 cases; few decided incidents make them wide."
@@ -128,6 +139,7 @@ fn proposal(row: &DetectionRow, has_exception: bool) -> Vec<String> {
             "Proposal: what the rule looks for did not happen in most of the incidents that are decided. Please \
              look at their closing notes and tighten its condition, or retire it."
                 .to_owned(),
+            format!("Wording for the change: \"{}: require what the closed incidents lacked; until then lower its severity below {LOWER_TO}.\"", row.rule),
             until_mended.to_owned(),
         ];
     }
@@ -136,6 +148,7 @@ fn proposal(row: &DetectionRow, has_exception: bool) -> Vec<String> {
             "Proposal: the rule sees what it looks for, and it is mostly somebody's work. Please leave out the jobs, \
              groups or systems for which it is normal, or lower its severity for them."
                 .to_owned(),
+            format!("Wording for the change: \"{}: except the accounts and systems whose owners vouched for it, with an end date; alert on all others as before.\"", row.rule),
             until_mended.to_owned(),
         ];
     }
@@ -178,14 +191,16 @@ mod tests {
             ((1, 9, 0), "mostly harmless, please narrow it"),
             ((9, 0, 1), "what became of its alerts"),
         ] {
-            let told = message(&row(counts.0, counts.1, counts.2), Some("lee@example.com"), &[], now);
+            let told = message(&row(counts.0, counts.1, counts.2), Some("lee@example.com"), &[], &[], now);
             assert!(told.subject.ends_with(says), "{counts:?}: {}", told.subject);
         }
     }
 
     #[test]
     fn the_message_can_be_sent_as_it_is() {
-        let told = message(&row(1, 1, 10), None, &[], Timestamp::from_millis(1_791_000_000_000));
+        let examples = [(IncidentId::new(ulid::Ulid(7)), Disposition::FalsePositive)];
+        let now = Timestamp::from_millis(1_791_000_000_000);
+        let told = message(&row(1, 1, 10), None, &[], &examples, now);
         let lines: Vec<&str> = told.text.lines().collect();
         for line in [
             "this is what became of the alerts of your rule \"Impossible travel\" (okta), as of 2026-10-03 04:00 UTC.",
@@ -193,6 +208,7 @@ mod tests {
             "- It was right, and something was wrong: 1 of 12 (8 %, likely 1 to 35 %).",
             "- It was wrong: 10 of 12 (83 %, likely 55 to 95 %).",
             "- How its incidents ended: false positive 10.",
+            "Such as: inc_00000000000000000000000007 (false positive).",
         ] {
             assert!(lines.contains(&line), "{line} in:\n{}", told.text);
         }

@@ -2,9 +2,13 @@
 
 use crate::domain::event::Event;
 use crate::domain::exception::Exception;
-use crate::domain::id::{ExceptionId, StreamId};
+use crate::domain::id::{ExceptionId, IncidentId, StreamId};
+use crate::domain::incident::{Disposition, Verdict};
+use crate::projection::alerts::AlertFilter;
 use crate::projection::detections::DetectionRow;
 use crate::projection::exceptions::ExceptionRow;
+use crate::projection::fold::PAGE_ROWS_MAX;
+use crate::projection::views::Views;
 use crate::report::detection::{Message, message};
 use crate::scheduler::run::SchedulerError;
 use crate::service::error::{ServiceError, Sort};
@@ -16,6 +20,38 @@ use crate::store::journal::{Append, Batch};
 /// Exceptions that hold at the same time: each alert is held against all of them,
 /// and nobody keeps more in mind.
 const HOLDING_MAX: usize = 500;
+
+/// Incidents that are named to whoever answers for a rule.
+const EXAMPLES_MAX: usize = 5;
+
+/// Alerts that are looked at for those, the newest.
+const EXAMPLE_LOOKS_MAX: usize = 4 * PAGE_ROWS_MAX;
+
+/// The newest incidents in which the rule was wrong, or right about something harmless.
+fn examples(views: &Views, row: &DetectionRow) -> Vec<(IncidentId, Disposition)> {
+    let filter = AlertFilter { source: Some(row.source.clone()), ..AlertFilter::default() };
+    let (mut found, mut before, mut looks) = (Vec::<(IncidentId, Disposition)>::new(), None, 0);
+    while looks < EXAMPLE_LOOKS_MAX && found.len() < EXAMPLES_MAX {
+        let page = views.alerts.list(&filter, before, PAGE_ROWS_MAX);
+        looks += page.items.len().max(1);
+        for alert in page.items.iter().filter(|alert| alert.rule.as_ref() == Some(&row.rule)) {
+            let incident = alert.incident.and_then(|incident| views.incidents.get(incident));
+            let Some((id, end)) = incident.and_then(|incident| Some((incident.id, incident.disposition?)))
+            else {
+                continue;
+            };
+            let was_wrong = matches!(end.verdict(), Verdict::False | Verdict::Harmless);
+            if was_wrong && found.len() < EXAMPLES_MAX && !found.iter().any(|(known, _)| *known == id) {
+                found.push((id, end));
+            }
+        }
+        before = page.next.and_then(|next| next.parse().ok());
+        if before.is_none() {
+            break;
+        }
+    }
+    found
+}
 
 impl Service {
     /// Makes an exception. Durable and shown when it returns.
@@ -111,7 +147,8 @@ impl Service {
             .map(|(id, it)| (id, it.clone()))
             .collect();
         let owner = self.triage_rules.owner_of(source, rule);
-        let message = message(&row, owner, &holding, now);
+        let examples = examples(&views, &row);
+        let message = message(&row, owner, &holding, &examples, now);
         Ok((row, message))
     }
 }
