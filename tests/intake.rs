@@ -5,6 +5,10 @@
 
 #[path = "intake/hostile.rs"]
 mod hostile;
+#[path = "intake/inside.rs"]
+mod inside;
+#[path = "intake/parties.rs"]
+mod parties;
 #[path = "intake/source_files.rs"]
 mod source_files;
 #[path = "intake/status.rs"]

@@ -14,6 +14,7 @@ pub mod error;
 pub mod fingerprint;
 pub mod hand;
 pub mod identity;
+pub mod inside;
 pub mod json;
 pub mod moment;
 pub mod normalise;

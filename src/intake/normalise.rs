@@ -1,7 +1,7 @@
 //! One payload to its alerts: all of them or none.
 //!
 //! ```text
-//! body ─size, UTF-8, JSON→ payload ─split→ items ─when→ ─fields→ [Alert]
+//! body ─size, UTF-8, JSON→ payload ─split→ items ─inside→ ─when→ ─fields→ [Alert]
 //! ```
 
 use sha2::{Digest as _, Sha256};
@@ -12,6 +12,7 @@ use crate::domain::id::AlertId;
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
 use crate::intake::error::IntakeError;
+use crate::intake::inside::{held, inside, kept, prepare};
 use crate::intake::json::{self, JsonMistake};
 use crate::intake::record::{LISTED_MAX, Listed, Record, email};
 use crate::intake::rule::{Sight, as_text};
@@ -61,7 +62,7 @@ pub fn normalise(
     new_id: &mut dyn FnMut() -> AlertId,
 ) -> Result<Vec<Alert>, IntakeError> {
     let payloads = payloads(spec, body, content_type)?;
-    let count: usize = payloads.iter().map(|payload| items(spec, payload).len()).sum();
+    let count = payloads.iter().flat_map(|payload| items(spec, payload)).map(|item| held(spec, item)).sum();
     if count > ALERTS_MAX {
         return Err(IntakeError::TooMany { count });
     }
@@ -71,14 +72,13 @@ pub fn normalise(
     let uses_envelope =
         spec.fields.uses_envelope() || spec.when.as_ref().is_some_and(|when| when.uses("envelope"));
     let mut alerts = Vec::new();
-    let mut number = 0;
+    let mut number = 1;
     for payload in &payloads {
         // Converted once for all items, and only when an expression asks.
         let envelope = Root::from(if uses_envelope { payload } else { &Value::Null });
         for item in items(spec, payload) {
-            number += 1;
             let maker = Maker { spec, source, envelope: &envelope, received_at, number };
-            alerts.extend(maker.alert(item, new_id)?);
+            number += maker.alerts(item, new_id, &mut alerts)?;
         }
     }
     Ok(alerts)
@@ -136,19 +136,26 @@ fn items<'a>(spec: &SourceSpec, payload: &'a Value) -> Vec<&'a Value> {
     }
 }
 
-/// What one item is made into an alert with.
+/// What one item is made into its alerts with.
+#[derive(Clone, Copy)]
 struct Maker<'a> {
     spec: &'a SourceSpec,
     source: &'a str,
     envelope: &'a Root,
     received_at: Timestamp,
-    /// Which item, counted from 1.
+    /// Which alert, counted from 1.
     number: usize,
 }
 
 impl Maker<'_> {
-    /// The alert, or none when the source's `when` says that it is none.
-    fn alert(&self, item: &Value, new_id: &mut dyn FnMut() -> AlertId) -> Result<Option<Alert>, IntakeError> {
+    /// Adds the alerts of an item but those that the source's `when` turns down, and
+    /// says how many it holds.
+    fn alerts(
+        &self,
+        item: &Value,
+        new_id: &mut dyn FnMut() -> AlertId,
+        made: &mut Vec<Alert>,
+    ) -> Result<usize, IntakeError> {
         if !item.is_object() {
             return Err(IntakeError::NotAnObject {
                 number: self.number,
@@ -157,18 +164,40 @@ impl Maker<'_> {
             });
         }
         let mut seen = item.clone();
-        self.prepare(&mut seen, true);
+        prepare(self.spec, &mut seen, true);
+        let mut raw = item.clone();
+        prepare(self.spec, &mut raw, false);
         let outer = Root::from(&seen);
-        let inner = self.spec.inside.iter().find_map(|path| match &*path.all(&seen)? {
-            [one] if one.is_object() => Some((*one).clone()),
-            _ => None,
-        });
-        let root = inner.as_ref().map(Root::from);
+        let (parts, raws) = match inside(self.spec, &seen) {
+            Some((path, parts)) if path.ends_in_items() => {
+                let raws = kept(raw, path, parts.len())?;
+                (parts, raws)
+            }
+            Some((_, parts)) => (parts, vec![raw]),
+            None => (vec![&seen], vec![raw]),
+        };
+        let count = parts.len();
+        for (at, (part, raw)) in parts.into_iter().zip(raws).enumerate() {
+            let maker = Maker { number: self.number + at, ..*self };
+            made.extend(maker.alert(part, &outer, at + 1, raw, new_id)?);
+        }
+        Ok(count)
+    }
+
+    /// The alert, or none when the source's `when` says that it is none.
+    fn alert(
+        &self,
+        seen: &Value,
+        outer: &Root,
+        place: usize,
+        raw: Value,
+        new_id: &mut dyn FnMut() -> AlertId,
+    ) -> Result<Option<Alert>, IntakeError> {
         let scope = Scope::new()
-            .with_root("raw", root.as_ref().unwrap_or(&outer))
-            .with_root("outer", &outer)
-            .with_root("envelope", self.envelope);
-        let seen = inner.as_ref().unwrap_or(&seen);
+            .with_root("raw", &Root::from(seen))
+            .with_root("outer", outer)
+            .with_root("envelope", self.envelope)
+            .with_value("place", &Value::from(place));
         let sight = Sight { scope, absent: &self.spec.absent };
         let turned_down = self.spec.when.as_ref().is_some_and(|when| {
             // Only a clear `false` turns an item down: when in doubt it is an alert.
@@ -177,28 +206,7 @@ impl Maker<'_> {
         if turned_down {
             return Ok(None);
         }
-        let mut raw = item.clone();
-        self.prepare(&mut raw, false);
         self.filled(seen, raw, &sight, new_id).map(Some)
-    }
-
-    /// Masks what the source masks and, for what expressions see, opens texts
-    /// that hold JSON. A text that holds none stays as it is.
-    fn prepare(&self, value: &mut Value, open: bool) {
-        if open {
-            for path in &self.spec.parse_json {
-                let depth = ALERT_DEPTH_MAX.saturating_sub(path.depth());
-                path.change(value, &mut |inner| {
-                    let opened = inner.as_str().and_then(|text| json::read(text, depth).ok());
-                    if let Some(opened) = opened {
-                        *inner = opened;
-                    }
-                });
-            }
-        }
-        for path in &self.spec.mask {
-            path.change(value, &mut |inner| *inner = Value::from(MASKED));
-        }
     }
 
     fn filled(
@@ -215,7 +223,7 @@ impl Maker<'_> {
         let title = self.title(&rule, sight)?;
         let (severity, vendor_severity) =
             fields.severity.as_ref().map_or((severity::UNKNOWN, None), |rule| rule.of(sight));
-        let said = user(one, sight, USER_KEYS).unwrap_or_default();
+        let said = identity::user(one, sight, identity::SUBJECT).unwrap_or_default();
         let users = self.users(&said, seen, sight);
         // Of several users none is the subject unless the detector says which.
         let subject = if let ([only], true) = (&*users, said.is_nobody()) { only.clone() } else { said };
@@ -237,7 +245,7 @@ impl Maker<'_> {
             event_time: one.first("event_time", sight, |value| moment::read(value, self.spec.zone)),
             received_at: self.received_at,
             users,
-            actor: user(one, sight, ACTOR_KEYS).unwrap_or_default(),
+            actor: identity::user(one, sight, identity::ACTOR).unwrap_or_default(),
             hosts,
             user: subject,
             host,
@@ -271,7 +279,7 @@ impl Maker<'_> {
     fn users(&self, subject: &User, seen: &Value, sight: &Sight<'_>) -> Vec<User> {
         let mut users: Vec<_> = (!subject.is_nobody()).then(|| subject.clone()).into_iter().collect();
         Listed::collect(&self.spec.fields.users, seen, sight, &mut users, |record, sight| {
-            user(record, sight, ["email", "id", "name", "employee_id", "service"])
+            identity::user(record, sight, identity::LISTED)
         });
         identity::merged(users)
     }
@@ -327,33 +335,6 @@ impl Maker<'_> {
     }
 }
 
-/// The keys by which a source tells the subject.
-const USER_KEYS: [&str; 5] = ["user.email", "user.id", "user.name", "user.employee_id", "user.service"];
-
-/// The keys by which a source tells who did it.
-const ACTOR_KEYS: [&str; 5] = ["actor.email", "actor.id", "actor.name", "actor.employee_id", "actor.service"];
-
-/// A user by the rules of its keys. What
-/// stands where an address is wanted and is none becomes the name, so that
-/// nothing is ever sent to or done to an address that is no address.
-fn user(record: &Record, sight: &Sight<'_>, keys: [&str; 5]) -> Option<User> {
-    let [mail, id, name, employee_id, service] = keys;
-    let text = |key| record.text(key, sight, TEXT_CHARS_MAX);
-    let mut user = User {
-        email: record.checked(mail, sight, email),
-        id: text(id),
-        name: text(name).or_else(|| {
-            let not_mail =
-                |value: &Value| as_text(value, TEXT_CHARS_MAX).filter(|text| !text::is_email(text));
-            record.first(mail, sight, not_mail)
-        }),
-        employee_id: text(employee_id),
-        service: record.first(service, sight, Value::as_bool).unwrap_or(false),
-    };
-    user.service = user.service || identity::is_service(&user);
-    (!user.is_nobody()).then_some(user)
-}
-
 fn host(record: &Record, sight: &Sight<'_>, keys: [&str; 3]) -> Option<Host> {
     let [id, name, ip] = keys;
     let host = Host {
@@ -387,24 +368,18 @@ fn category(value: &Value) -> Option<Category> {
     serde_json::from_value(Value::String(word)).ok()
 }
 
-/// Words of detectors for a finding that has ended. Any other word is open: to read
-/// one wrongly as ended would leave an alert without its run.
+/// Words for a finding that has ended, which mean nothing else anywhere. Any other word
+/// is open: to read one wrongly as ended would leave an alert without its run. A source
+/// whose detector has others turns them into one of these.
 const CLOSED_WORDS: &[&str] = &[
     "closed",
     "resolved",
     "dismissed",
     "fixed",
     "archived",
-    "remediated",
-    "mitigated",
-    "deleted",
-    "ended",
     "suppressed",
     "auto_dismissed",
     "false_positive",
-    "benign",
-    "done",
-    "ok",
 ];
 
 /// Whether the finding still stands, by the detector's word.

@@ -54,6 +54,12 @@ impl Path {
         self.0.last() == Some(&Step::Each)
     }
 
+    /// The path to the lists whose items this path leads to.
+    #[must_use]
+    pub fn lists(&self) -> Self {
+        Self(self.0[..self.0.len().saturating_sub(1)].to_vec())
+    }
+
     /// Levels that the path leads down.
     #[must_use]
     pub fn depth(&self) -> usize {

@@ -48,10 +48,10 @@ pub const FIELDS: &[&str] = &[
 ];
 
 /// Names that expressions outside lists may use.
-const NAMES: &[&str] = &["raw", "outer", "envelope"];
+const NAMES: &[&str] = &["raw", "outer", "envelope", "place"];
 
 /// Names that expressions inside lists may use.
-const NAMES_IN_LIST: &[&str] = &["raw", "outer", "envelope", "item"];
+const NAMES_IN_LIST: &[&str] = &["raw", "outer", "envelope", "place", "item"];
 
 /// Rules by the name of what they fill.
 #[derive(Debug, Clone, PartialEq, Default)]

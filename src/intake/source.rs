@@ -30,7 +30,7 @@ use crate::yaml::shape::{Field, Reader};
 pub const BAD_ZONE: &str = "bad-zone";
 
 /// Names that a guard may use.
-const GUARD_NAMES: &[&str] = &["raw", "outer", "envelope"];
+const GUARD_NAMES: &[&str] = &["raw", "outer", "envelope", "place"];
 
 /// What a source has been run against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +100,8 @@ pub struct SourceSpec {
     /// Whether the items of every path are alerts, not of the first alone.
     pub split_all: bool,
     /// Where in an item the alert itself lies; the first path that leads to
-    /// one object wins. Expressions see it as `raw`, the item as `outer`.
+    /// one object wins, and one that ends in `[]` when it leads to nothing but
+    /// objects: each is an alert. Expressions see it as `raw`, the item as `outer`.
     pub inside: Vec<Path>,
     /// Items for which this is exactly `false` are no alerts.
     pub when: Option<Rule>,

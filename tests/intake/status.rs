@@ -31,6 +31,8 @@ fn cases() -> Vec<(&'static str, Value, &'static str, Value, Value)> {
     let nested = json!({"kibana": {"alert": {"uuid": "e1", "rule": {"name": "r"}}}});
     let incident = json!({"name": "s1", "properties": {"title": "t"}});
     let finding = json!({"finding_info": {"uid": "o1", "title": "t"}, "class_uid": 2004, "activity_id": 2});
+    let case = json!({"finding_info": {"uid": "o1", "title": "t"}, "class_uid": 2005, "activity_id": 2});
+    let identity = json!({"metadata": {"eventType": "IdentityProtectionEvent"}, "event": {"IdentityProtectionIncidentId": "p1", "IncidentType": "t"}});
     let code = |kind: &str| json!({"action": "x", "alert": {"number": 3, kind: "n", "rule": {"description": "d"}}, "repository": {"full_name": "a/b"}});
     let secret = json!({"action": "created", "alert": {"number": 3, "secret_type": "key"}, "repository": {"full_name": "a/b"}});
     vec![
@@ -54,6 +56,13 @@ fn cases() -> Vec<(&'static str, Value, &'static str, Value, Value)> {
             "event/State",
             json!(["open"]),
             json!(["closed"]),
+        ),
+        (
+            "crowdstrike",
+            identity,
+            "event/State",
+            json!(["NEW", "IN_PROGRESS"]),
+            json!(["RESOLVED", "CLOSED"]),
         ),
         (
             "datadog",
@@ -90,7 +99,22 @@ fn cases() -> Vec<(&'static str, Value, &'static str, Value, Value)> {
             json!(["open", "acknowledged"]),
             json!(["closed"]),
         ),
-        ("generic", json!({"id": 1, "title": "x"}), "status", json!(["open", "new"]), json!(["closed"])),
+        (
+            "generic",
+            json!({"id": 1, "title": "x"}),
+            "status",
+            json!(["open", "new", "ok", "done", "ended", "benign", "remediated", "mitigated", "deleted"]),
+            json!([
+                "closed",
+                "Resolved",
+                "dismissed",
+                "fixed",
+                "archived",
+                "suppressed",
+                "auto-dismissed",
+                "False Positive"
+            ]),
+        ),
         (
             "github-webhook",
             code("state_of"),
@@ -156,6 +180,14 @@ fn cases() -> Vec<(&'static str, Value, &'static str, Value, Value)> {
         ),
         ("ocsf-detection-finding", finding.clone(), "status_id", json!([0, 1, 2, 99]), json!([3, 4, 5, 6])),
         ("ocsf-detection-finding", finding.clone(), "activity_id", json!([1, 2]), json!([3])),
+        ("ocsf-detection-finding", case.clone(), "status_id", json!([0, 1, 2, 3, 99]), json!([4, 5])),
+        (
+            "ocsf-detection-finding",
+            case,
+            "status",
+            json!(["New", "In Progress", "On Hold"]),
+            json!(["Resolved", "Closed"]),
+        ),
         (
             "ocsf-detection-finding",
             finding,
@@ -240,6 +272,15 @@ fn what_was_done_to_something_else_does_not_close_a_finding() {
     assert_eq!(one(&spec("github-webhook"), &member).status, FindingStatus::Open);
     let threat = json!({"threatInfo": {"threatId": "1", "threatName": "x", "mitigationStatus": "mitigated", "incidentStatus": "unresolved"}});
     assert_eq!(one(&spec("sentinelone"), &threat).status, FindingStatus::Open);
+    let report = json!({"metadata": {"eventType": "ScheduledReportNotificationEvent"}, "event": {"ReportName": "r", "Status": "DONE"}});
+    let audit = json!({"metadata": {"eventType": "UserActivityAuditEvent"}, "event": {"OperationName": "o", "Status": "closed", "status": "closed", "State": "closed"}});
+    for event in [report, audit] {
+        assert_eq!(one(&spec("crowdstrike"), &event).status, FindingStatus::Open, "{event}");
+    }
+    for class in [json!(3001), json!(2008), json!(1001), Value::Null] {
+        let change = json!({"metadata": {"uid": "m"}, "message": "x", "class_uid": class, "activity_id": 3, "status_id": 4, "status": "Closed"});
+        assert_eq!(one(&spec("ocsf-detection-finding"), &change).status, FindingStatus::Open, "{class}");
+    }
     let fires = json!({"kibana.alert.uuid": "e", "kibana.alert.rule.name": "r", "kibana.alert.status": "recovered", "kibana.alert.workflow_status": "open"});
     assert_eq!(one(&spec("elastic-security"), &fires).status, FindingStatus::Open);
 }
