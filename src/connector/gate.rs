@@ -76,6 +76,11 @@ impl Gate {
         state.waits.clear();
     }
 
+    /// Whether it lets nobody through any more.
+    pub fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
     /// Done when the gate is closed.
     pub async fn closed(&self) {
         let mut closed = self.closed.subscribe();
@@ -163,7 +168,9 @@ mod tests {
         let first = gate.enter("a", Urgency::Low).await;
         let mut waits = Box::pin(gate.enter("a", Urgency::Access));
         assert!(futures_util::poll!(&mut waits).is_pending());
+        assert!(!gate.is_closed());
         gate.close();
+        assert!(gate.is_closed());
         assert!(waits.await.is_none());
         assert!(gate.enter("a", Urgency::Access).await.is_none());
         gate.closed().await;

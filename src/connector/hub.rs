@@ -90,6 +90,11 @@ impl Hub {
         self.instances.values().for_each(|instance| instance.gate.close());
     }
 
+    /// Whether no further calls are made.
+    pub fn is_closed(&self) -> bool {
+        self.instances.values().any(|instance| instance.gate.is_closed())
+    }
+
     /// How many calls wait for their turn, by connector.
     pub fn waiting(&self) -> impl Iterator<Item = (&str, usize)> {
         self.instances.iter().map(|(name, instance)| (name.as_str(), instance.gate.waiting()))

@@ -12,6 +12,7 @@
 //!   orders.rs   lifting over several runs, one after the other
 //!   schedules.rs  what is due: arm, fire, skip, queue
 //!   polls.rs    sources that are asked: look, take, advance
+//!   poll_parts.rs  a page in parts that are each taken as a delivery is
 //!   incidents.rs  what people change of an incident
 //!   moves.rs    merge and split of incidents
 //!   exceptions.rs  what keeps alerts quiet for a time; how often rules are right
@@ -40,6 +41,7 @@ pub mod incidents;
 pub mod moves;
 pub mod orders;
 pub mod people;
+mod poll_parts;
 pub mod polls;
 pub mod preview;
 pub mod retention;

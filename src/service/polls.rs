@@ -8,10 +8,12 @@
 //! what was taken of it is known. What fails is tried again ever more slowly, and
 //! people are told; nothing is ever passed over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::task::{JoinHandle, JoinSet};
@@ -19,29 +21,36 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::domain::event::Event;
 use crate::domain::expr::scope::Scope;
 use crate::domain::id::{AlertId, PollId, StreamId};
-use crate::domain::outcome::{FailureClass, Outcome};
-use crate::domain::poll::{Advanced, FAILURES_TOLD, Looked, PollSpec, Standing, next_poll};
+use crate::domain::outcome::{Failure, FailureClass, Outcome};
+use crate::domain::poll::{Advanced, FAILURES_TOLD, Looked, PollSpec, PolledPage, Standing, next_poll};
 use crate::domain::time::{Timestamp, duration_text};
-use crate::domain::value::{Value, truncate_text};
-use crate::intake::normalise::{ALERT_BYTES_MAX, normalise};
+use crate::domain::value::{Digest, Value, digest_of, truncate_text};
+use crate::intake::normalise::normalise;
 use crate::projection::attention::{Item, Need};
 use crate::service::error::ServiceError;
 use crate::service::house::{Service, Source};
+use crate::service::poll_parts::{asked_for_too_much, parts};
 use crate::step::poll::look;
 use crate::store::journal::{Append, Batch};
-
-/// Alerts of one part of a page: what the journal takes in well under a second.
-const PART_ALERTS_MAX: usize = 250;
 
 /// Bytes of a cursor: the opaque ones of vendors have some hundreds. It stands in
 /// the journal once for every page.
 const CURSOR_BYTES_MAX: usize = 16 * 1024;
 
+/// Cursors that are remembered to tell a list that leads in a circle.
+const CURSORS_KEPT: usize = 10_000;
+
 /// Bytes of what went wrong that are kept to be shown.
 const WHY_BYTES_MAX: usize = 1000;
 
+/// Digits of a cursor's digest that are shown in its place.
+const CURSOR_DIGITS_SHOWN: usize = 12;
+
 /// The JSON of a list around its items.
 const JSON: Option<&str> = Some("application/json");
+
+/// The code of a payload without alerts: of a page that is nothing to tell.
+const EMPTY: &str = "alert-empty";
 
 /// How the polls of this process stand; what is durable of them is in the journal.
 #[derive(Debug, Default)]
@@ -86,9 +95,21 @@ pub struct PollView {
     pub next: Option<Timestamp>,
 }
 
+impl PollView {
+    /// For who may only look: a cursor may be an address with a token in it, so
+    /// that no more than whether it moved is told of it.
+    #[must_use]
+    pub fn for_readers(mut self) -> Self {
+        let digest = digest_of(&self.cursor).to_string();
+        let begin = digest.get(..CURSOR_DIGITS_SHOWN).unwrap_or(&digest);
+        self.cursor = Value::from(format!("sha256 {begin}…"));
+        self
+    }
+}
+
 /// Why a page was not read, or not taken.
 #[derive(Debug, Clone)]
-struct Trouble {
+pub(super) struct Trouble {
     message: String,
     retry_after: Option<Duration>,
     /// The server stops: this is no failure.
@@ -98,7 +119,15 @@ struct Trouble {
 }
 
 impl Trouble {
-    fn new(message: impl Into<String>, lasting: bool) -> Self {
+    /// A look that failed. One that waited for its turn in vain is called off too,
+    /// and no more than a failure: only a connector that is `closed` ends a poll.
+    fn of(failure: Failure, not_begun: bool, closed: bool) -> Self {
+        let lasting = failure.class == FailureClass::Permanent;
+        let trouble = Self::new(failure.message, lasting);
+        Self { retry_after: failure.retry_after, called_off: not_begun && closed, ..trouble }
+    }
+
+    pub(super) fn new(message: impl Into<String>, lasting: bool) -> Self {
         let message = truncate_text(&message.into(), WHY_BYTES_MAX).into_owned();
         Self { message, retry_after: None, called_off: false, lasting }
     }
@@ -108,8 +137,40 @@ impl From<ServiceError> for Trouble {
     fn from(error: ServiceError) -> Self {
         use crate::service::error::Sort;
         let lasting = matches!(error.sort, Sort::Wrong | Sort::TooLarge);
-        Self::new(format!("a page was not taken: {} ({})", error.message, error.code), lasting)
+        not_taken(&error.message, &error.code, lasting)
     }
+}
+
+/// A page that was not taken, and what mends it where we know that.
+fn not_taken(message: &str, code: &str, lasting: bool) -> Trouble {
+    let mended = asked_for_too_much(code).unwrap_or_default();
+    Trouble::new(format!("a page was not taken: {message} ({code}){mended}"), lasting)
+}
+
+/// Where the pages began that were read in a row, over the pauses between them too.
+#[derive(Debug, Default)]
+struct Row(BTreeSet<Digest>);
+
+impl Row {
+    /// Whether a page that began at `from` leads in a circle: to a place where a page
+    /// of this row began, with more behind it.
+    fn circles(&mut self, from: &Value, page: &PolledPage) -> bool {
+        if !page.more || self.0.len() >= CURSORS_KEPT {
+            self.0.clear();
+        }
+        if page.more {
+            self.0.insert(digest_of(from));
+        }
+        page.more && self.0.contains(&digest_of(&page.cursor))
+    }
+}
+
+/// What came of a look; a mistake of ours ends the look, and not the poll.
+async fn caught<T>(look: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+    AssertUnwindSafe(look).catch_unwind().await.unwrap_or_else(|_| {
+        let message = "a mistake in Quell stopped the look; please report it with the server's log";
+        Err(Trouble::new(message, true))
+    })
 }
 
 impl Service {
@@ -135,8 +196,9 @@ impl Service {
         let Some(poll) = &source.poll else { return };
         // The views show what the process before left.
         self.caught_up().await;
+        let mut row = Row::default();
         loop {
-            let outcome = self.look_at(name, source, poll).await;
+            let outcome = caught(self.look_at(name, source, poll, &mut row)).await;
             if matches!(&outcome, Err(trouble) if trouble.called_off) {
                 return;
             }
@@ -173,7 +235,13 @@ impl Service {
 
     /// One look: reads a page, takes it, and moves the cursor once all of it is
     /// durable. Gives whether the next page is to be read at once.
-    async fn look_at(&self, name: &str, source: &Source, poll: &PollSpec) -> Result<bool, Trouble> {
+    async fn look_at(
+        &self,
+        name: &str,
+        source: &Source,
+        poll: &PollSpec,
+        row: &mut Row,
+    ) -> Result<bool, Trouble> {
         let id = poll.id(name);
         let (after, cursor) = self.cursor(id, poll);
         let wrong = |what: &str, error: &dyn std::fmt::Display| {
@@ -182,13 +250,11 @@ impl Service {
         let input = poll.input.render(&Scope::new().with("cursor", &cursor));
         let input = input.map_err(|error| wrong("with", &error))?;
         let outcome = look(&self.world, name, poll, &input).await;
-        let called_off = outcome.not_begun();
+        let not_begun = outcome.not_begun();
         let output = match outcome {
             Outcome::Succeeded { output, .. } => output,
             Outcome::Failed { failure, .. } => {
-                let lasting = failure.class == FailureClass::Permanent;
-                let trouble = Trouble::new(failure.message, lasting);
-                return Err(Trouble { retry_after: failure.retry_after, called_off, ..trouble });
+                return Err(Trouble::of(failure, not_begun, self.world.hub.is_closed()));
             }
         };
         let page = poll.page(&cursor, &output);
@@ -200,6 +266,12 @@ impl Service {
             ));
         }
         let (taken, known) = self.take_page(name, source, &page.alerts).await?;
+        if row.circles(&cursor, &page) {
+            return Err(Trouble::new(
+                "its next cursor came back: a page of this row began there already, so that its pages lead in a circle and would be read for ever; check `cursor` and `more` of the poll against what the operation gives",
+                true,
+            ));
+        }
         if page.cursor != cursor {
             let (source, cursor) = (name.to_owned(), page.cursor);
             let events = vec![Event::PollAdvanced(Box::new(Advanced { source, cursor, taken, known }))];
@@ -220,16 +292,17 @@ impl Service {
     /// Takes the alerts of a page by the rules of the source, as if it had sent them.
     /// How many were new, and how many had come before.
     async fn take_page(&self, name: &str, source: &Source, page: &Value) -> Result<(u32, u32), Trouble> {
-        let parts = parts(page)?;
+        let parts = parts(&source.spec, page)?;
         if parts.len() > 1 {
             // One that cannot be read refuses the whole page, not what comes after it.
             for part in &parts {
                 let mut new_id = || AlertId::new(self.fresh());
                 let read = normalise(&source.spec, name, part, JSON, self.now(), &mut new_id);
-                read.map_err(|error| {
-                    let message = format!("a page was not taken: {error} ({})", error.code());
-                    Trouble::new(message, true)
-                })?;
+                if let Err(error) = read.map_err(|error| (error.code(), error.to_string()))
+                    && error.0 != EMPTY
+                {
+                    return Err(not_taken(&error.1, error.0, true));
+                }
             }
         }
         let (mut taken, mut known) = (0u32, 0u32);
@@ -242,7 +315,7 @@ impl Service {
                     }
                 }
                 // A list inside what the operation gives may be empty.
-                Err(error) if error.code == "alert-empty" => {}
+                Err(error) if error.code == EMPTY => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -297,57 +370,5 @@ impl Service {
     }
 }
 
-/// A page in parts that can each be taken whole: of a list so many items, and so
-/// many bytes; what is no list is one.
-fn parts(page: &Value) -> Result<Vec<Vec<u8>>, Trouble> {
-    let items = match page {
-        Value::Null => return Ok(Vec::new()),
-        Value::Array(items) => items,
-        Value::Object(_) => return Ok(vec![page.to_string().into_bytes()]),
-        _ => return Err(Trouble::new("what the operation gives is no list and no map of alerts", true)),
-    };
-    let mut parts: Vec<(usize, String)> = Vec::new();
-    for item in items {
-        let text = item.to_string();
-        match parts.last_mut() {
-            // A bracket or a comma for each, and the bracket at the end.
-            Some((count, part))
-                if *count < PART_ALERTS_MAX && part.len() + text.len() + 2 <= ALERT_BYTES_MAX =>
-            {
-                *count += 1;
-                part.push(',');
-                part.push_str(&text);
-            }
-            _ => parts.push((1, format!("[{text}"))),
-        }
-    }
-    Ok(parts.into_iter().map(|(_, part)| (part + "]").into_bytes()).collect())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn parts_hold_every_item_in_order_within_their_bounds() {
-        let items: Vec<Value> = (0..1001).map(|n| json!({"n": n, "pad": "x".repeat(n % 7000)})).collect();
-        let parts = parts(&Value::Array(items.clone())).expect("it is a list");
-        let mut back = Vec::new();
-        for part in &parts {
-            assert!(part.len() <= ALERT_BYTES_MAX);
-            let list: Vec<Value> = serde_json::from_slice(part).expect("each is a list");
-            assert!(!list.is_empty() && list.len() <= PART_ALERTS_MAX);
-            back.extend(list);
-        }
-        assert_eq!(back, items);
-    }
-
-    #[test]
-    fn nothing_is_no_part_and_a_map_is_one() {
-        assert!(parts(&Value::Null).expect("it is nothing").is_empty());
-        assert!(parts(&json!([])).expect("it is empty").is_empty());
-        assert_eq!(parts(&json!({"value": []})).expect("it is a map").len(), 1);
-        assert!(parts(&json!("text")).is_err());
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ use crate::projection::containments::ContainmentFilter;
 use crate::projection::incidents::IncidentFilter;
 use crate::projection::reports::ReportFilter;
 use crate::service::error::{ServiceError, Sort};
+use crate::service::polls::PollView;
 use crate::web::access::{Caller, Role};
 use crate::web::extract::{Json, Query};
 use crate::web::problem::Problem;
@@ -155,7 +156,11 @@ pub async fn schedule(
 /// `GET /api/v1/polls`: the sources that are polled, and how each stands.
 pub async fn polls(State(web): State<Web>, caller: Caller) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
-    Ok(Json(json!({ "items": web.service.poll_views(), "next": null })).into_response())
+    let mut polls = web.service.poll_views();
+    if caller.may(Role::Responder).is_err() {
+        polls = polls.into_iter().map(PollView::for_readers).collect();
+    }
+    Ok(Json(json!({ "items": polls, "next": null })).into_response())
 }
 
 /// Which summary to write.

@@ -24,6 +24,8 @@ pub enum Mood {
     Repeats,
     /// A page whose cursor is where the page began.
     StandsStill,
+    /// A page that leads back to the beginning, wherever it does not begin there.
+    Circles,
     /// No JSON.
     Babbles,
 }
@@ -36,6 +38,8 @@ struct Kept {
     asked: Vec<String>,
     last: Option<Value>,
     unlettered: usize,
+    /// Events of one page where that is not [`PAGE`].
+    page: Option<usize>,
 }
 
 /// The list, and what was asked of it.
@@ -77,6 +81,11 @@ impl Feed {
     /// The next answers, each once; then it answers well.
     pub fn next(&self, moods: &[Mood]) {
         self.kept.lock().moods.extend(moods);
+    }
+
+    /// From now on all of it is one page.
+    pub fn whole(&self) {
+        self.kept.lock().page = Some(usize::MAX / 2);
     }
 
     /// Moods that were not shown yet.
@@ -132,13 +141,17 @@ async fn events(
                 return axum::Json(last).into_response();
             }
         }
-        Some(Mood::StandsStill) | None => {}
+        Some(Mood::StandsStill | Mood::Circles) | None => {}
     }
     let mut kept = kept.lock();
     let from: usize = asked.since.strip_prefix('c').and_then(|since| since.parse().ok()).unwrap_or(0);
-    let to = (from + PAGE).min(kept.events.len());
+    let to = (from + kept.page.unwrap_or(PAGE)).min(kept.events.len());
     let page = kept.events.get(from..to).unwrap_or_default().to_vec();
-    let next = if matches!(mood, Some(Mood::StandsStill)) { asked.since } else { format!("c{to}") };
+    let next = match mood {
+        Some(Mood::StandsStill) => asked.since,
+        Some(Mood::Circles) if from > 0 => "c0".to_owned(),
+        _ => format!("c{to}"),
+    };
     let answer = json!({ "events": page, "next": next });
     kept.last = Some(answer.clone());
     axum::Json(answer).into_response()

@@ -39,6 +39,13 @@ impl House {
         Self { dir, child: None, base: String::new() }
     }
 
+    /// Changes its settings before it runs.
+    pub fn settings(&mut self, change: impl Fn(String) -> String) {
+        let path = self.dir.path().join("quell.yaml");
+        let settings = std::fs::read_to_string(&path).expect("they are there");
+        std::fs::write(&path, change(settings)).expect("they are written");
+    }
+
     /// Starts it; it dies at the points that `die_at` lists.
     pub fn start(&mut self, die_at: Option<&str>) {
         let _ = std::fs::remove_file(self.dir.path().join("data/address"));
@@ -96,8 +103,12 @@ impl House {
     }
 
     pub async fn get(&self, path: &str) -> Value {
+        self.get_as(&self.token(), path).await
+    }
+
+    pub async fn get_as(&self, token: &str, path: &str) -> Value {
         let request = reqwest::Client::new().get(format!("{}/api/v1{path}", self.base));
-        let answer = request.bearer_auth(self.token()).send().await.expect("it answers");
+        let answer = request.bearer_auth(token).send().await.expect("it answers");
         serde_json::from_str(&answer.text().await.expect("it is whole")).expect("it is JSON")
     }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::feed::{Feed, Mood, PAGE};
 use crate::house::House;
@@ -129,4 +130,70 @@ async fn a_page_is_taken_whole_or_not_at_all() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(house.all("alerts").await.is_empty(), "nothing of the page was stored");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_leads_in_a_circle_is_told_and_not_read_for_ever() {
+    let feed = Feed::open().await;
+    feed.grow(2 * PAGE);
+    feed.next(&[Mood::Circles; 4]);
+    let house = started(&feed).await;
+    let began = Instant::now();
+    let poll = loop {
+        let poll = house.poll().await;
+        if poll["failures"].as_u64().is_some_and(|failures| failures >= 2) {
+            break poll;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{poll}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(poll["why"].as_str().is_some_and(|why| why.contains("circle")), "{poll}");
+    assert_eq!(
+        (&poll["cursor"], &feed.asked()[..2]),
+        (&json!("c300"), &["c0".to_owned(), "c300".to_owned()][..])
+    );
+    let told = house.get("/attention").await;
+    assert_eq!(told["items"][0]["need"], json!("unpolled"), "{told}");
+    house.read_to("c600").await;
+    house.holds_each_once(600).await;
+    assert_eq!(
+        feed.asked()[..5],
+        ["c0", "c300", "c300", "c300", "c300"],
+        "no place is asked twice in a row but the last"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_map_of_more_alerts_than_one_delivery_may_bring_is_taken_in_parts() {
+    let feed = Feed::open().await;
+    feed.grow(4 * PAGE);
+    feed.whole();
+    let mut house = House::of(&feed);
+    house.settings(|settings| settings.replace("${ output.events }", "${ {\"alerts\": output.events} }"));
+    house.start(None);
+    house.ready().await;
+    house.read_to("c1200").await;
+    house.holds_each_once(1200).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cursor_is_shown_to_those_alone_who_respond() {
+    let feed = Feed::open().await;
+    feed.grow(5);
+    let mut house = House::of(&feed);
+    let token = |role: &str| format!("token-of-a-{role}-0123456789abcdef");
+    let tokens = ["reader", "approver", "responder"].map(|role| {
+        let sha256: String = Sha256::digest(token(role)).iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("    - {{ who: {role}@example.com, sha256: {sha256}, roles: [{role}] }}\n")
+    });
+    house.settings(|settings| format!("{settings}access:\n  tokens:\n{}", tokens.concat()));
+    house.start(None);
+    house.ready().await;
+    house.read_to("c5").await;
+    for (role, sees) in [("reader", false), ("approver", false), ("responder", true)] {
+        let polls = house.get_as(&token(role), "/polls").await;
+        let poll = &polls["items"][0];
+        assert_eq!((poll["cursor"] == "c5", &poll["taken"]), (sees, &json!(5)), "{role}: {polls}");
+        assert!(sees || poll["cursor"].as_str().is_some_and(|told| told.starts_with("sha256 ")), "{polls}");
+    }
 }
