@@ -248,6 +248,19 @@ fn purview_records() {
             (record(6, app, json!({"UserType": 5})), marked, marked, marked),
             (record(6, ANN, json!({"UserType": 5})), ANN, ANN, ANN),
             (record(1, app, json!({"UserType": 6})), "", marked, ""),
+            (
+                record(13, app, json!({"UserType": 5, "ExchangeMetaData": {"From": ANN}})),
+                marked,
+                marked,
+                marked,
+            ),
+            (
+                record(11, "urn:spo:guest#x@o.example", json!({"SharePointMetaData": {"From": ANN}})),
+                "",
+                "",
+                "",
+            ),
+            (record(13, "DlpAgent", json!({"UserType": 4, "ExchangeMetaData": {"From": ANN}})), ANN, "", ANN),
             (record(28, ANN, json!({})), "", ANN, ""),
             (alert("DataLossPrevention"), ANN, "", ANN),
             (alert("ThreatManagement"), "", "", ""),
@@ -392,7 +405,15 @@ fn falcon_events() {
                 "",
                 "ann",
             ),
-            (event("EppDetectionSummaryEvent", json!({"Name": "n", "UserName": "ann"})), "ann", "", "ann"),
+            (
+                event(
+                    "EppDetectionSummaryEvent",
+                    json!({"Name": "n", "UserName": "ann", "SourceAccountName": ""}),
+                ),
+                "ann",
+                "",
+                "ann",
+            ),
         ],
     );
 }
