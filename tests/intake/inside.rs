@@ -3,7 +3,8 @@
 use quell::intake::normalise::{ALERT_BYTES_MAX, ALERTS_MAX};
 use serde_json::{Value, json};
 
-use crate::{code, one, own, take};
+use crate::parties::told;
+use crate::{code, one, own, spec, take};
 
 const EACH: &str = "source: s\ntitle: S\ninside: [ \"a.b[]\", detail ]\nmask: [ \"a.b[].key\" ]\n\
                     fields: { title: \"${ outer.id }: ${ raw.t }\", source_id: \"${ string(place) }\" }\n";
@@ -62,4 +63,33 @@ fn the_limits_hold_for_all_of_them_together() {
     let around = |bytes: usize| json!({"e": vec![json!({}); 100], "rest": "x".repeat(bytes)}).to_string();
     assert_eq!(take(&spec, around(ALERT_BYTES_MAX / 100 - 100)).map(|alerts| alerts.len()), Ok(100));
     assert_eq!(code(take(&spec, around(ALERT_BYTES_MAX / 100 + 100))), "alert-too-large");
+}
+
+#[test]
+fn each_event_of_an_activity_is_an_alert() {
+    let activity = |events: Value| json!({"id": {"applicationName": "admin", "uniqueQualifier": "77", "time": "2026-03-01T10:00:00Z"}, "actor": {"email": "admin@example.com"}, "events": events});
+    let done =
+        |name: &str, user: &str| json!({"name": name, "parameters": [{"name": "USER_EMAIL", "value": user}]});
+    let page = json!({"items": [
+        activity(json!([done("SUSPEND_USER", "ann@example.com"), done("SUSPEND_USER", "bob@example.com"), done("DELETE_USER", "eve@example.com")])),
+        activity(json!([done("CHANGE_PASSWORD", "ann@example.com")])),
+    ]});
+    let alerts = take(&spec("google-reports"), page.to_string()).expect("alerts");
+    let shown: Vec<_> = alerts
+        .iter()
+        .map(|alert| (&*alert.title, alert.source_id.as_deref().unwrap_or_default(), told(&alert.user)))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("admin SUSPEND_USER", "77/SUSPEND_USER/1", "ann@example.com".to_owned()),
+            ("admin SUSPEND_USER", "77/SUSPEND_USER/2", "bob@example.com".to_owned()),
+            ("admin DELETE_USER", "77/DELETE_USER/3", "eve@example.com".to_owned()),
+            ("admin CHANGE_PASSWORD", "77", "ann@example.com".to_owned()),
+        ]
+    );
+    assert_eq!(alerts[1].raw, activity(json!([done("SUSPEND_USER", "bob@example.com")])));
+    assert!(
+        alerts.iter().all(|alert| alert.event_time.is_some() && told(&alert.actor) == "admin@example.com")
+    );
 }

@@ -4,10 +4,10 @@
 use quell::domain::alert::{Alert, Category, User};
 use serde_json::{Value, json};
 
-use crate::{one, own, spec, take};
+use crate::{one, own, spec};
 
 /// A user as one text: name or address, id, and `!` for an account of a program.
-fn told(user: &User) -> String {
+pub fn told(user: &User) -> String {
     let parts = [&user.email, &user.name, &user.id].into_iter().flatten();
     let text = parts.map(String::as_str).collect::<Vec<_>>().join(" ");
     if user.service { text + "!" } else { text }
@@ -437,6 +437,27 @@ fn a_service_that_did_it_is_no_mark_on_whom_it_was_done_to() {
 }
 
 #[test]
+fn github_accounts() {
+    check(
+        "github-audit",
+        &[
+            (
+                json!({"action": "git.clone", "actor": "ann", "actor_id": "1", "user": "", "user_id": "2"}),
+                "ann",
+                "ann 1",
+                "ann",
+            ),
+            (
+                json!({"action": "org.add_member", "actor": "adm", "user": "ann", "user_id": "2"}),
+                "ann 2",
+                "adm",
+                "ann 2",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn the_collector_is_not_the_machine() {
     let alert =
         one(&spec("splunk"), &json!({"search_name": "x", "result": {"host": "collector", "dest": "LT-1"}}));
@@ -464,31 +485,4 @@ fn two_people_are_not_mixed_and_a_list_is_nobody() {
     ] {
         assert_eq!(told(&one(&spec, &payload).user), expected, "{payload}");
     }
-}
-
-#[test]
-fn each_event_of_an_activity_is_an_alert() {
-    let activity = |events: Value| json!({"id": {"applicationName": "admin", "uniqueQualifier": "77", "time": "2026-03-01T10:00:00Z"}, "actor": {"email": ADMIN}, "events": events});
-    let done =
-        |name: &str, user: &str| json!({"name": name, "parameters": [{"name": "USER_EMAIL", "value": user}]});
-    let page = json!({"items": [
-        activity(json!([done("SUSPEND_USER", ANN), done("SUSPEND_USER", "bob@example.com"), done("DELETE_USER", "eve@example.com")])),
-        activity(json!([done("CHANGE_PASSWORD", ANN)])),
-    ]});
-    let alerts = take(&spec("google-reports"), page.to_string()).expect("alerts");
-    let shown: Vec<_> = alerts
-        .iter()
-        .map(|alert| (&*alert.title, alert.source_id.as_deref().unwrap_or_default(), told(&alert.user)))
-        .collect();
-    assert_eq!(
-        shown,
-        [
-            ("admin SUSPEND_USER", "77/SUSPEND_USER/1", ANN.to_owned()),
-            ("admin SUSPEND_USER", "77/SUSPEND_USER/2", "bob@example.com".to_owned()),
-            ("admin DELETE_USER", "77/DELETE_USER/3", "eve@example.com".to_owned()),
-            ("admin CHANGE_PASSWORD", "77", ANN.to_owned()),
-        ]
-    );
-    assert_eq!(alerts[1].raw, activity(json!([done("SUSPEND_USER", "bob@example.com")])));
-    assert!(alerts.iter().all(|alert| alert.event_time.is_some() && told(&alert.actor) == ADMIN));
 }
