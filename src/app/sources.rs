@@ -62,7 +62,8 @@ fn read_source(
         None if polled => {
             let gate = Gate::new(map.optional("limits").map(read_limits).unwrap_or_default());
             map.finish();
-            return Some(Source { spec: Arc::unwrap_or_clone(spec?), door: None, gate, poll: None });
+            let spec = Arc::unwrap_or_clone(spec?);
+            return Some(Source { spec, door: None, proven_by_headers: false, gate, poll: None });
         }
         None if loopback => Some(DoorConfig::Open),
         None => {
@@ -76,8 +77,13 @@ fn read_source(
     };
     let gate = Gate::new(map.optional("limits").map(read_limits).unwrap_or_default());
     map.finish();
-    match Door::new(config?) {
-        Ok(door) => Some(Source { spec: Arc::unwrap_or_clone(spec?), door: Some(door), gate, poll: None }),
+    let config = config?;
+    let proven_by_headers = is_proven_by_headers(&config);
+    match Door::new(config) {
+        Ok(door) => {
+            let spec = Arc::unwrap_or_clone(spec?);
+            Some(Source { spec, door: Some(door), proven_by_headers, gate, poll: None })
+        }
         Err(error) => {
             auth.unwrap_or(field).mistake(
                 "source-auth",
@@ -87,4 +93,16 @@ fn read_source(
             None
         }
     }
+}
+
+/// Whether what this door asks for stands in the headers alone: a secret or a name
+/// that is sent as it is, and no signature over the body.
+fn is_proven_by_headers(config: &DoorConfig) -> bool {
+    matches!(
+        config,
+        DoorConfig::Bearer { .. }
+            | DoorConfig::Header { .. }
+            | DoorConfig::Okta { .. }
+            | DoorConfig::Certificate { .. }
+    )
 }

@@ -86,6 +86,29 @@ pub struct Came<'a> {
     pub body: &'a [u8],
     /// Who is connected to us; none when nobody is, as in a test.
     pub peer: Option<IpAddr>,
+    /// What the door let in, where it was asked already.
+    proven: Option<Delivery>,
+}
+
+/// A delivery of which no more than the headers came, and whose body is read.
+pub struct Knock {
+    /// How much of the body is read at most, in bytes.
+    pub most: usize,
+    proven: Option<Delivery>,
+}
+
+impl Knock {
+    /// Whether the headers proved who sends it.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.proven.is_some()
+    }
+
+    /// The whole delivery.
+    #[must_use]
+    pub fn with_body<'a>(self, headers: &'a [Header<'a>], body: &'a [u8], peer: Option<IpAddr>) -> Came<'a> {
+        Came { headers, body, peer, proven: self.proven }
+    }
 }
 
 impl Came<'_> {
@@ -259,14 +282,10 @@ impl Source {
         if came.body.len() > self.gate.bytes_max() {
             return Err(too_large(self.gate.bytes_max()));
         }
-        let delivery = door.verify(came.headers, came.body, came.peer, now).map_err(|error| {
-            // Rightly signed is not guessed: a clock that is wrong locks nobody out.
-            let signed = matches!(error, DoorError::TooOld | DoorError::TooNew);
-            if !signed && !came.peer.is_some_and(|peer| door.is_proxy(peer)) {
-                self.gate.was_wrong(came.peer, now);
-            }
-            turned_away(error)
-        })?;
+        let delivery = match &came.proven {
+            Some(delivery) => delivery.clone(),
+            None => self.prove(door, (came.headers, came.body), came.peer, now)?,
+        };
         self.gate.was_right(came.peer, &delivery, now).map_err(|wait| {
             later(
                 "too-many-deliveries",
@@ -276,21 +295,41 @@ impl Source {
         })?;
         Ok(delivery)
     }
+
+    /// Asks the door, and counts who was wrong.
+    fn prove(
+        &self,
+        door: &Door,
+        (headers, body): (&[Header<'_>], &[u8]),
+        peer: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Delivery, ServiceError> {
+        door.verify(headers, body, peer, now).map_err(|error| {
+            // Rightly signed is not guessed: a clock that is wrong locks nobody out.
+            let signed = matches!(error, DoorError::TooOld | DoorError::TooNew);
+            if !signed && !peer.is_some_and(|peer| door.is_proxy(peer)) {
+                self.gate.was_wrong(peer, now);
+            }
+            turned_away(error)
+        })
+    }
 }
 
 impl Service {
-    /// Whether a delivery of this source is read at all, given who is connected and
-    /// how long the body is said to be; and how much of it is read at most.
+    /// Whether a delivery of this source is read at all, given its headers, who is
+    /// connected and how long the body is said to be; and how much of it is read at
+    /// most. Where the headers prove who sends, they are asked here.
     ///
     /// # Errors
-    /// When the source is unknown, the body is too long, or this address was wrong
-    /// too often.
+    /// When the source is unknown, the body is too long, this address was wrong too
+    /// often, the headers prove nobody, or a web page sends to an open door.
     pub fn knock(
         &self,
         source: &str,
+        headers: &[Header<'_>],
         peer: Option<IpAddr>,
         length: Option<u64>,
-    ) -> Result<usize, ServiceError> {
+    ) -> Result<Knock, ServiceError> {
         let known = self.source(source)?;
         let most = known.gate.bytes_max();
         known.gate.may_knock(peer, self.now()).map_err(|wait| {
@@ -303,7 +342,29 @@ impl Service {
         if length.is_some_and(|length| length > most as u64) {
             return Err(too_large(most));
         }
-        Ok(most)
+        let Some(door) = &known.door else { return Ok(Knock { most, proven: None }) };
+        if door.is_open() && is_of_a_page(headers) {
+            return Err(ServiceError::new(
+                Sort::Forbidden,
+                "page-refused",
+                "this source has no `auth`, and so takes nothing that a web page sends: any page in a browser of this machine could; give the source an `auth`, or send from a program",
+            ));
+        }
+        let ask = || known.prove(door, (headers, &[]), peer, self.now());
+        let proven = known.proven_by_headers.then(ask).transpose()?;
+        Ok(Knock { most, proven })
+    }
+
+    /// Asks the door about a whole delivery, where that was not done yet.
+    ///
+    /// # Errors
+    /// When it is not let in.
+    pub fn prove(&self, source: &str, came: &mut Came<'_>) -> Result<(), ServiceError> {
+        let known = self.source(source)?;
+        if let (Some(door), None) = (&known.door, &came.proven) {
+            came.proven = Some(known.prove(door, (came.headers, came.body), came.peer, self.now())?);
+        }
+        Ok(())
     }
 
     /// What Okta wants back, when these headers are its question to this source.
@@ -315,6 +376,15 @@ impl Service {
         let Some(door) = &known.door else { return Ok(None) };
         door.okta_asks(headers).map_err(turned_away)
     }
+}
+
+/// Whether a browser sent it for a page. Pages can neither leave these headers out
+/// nor change them, and programs do not send them.
+fn is_of_a_page(headers: &[Header<'_>]) -> bool {
+    headers.iter().any(|(name, value)| {
+        let elsewhere = || ![&b"none"[..], b"same-origin"].contains(&value.trim_ascii());
+        name.eq_ignore_ascii_case("origin") || (name.eq_ignore_ascii_case("sec-fetch-site") && elsewhere())
+    })
 }
 
 /// A delivery above the limit of its source.

@@ -38,6 +38,9 @@ pub struct Source {
     pub spec: SourceSpec,
     /// How its deliveries are checked; none = it takes none, because it is polled.
     pub door: Option<Door>,
+    /// Whether the headers of a delivery prove all that the door asks for, so that
+    /// nothing is read of one that is not let in.
+    pub proven_by_headers: bool,
     /// How it is asked for its alerts.
     pub poll: Option<PollSpec>,
     /// How large deliveries may be, and how often they may come.

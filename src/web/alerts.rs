@@ -13,9 +13,9 @@ use crate::domain::id::AlertId;
 use crate::intake::signature::Header;
 use crate::projection::alerts::AlertFilter;
 use crate::service::error::{ServiceError, Sort};
-use crate::service::gate::{BYTES_DEFAULT, Came, Taken};
+use crate::service::gate::{BYTES_DEFAULT, Taken};
 use crate::web::access::{Caller, Role};
-use crate::web::body::{said_length, whole};
+use crate::web::body::{UNPROVEN, said_length, unproven, whole};
 use crate::web::extract::{Json, Query};
 use crate::web::problem::Problem;
 use crate::web::runs::{PageQuery, parsed};
@@ -44,9 +44,15 @@ pub async fn submit(
 
 async fn taken(web: &Web, source: &str, peer: Option<IpAddr>, request: Request) -> Result<Taken, Problem> {
     let (parts, body) = request.into_parts();
-    let most = web.service.knock(source, peer, said_length(&parts.headers))?;
-    let body = whole(body, &parts.headers, most).await?;
-    let came = Came { headers: &listed(&parts.headers), body: &body, peer };
+    let headers = listed(&parts.headers);
+    let knock = web.service.knock(source, &headers, peer, said_length(&parts.headers))?;
+    let (body, room) = match knock.is_proven() {
+        true => (whole(body, &parts.headers, knock.most).await?, None),
+        false => unproven(body, &parts.headers, knock.most, &UNPROVEN).await?,
+    };
+    let mut came = knock.with_body(&headers, &body, peer);
+    web.service.prove(source, &mut came)?;
+    drop(room);
     Ok(web.service.submit(source, &came).await?)
 }
 

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   server.rs    the listener, the routes, the shutdown
+//!   connections.rs  how many there are at once, and how long one may be silent
+//!   body.rs      bodies, up to a limit and within a time
 //!   access.rs    who may call what: tokens and roles
 //!   problem.rs   errors as RFC 9457 problem documents
 //!   extract.rs   bodies and queries, refused in plain words
@@ -24,6 +26,7 @@ pub mod alerts;
 pub mod attention;
 pub mod backtests;
 pub mod body;
+pub mod connections;
 pub mod extract;
 pub mod incidents;
 pub mod lists;

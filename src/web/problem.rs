@@ -46,8 +46,8 @@ fn status(sort: Sort) -> StatusCode {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = status(self.0.sort);
-        // A full queue is no failure; `/metrics` tells of it, and a flood must not fill the log.
-        if status.is_server_error() && self.0.code != "queue-full" {
+        // That much comes at once is no failure, and a flood must not fill the log.
+        if status.is_server_error() && !["queue-full", "bodies-full"].contains(&self.0.code.as_str()) {
             tracing::error!(code = %self.0.code, message = %self.0.message, "a call failed");
         }
         let body = json!({

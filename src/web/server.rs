@@ -1,7 +1,6 @@
 //! The listener, the routes, the shutdown.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,7 +16,8 @@ use crate::service::house::Service;
 use crate::web::access::Token;
 use crate::web::problem::{Problem, in_words};
 use crate::web::{
-    alerts, attention, backtests, incidents, lists, metrics, openapi, page, people, runs, store, triage, undo,
+    alerts, attention, backtests, connections, incidents, lists, metrics, openapi, page, people, runs, store,
+    triage, undo,
 };
 
 /// The largest body of a call: an alert may be 1 MiB, and nothing else is larger.
@@ -136,9 +136,8 @@ pub async fn serve(
     web: Web,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    // The door of a source may believe a proxy, and counts who is wrong.
-    let app = routes(web).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, app).with_graceful_shutdown(stop).await
+    connections::serve(listener, routes(web), stop).await;
+    Ok(())
 }
 
 /// Answers everybody that nothing can be taken yet, and why, until it is dropped.
@@ -151,7 +150,5 @@ pub async fn serve_waiting(listener: TcpListener, why: String) {
     };
     let alive = || async { ([(header::CONNECTION, "close")], "ok\n") };
     let routes = Router::new().route("/healthz", get(alive)).fallback(not_yet);
-    if let Err(error) = axum::serve(listener, routes).await {
-        tracing::error!(%error, "the listener failed while waiting for space");
-    }
+    connections::serve(listener, routes, std::future::pending()).await;
 }

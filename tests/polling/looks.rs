@@ -169,7 +169,7 @@ async fn a_map_of_more_alerts_than_one_delivery_may_bring_is_taken_in_parts() {
     feed.grow(4 * PAGE);
     feed.whole();
     let mut house = House::of(&feed);
-    house.settings(|settings| settings.replace("${ output.events }", "${ {\"alerts\": output.events} }"));
+    house.settings(|settings| settings.replace("${ output.events }", "${ {'alerts': output.events} }"));
     house.start(None);
     house.ready().await;
     house.read_to("c1200").await;

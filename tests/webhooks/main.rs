@@ -4,6 +4,7 @@
 
 mod addresses;
 mod case;
+mod connections;
 mod house;
 mod wire;
 
