@@ -117,7 +117,8 @@ mod tests {
     #[tokio::test]
     async fn bodies_of_the_unproven_have_room_up_to_a_bound_and_give_it_back() {
         let room = Semaphore::new(10);
-        let read = |body: &'static str| unproven(Body::from(body), &HeaderMap::new(), 100, &room);
+        let headers = HeaderMap::new();
+        let read = |body: &'static str| unproven(Body::from(body), &headers, 100, &room);
         let (body, first) = read("eight...").await.unwrap_or_else(|_| panic!("there is room"));
         assert_eq!((body, room.available_permits()), (b"eight...".to_vec(), 2));
         let refused = read("three").await.err().expect("there is none");
@@ -126,7 +127,7 @@ mod tests {
         drop(first);
         assert_eq!(room.available_permits(), 10);
         assert!(read("0123456789").await.is_ok());
-        assert!(whole(Body::from("more than there is"), &HeaderMap::new(), 100).await.is_ok());
+        assert!(whole(Body::from("more than there is"), &headers, 100).await.is_ok());
     }
 
     #[tokio::test]
