@@ -72,3 +72,20 @@ async fn more_silent_connections_than_there_are_places_keep_nobody_out_for_long(
     drop(silent);
     assert_eq!(house.alerts().await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_waits_for_no_silent_connection() {
+    let mut house = House::start().await;
+    let mut silent = Vec::new();
+    for begun in ["", "GET /healthz HTTP/1.1\r\n", "GET /healthz HTTP/1.1\r\nhost: quell\r\n\r\n"] {
+        let mut stream = TcpStream::connect(house.address()).await.expect("the server listens");
+        stream.write_all(begun.as_bytes()).await.expect("it is sent");
+        silent.push(stream);
+    }
+    let mut one = [0u8; 1];
+    silent[2].read_exact(&mut one).await.expect("it answers");
+    let began = Instant::now();
+    house.stop().await;
+    assert!(began.elapsed() < SILENT.end, "{:?}", began.elapsed());
+    println!("stopped after {:?}", began.elapsed());
+}

@@ -85,6 +85,21 @@ impl House {
         }
     }
 
+    /// Tells it to stop, and waits until it has.
+    pub async fn stop(&mut self) {
+        let mut child = self.child.take().expect("it lives");
+        let told = Command::new("kill").arg(child.id().to_string()).status();
+        assert!(told.is_ok_and(|told| told.success()), "it is told");
+        for _ in 0..LOOKS {
+            if child.try_wait().expect("it can be asked").is_some() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let _ = child.kill();
+        panic!("the server never stopped");
+    }
+
     /// Ends it, and says where its journal ends.
     pub fn head(&mut self) -> String {
         self.die();
