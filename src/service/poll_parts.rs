@@ -2,11 +2,15 @@
 
 use crate::domain::value::Value;
 use crate::intake::normalise::ALERT_BYTES_MAX;
+use crate::intake::path::Path;
 use crate::intake::source::SourceSpec;
 use crate::service::polls::Trouble;
 
 /// Alerts of one part of a page: what the journal takes in well under a second.
 const PART_ALERTS_MAX: usize = 250;
+
+/// Items of one part where each may hold several alerts: forty each, on average, may.
+const PART_INSIDE_MAX: usize = 25;
 
 /// A page in parts that can each be taken whole: of a list so many items, and so
 /// many bytes. A map is one part, or a list where the source's `split` says so and
@@ -15,16 +19,18 @@ const PART_ALERTS_MAX: usize = 250;
 /// # Errors
 /// When it is neither.
 pub(super) fn parts(spec: &SourceSpec, page: &Value) -> Result<Vec<Vec<u8>>, Trouble> {
+    let several = spec.inside.iter().any(Path::ends_in_items);
+    let most = if several { PART_INSIDE_MAX } else { PART_ALERTS_MAX };
     match page {
         Value::Null => Ok(Vec::new()),
-        Value::Array(items) => Ok(of_list(items.iter())),
+        Value::Array(items) => Ok(of_list(items.iter(), most)),
         Value::Object(_) => {
             let whole = page.to_string().into_bytes();
             let items = listed(spec, page);
-            if whole.len() <= ALERT_BYTES_MAX && items.len() <= PART_ALERTS_MAX {
+            if whole.len() <= ALERT_BYTES_MAX && items.len() <= most {
                 return Ok(vec![whole]);
             }
-            Ok(if is_plain(spec, &items) { of_list(items.into_iter()) } else { vec![whole] })
+            Ok(if is_plain(spec, &items) { of_list(items.into_iter(), most) } else { vec![whole] })
         }
         _ => Err(Trouble::new("what the operation gives is no list and no map of alerts", true)),
     }
@@ -49,15 +55,13 @@ fn is_plain(spec: &SourceSpec, items: &[&Value]) -> bool {
     !items.is_empty() && !sees_around && items.iter().all(|item| item.is_object() && !leads_on(item))
 }
 
-fn of_list<'a>(items: impl Iterator<Item = &'a Value>) -> Vec<Vec<u8>> {
+fn of_list<'a>(items: impl Iterator<Item = &'a Value>, most: usize) -> Vec<Vec<u8>> {
     let mut parts: Vec<(usize, String)> = Vec::new();
     for item in items {
         let text = item.to_string();
         match parts.last_mut() {
             // A bracket or a comma for each, and the bracket at the end.
-            Some((count, part))
-                if *count < PART_ALERTS_MAX && part.len() + text.len() + 2 <= ALERT_BYTES_MAX =>
-            {
+            Some((count, part)) if *count < most && part.len() + text.len() + 2 <= ALERT_BYTES_MAX => {
                 *count += 1;
                 part.push(',');
                 part.push_str(&text);
@@ -104,6 +108,24 @@ mod tests {
 
     fn items() -> Vec<Value> {
         (0..1001).map(|n| json!({"name": format!("n {n}"), "pad": "x".repeat(n % 7000)})).collect()
+    }
+
+    #[test]
+    fn items_that_hold_several_alerts_each_come_fewer_at_a_time() {
+        let spec = spec(&PLAIN.replace("fields:", "inside: events[]\nfields:"));
+        let event = json!({ "name": "an event" });
+        let page: Vec<Value> = (0..60).map(|_| json!({ "events": vec![event.clone(); 40] })).collect();
+        let parts = parts(&spec, &Value::Array(page)).expect("a list");
+        let mut number = 0;
+        for part in &parts {
+            let mut new_id = || {
+                number += 1;
+                crate::domain::id::AlertId::new(ulid::Ulid::from_parts(0, number))
+            };
+            let now = crate::domain::time::Timestamp::EPOCH;
+            normalise(&spec, "feed", part, None, now, &mut new_id).expect("it is not too many");
+        }
+        assert_eq!((parts.len(), number), (3, 2400));
     }
 
     #[test]

@@ -121,7 +121,7 @@ mod tests {
         let read = |body: &'static str| unproven(Body::from(body), &headers, 100, &room);
         let (body, first) = read("eight...").await.unwrap_or_else(|_| panic!("there is room"));
         assert_eq!((body, room.available_permits()), (b"eight...".to_vec(), 2));
-        let refused = read("three").await.err().expect("there is none");
+        let refused = read("three").await.map(drop).expect_err("there is none");
         assert_eq!((refused.0.sort, refused.0.code.as_str()), (Sort::Busy, "bodies-full"));
         assert!(read("ab").await.is_ok());
         drop(first);
