@@ -230,6 +230,7 @@ impl Expr {
         context.set_variable_resolver(&frame);
         match CelValue::resolve_val(&self.0.tree, &context) {
             Ok(value) => finish(value),
+            Err(_) if scope.is_unexplained() => Err("it failed".to_owned()),
             Err(error) => Err(explain::explain(&error, self, scope)),
         }
     }

@@ -193,7 +193,9 @@ impl Maker<'_> {
         raw: Value,
         new_id: &mut dyn FnMut() -> AlertId,
     ) -> Result<Option<Alert>, IntakeError> {
+        // Candidates fail all the time: the next is tried, and nobody asks why.
         let scope = Scope::new()
+            .unexplained()
             .with_root("raw", &Root::from(seen))
             .with_root("outer", outer)
             .with_root("envelope", self.envelope)

@@ -42,6 +42,7 @@ impl Root {
 #[derive(Clone, Debug, Default)]
 pub struct Scope<'a> {
     roots: Vec<(&'a str, Source<'a>)>,
+    unexplained: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +56,17 @@ impl<'a> Scope<'a> {
     /// A scope in which nothing has a name.
     pub fn new() -> Self {
         Scope::default()
+    }
+
+    /// This scope, for evaluations of which nobody reads why they failed: a missing
+    /// key is then not looked for among those that are there.
+    #[must_use]
+    pub fn unexplained(self) -> Self {
+        Scope { unexplained: true, ..self }
+    }
+
+    pub(super) fn is_unexplained(&self) -> bool {
+        self.unexplained
     }
 
     /// Adds a root, converted if and when an expression needs more of it than
