@@ -164,8 +164,7 @@ impl Incidents {
     }
 
     /// What an alert is to its incident.
-    fn came(&mut self, alert: AlertId, fate: &Fate, seen: Option<&Sighting>, at: Timestamp) {
-        let Some(id) = fate.incident().map(|id| self.current(id)) else { return };
+    fn came(&mut self, id: IncidentId, alert: AlertId, fate: &Fate, seen: Option<&Sighting>, at: Timestamp) {
         self.link_alert(id, alert, at);
         let row = self.row(id, at);
         row.alert_count += 1;
@@ -343,8 +342,8 @@ impl Projection for Incidents {
                 }
             }
             (Event::AlertTriaged { fate, seen, related }, StreamId::Alert(alert)) => {
-                self.came(alert, fate, seen.as_deref(), at);
-                let Some(id) = fate.incident().map(|id| self.current(id)) else { return };
+                let Some(id) = incident else { return };
+                self.came(id, alert, fate, seen.as_deref(), at);
                 for related in related {
                     let related = self.current(related.incident);
                     if related != id && self.rows.get(related).is_some() {

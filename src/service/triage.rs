@@ -25,7 +25,7 @@ use crate::projection::views::Views;
 use crate::scheduler::run::{SchedulerError, Start};
 use crate::service::claims::Claim;
 use crate::service::door::Accepted;
-use crate::service::error::{ServiceError, Sort};
+use crate::service::error::ServiceError;
 use crate::service::house::Service;
 use crate::store::error::StoreError;
 use crate::store::journal::{Append, Batch, Receipt};
@@ -65,10 +65,6 @@ impl TriageRules {
         owner.or_else(|| self.detection_owners.get(&source.to_lowercase())).map(String::as_str)
     }
 }
-
-/// How often a payload that was known may say something new in one moment: each
-/// time somebody else was faster.
-const SAID_AGAIN_MAX: usize = 64;
 
 /// An alert, and the playbooks that want it.
 pub(super) struct Triaged {
@@ -175,11 +171,8 @@ impl Service {
             let names = [&user.email, &user.id, &user.name].map(|name| name.clone());
             names.into_iter().flatten().map(|name| name.trim().to_lowercase()).collect::<Vec<_>>()
         };
-        let did = names(&alert.actor);
-        if alert.severity > SEVERITY_MOST {
-            return None;
-        }
-        if !did.iter().any(|name| self.triage_rules.own_accounts.contains(name)) {
+        let ours = |name: &String| self.triage_rules.own_accounts.contains(name);
+        if alert.severity > SEVERITY_MOST || !names(&alert.actor).iter().any(ours) {
             return None;
         }
         let (containment, at) = views.containments.touched(&names(&alert.user), now.before(OWN_CHANGE))?;
@@ -219,34 +212,42 @@ impl Service {
     /// What came before under the same key is told as that, unless the key is of the
     /// payload alone and the same payload says something new by now.
     pub(super) async fn take_alert(&self, triaged: Triaged, key: Key) -> Result<Accepted, ServiceError> {
-        let (mut name, alert) = (key.name, &triaged.stored.alert);
-        for _ in 0..SAID_AGAIN_MAX {
-            match self.place_alert(&triaged, name.clone()).await? {
+        let alert = &triaged.stored.alert;
+        let before = match self.place_alert(&triaged, key.name.clone()).await? {
+            Ok(accepted) => return Ok(accepted),
+            Err(before) => before,
+        };
+        let news = if key.of_payload { self.news_of(before, alert).await } else { None };
+        let before = match news {
+            None => before,
+            Some(news) => match self.place_alert(&triaged, format!("{}/{news}", key.name)).await? {
                 Ok(accepted) => return Ok(accepted),
-                Err(before) if key.of_payload && self.says_something_new(before, alert).await => {
-                    name = format!("{name}/{before}");
-                }
-                Err(before) => return Ok(self.seen_before(before, &alert.title).await),
-            }
-        }
-        let message = "the same alert came too often in one moment; nothing was stored, send it again";
-        Err(ServiceError::new(Sort::Busy, "alert-busy", message))
+                Err(before) => before,
+            },
+        };
+        Ok(self.seen_before(before, &alert.title).await)
     }
 
-    /// Whether a payload that came before says something new: that its finding stands
-    /// otherwise than was said since, or, long after, that it happened once more.
-    async fn says_something_new(&self, before: StreamId, alert: &Alert) -> bool {
-        let StreamId::Alert(id) = before else { return false };
+    /// What makes a payload that came before say something new: its finding stands
+    /// otherwise since another alert, or, of one that has neither an id nor a time, it
+    /// came long ago and may be of any day.
+    async fn news_of(&self, before: StreamId, alert: &Alert) -> Option<String> {
+        let StreamId::Alert(id) = before else { return None };
         self.caught_up().await;
         let views = self.views.read();
-        // What has neither an id nor a time may be of any day.
+        let window = self.triage_rules.rules.same_finding;
+        let period = || {
+            let length = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+            format!("period-{}", alert.received_at.millis() / length)
+        };
         let undated = alert.source_id.is_none() && alert.event_time.is_none();
-        let Some(row) = views.alerts.get(id) else { return undated };
-        if undated && row.received_at < alert.received_at.before(self.triage_rules.rules.same_finding) {
-            return true;
+        let Some(row) = views.alerts.get(id) else { return undated.then(period) };
+        if undated && row.received_at < alert.received_at.before(window) {
+            return Some(period());
         }
-        let tied = views.ties.get(Tie::finding(alert).key, alert.received_at);
-        tied.is_some_and(|tied| tied.alert != id && tied.at >= row.received_at && tied.status != alert.status)
+        let tied = views.ties.get(Tie::finding(alert).key, alert.received_at)?;
+        let otherwise = tied.alert != id && tied.at >= row.received_at && tied.status != alert.status;
+        otherwise.then(|| tied.alert.to_string())
     }
 
     /// Places one alert and stores it; the stream of the one that came before under

@@ -216,7 +216,8 @@ async fn what_a_detector_says_again_word_for_word_is_news_when_it_stood_otherwis
     ended["status"] = json!("resolved");
     let first = deliver(&server, &open).await;
     assert_eq!(deliver(&server, &open).await["duplicate"], json!(true));
-    for (said, fate) in [(&ended, "ended"), (&open, "back"), (&ended, "ended"), (&open, "back")] {
+    // However often it flaps.
+    for (said, fate) in [(&ended, "ended"), (&open, "back")].into_iter().cycle().take(140) {
         let told = deliver(&server, said).await;
         assert_eq!((&told["duplicate"], &told["incident"]), (&json!(false), &first["incident"]), "{told}");
         let row = server.get(&format!("/alerts/{}", text(&told["id"]))).await;
