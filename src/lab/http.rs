@@ -5,6 +5,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt as _;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
@@ -54,6 +55,10 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
         // An error means that the sender is gone, which says the same.
         let _ = stop.wait_for(|stopped| *stopped).await;
     };
+    // Small answers leave at once: they would wait for up to 40 ms otherwise.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
         tracing::error!(%error, "a server of the lab ended");
     }

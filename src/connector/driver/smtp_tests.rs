@@ -56,3 +56,14 @@ fn a_mail_server_elsewhere_is_never_spoken_to_in_the_clear() {
     let half = BTreeMap::from([("user".to_owned(), SecretString::from("u".to_owned()))]);
     assert!(SmtpDriver::new("smtps://mail.example", &half).is_err());
 }
+
+#[test]
+fn a_mail_leaves_in_one_piece_with_its_dots_doubled_and_its_end() {
+    for (mail, goes) in [
+        ("Subject: x\r\n\r\ntext\r\n", "Subject: x\r\n\r\ntext\r\n\r\n.\r\n"),
+        ("a\r\n.\r\n.b\r\nc.\r\n", "a\r\n..\r\n..b\r\nc.\r\n\r\n.\r\n"),
+        (".a", "..a\r\n.\r\n"),
+    ] {
+        assert_eq!(Ended(mail).to_string(), goes, "{mail:?}");
+    }
+}
