@@ -9,6 +9,7 @@ pub mod authored;
 pub mod cli;
 pub mod connector;
 pub mod domain;
+pub mod encoding;
 pub mod failpoint;
 pub mod guard;
 pub mod intake;
