@@ -140,7 +140,7 @@ async fn start(service: &Arc<Service>, playbook: &str) {
     let order = RunOrder {
         playbook: playbook.to_owned(),
         alert: None,
-        inputs: serde_json::Map::new(),
+        inputs: quell::domain::inputs::GivenInputs::default(),
         by: "bench".to_owned(),
         idempotency_key: None,
     };

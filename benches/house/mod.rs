@@ -75,7 +75,7 @@ pub async fn one(service: &Arc<Service>, ended: &Ended) -> Duration {
     let order = RunOrder {
         playbook: "five".to_owned(),
         alert: None,
-        inputs: serde_json::Map::new(),
+        inputs: quell::domain::inputs::GivenInputs::default(),
         by: "bench".to_owned(),
         idempotency_key: None,
     };

@@ -218,7 +218,7 @@ pub struct PlanArgs {
     /// The source whose rules read the alert [default: a normalised alert].
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
-    /// An input, as name=value; the value is JSON or plain text.
+    /// An input, as name=value; its declared type says how the value is read.
     #[arg(long = "input", value_name = "K=V")]
     pub inputs: Vec<String>,
 }

@@ -1,6 +1,8 @@
 //! A person's word: approve, reject, answer, settle.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 
 use crate::cli::args::{AnswerArgs, DecideArgs, Happened, SettleArgs};
 use crate::cli::client::Client;
@@ -44,7 +46,7 @@ pub async fn answer(args: &AnswerArgs, client: &Client, screen: &Screen) -> Resu
     let id = id_text(&args.question)?;
     let fields = pairs(&args.fields)?;
     let done = client
-        .post(&format!("/questions/{id}/answer"), &json!({ "choice": args.choice, "fields": fields }))
+        .post(&format!("/questions/{id}/answer"), &json!({ "choice": args.choice, "field_texts": fields }))
         .await?;
     if screen.json() {
         screen.document(&done)
@@ -86,19 +88,21 @@ pub fn id_text(text: &str) -> Result<&str, CliError> {
     ))
 }
 
-/// `name=value` pairs; a value is JSON where it reads as JSON, else text.
+/// `name=value` pairs. What a value means is said by the declared type of its name.
 ///
 /// # Errors
-/// When one has no `=`.
-pub fn pairs(given: &[String]) -> Result<Map<String, Value>, CliError> {
-    given
-        .iter()
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').ok_or_else(|| {
-                CliError::new(Exit::Wrong, "pair-wrong", format!("`{pair}` is no name=value"))
-            })?;
-            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-            Ok((name.to_owned(), value))
-        })
-        .collect()
+/// When one has no `=`, or a name is given twice.
+pub fn pairs(given: &[String]) -> Result<BTreeMap<String, String>, CliError> {
+    let wrong = |message: String| CliError::new(Exit::Wrong, "pair-wrong", message);
+    let mut texts = BTreeMap::new();
+    for pair in given {
+        let Some((name, text)) = pair.split_once('=') else {
+            let shown = pair.escape_debug();
+            return Err(wrong(format!("`{shown}` has no `=`; write name=value, such as user={shown}")));
+        };
+        if texts.insert(name.to_owned(), text.to_owned()).is_some() {
+            return Err(wrong(format!("`{}` is given twice; give it once", name.escape_debug())));
+        }
+    }
+    Ok(texts)
 }

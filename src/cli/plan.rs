@@ -10,6 +10,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::list::cell;
 use crate::cli::run::{playbook_name, read_alert};
 use crate::cli::screen::{Screen, Style, visible};
+use crate::domain::inputs::GivenInputs;
 use crate::settings::Settings;
 
 /// Prints what a run would do: on the running server if there is one.
@@ -24,15 +25,15 @@ pub async fn plan(
 ) -> Result<Exit, CliError> {
     let alert = read_alert(args.alert.as_deref())?;
     let name = playbook_name(&args.playbook)?;
-    let inputs = pairs(&args.inputs)?;
+    let texts = pairs(&args.inputs)?;
     let preview = if client.is_up().await {
-        let body = json!({ "alert": alert, "source": args.source, "inputs": inputs });
+        let body = json!({ "alert": alert, "source": args.source, "input_texts": texts });
         client.post(&format!("/playbooks/{name}/plan"), &body).await?
     } else {
         let house = open(settings, settings.listen).await?;
         let service = &house.service;
         let alert = alert.map(|raw| service.alert_by_hand(raw, args.source.as_deref())).transpose()?;
-        let preview = service.preview(name, alert, Value::Object(inputs)).await?;
+        let preview = service.preview(name, alert, &GivenInputs { texts, ..GivenInputs::default() }).await?;
         house.stop();
         json!(preview)
     };

@@ -15,6 +15,7 @@ use crate::cli::progress::Progress;
 use crate::cli::screen::Screen;
 use crate::domain::event::{Event, RunEnd};
 use crate::domain::id::{RunId, StreamId};
+use crate::domain::inputs::GivenInputs;
 use crate::service::house::Service;
 use crate::service::runs::RunOrder;
 use crate::settings::Settings;
@@ -63,7 +64,7 @@ async fn run_there(
     screen: &Screen,
 ) -> Result<Exit, CliError> {
     let name = playbook_name(&what.playbook)?;
-    let body = json!({ "alert": alert, "source": what.source, "inputs": pairs(&what.inputs)? });
+    let body = json!({ "alert": alert, "source": what.source, "input_texts": pairs(&what.inputs)? });
     let started = client.post(&format!("/playbooks/{name}/runs"), &body).await?;
     let run = started.get("run").and_then(Value::as_str).unwrap_or_default().to_owned();
     if !wait {
@@ -91,7 +92,7 @@ async fn run_here(
     let order = RunOrder {
         playbook: what.playbook.clone(),
         alert,
-        inputs: pairs(&what.inputs)?,
+        inputs: GivenInputs { texts: pairs(&what.inputs)?, ..GivenInputs::default() },
         by: OPERATOR.to_owned(),
         idempotency_key: None,
     };

@@ -53,6 +53,7 @@ pub fn read_triggers<'a>(field: Field<'a>, inputs: &[InputSpec], source: &str) -
                 "write two: each begins with its own `- `, and either starts a run",
             ),
             (Some(field), None) => {
+                warn_of_missing(field, inputs);
                 let once_per = once.map(|once| read_once_per(once, source, &mut found.conditions));
                 if let Some(when) = expression(field, source) {
                     found.conditions.push((field, when.clone()));
@@ -81,6 +82,18 @@ pub fn read_triggers<'a>(field: Field<'a>, inputs: &[InputSpec], source: &str) -
         }
     }
     found
+}
+
+/// An alert gives no inputs: one that is required and has no default is nothing there.
+fn warn_of_missing(trigger: Field<'_>, inputs: &[InputSpec]) {
+    for input in inputs.iter().filter(|input| input.required && input.default.is_none()) {
+        let name = &input.name;
+        let message = format!("a run that an alert starts has no input {}, which is required", quoted(name));
+        let (file, place) = (trigger.reader().file(), trigger.place());
+        let warning = Diagnostic::warning("input-missing", file, place, message);
+        let help = format!("give {} a `default`, or take its `required` out", quoted(name));
+        trigger.reader().report(warning.label("an alert gives no inputs").help(help));
+    }
 }
 
 /// Reads `once_per:`; its key goes to the conditions, whose names are checked.

@@ -18,6 +18,7 @@ use crate::domain::alert::Alert;
 use crate::domain::expr::Expr;
 use crate::domain::expr::scope::Scope;
 use crate::domain::id::{AlertId, RunId};
+use crate::domain::inputs::defaults;
 use crate::domain::plan::Plan;
 use crate::domain::playbook::{Playbook, Trigger};
 use crate::domain::run::Shared;
@@ -312,7 +313,7 @@ impl Service {
             run: Some(RunId::derived(alert.id.ulid(), &side.plan.playbook.name)),
             at: Some(alert.received_at),
         };
-        match self.walk(&how, Some(Arc::clone(alert)), Value::Null).await {
+        match self.walk(&how, Some(Arc::clone(alert)), defaults(&side.plan.playbook.inputs)).await {
             Ok(preview) => Decision::Run {
                 branches: preview.branches.into_iter().map(Into::into).collect(),
                 left_out: preview.left_out,

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::domain::id::{ApprovalId, QuestionId};
+use crate::domain::inputs::{GivenInputs, read_given};
 use crate::domain::playbook::{Body, InputSpec};
 use crate::domain::run::StepKey;
 use crate::domain::signal::{Person, Signal};
@@ -179,7 +180,7 @@ impl Service {
         question: QuestionId,
         by: &str,
         choice: &str,
-        fields: Value,
+        given: &GivenInputs,
     ) -> Result<(), ServiceError> {
         self.caught_up().await;
         let run = {
@@ -190,7 +191,14 @@ impl Service {
                 .map(|row| row.run)
                 .ok_or_else(|| ServiceError::absent("question", &question))?
         };
-        self.tell(run, Signal::Answer { question, by: by.to_lowercase(), choice: choice.to_owned(), fields })
-            .await
+        let fields = if given.texts.is_empty() {
+            given.values.clone()
+        } else {
+            let (asked, _) = self.question(question).await?;
+            read_given(&asked.fields, given)
+                .map_err(|wrong| ServiceError::new(Sort::Wrong, "field-wrong", wrong.to_string()))?
+        };
+        let (by, choice, fields) = (by.to_lowercase(), choice.to_owned(), Value::Object(fields));
+        self.tell(run, Signal::Answer { question, by, choice, fields }).await
     }
 }

@@ -13,6 +13,7 @@ use crate::domain::command::{Command, Perform, Phase};
 use crate::domain::decide::turn::take;
 use crate::domain::event::{Event, RunEnd, RunStarted};
 use crate::domain::id::{IncidentId, QuestionId, RunId};
+use crate::domain::inputs::GivenInputs;
 use crate::domain::outcome::{Failure, FailureClass, Outcome};
 use crate::domain::owed::commands;
 use crate::domain::plan::Plan;
@@ -24,7 +25,7 @@ use crate::domain::value::Digest;
 use crate::guard::people::entries_of;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
-use crate::service::runs::needs_alert;
+use crate::service::runs::{bound_inputs, needs_alert};
 use crate::step::kind::{carry_out, kind};
 use crate::step::world::Call;
 
@@ -108,9 +109,10 @@ impl Service {
         &self,
         name: &str,
         alert: Option<Alert>,
-        inputs: Value,
+        given: &GivenInputs,
     ) -> Result<Preview, ServiceError> {
         let prepared = self.playbook(name)?;
+        let inputs = bound_inputs(&prepared.plan.playbook, given)?;
         needs_alert(&prepared.plan.playbook, alert.as_ref())?;
         let (plan, digest) = (Arc::clone(&prepared.plan), prepared.plan_digest);
         let how = How { plan, digest, reads: how::Reads::Live, run: None, at: None };

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Map;
-
 use crate::domain::alert::{Alert, Fate};
 use crate::domain::event::{Event, RunStarted};
 use crate::domain::id::{ContainmentId, IncidentId, RunId, StreamId};
-use crate::domain::playbook::{InputKind, Playbook, Trigger};
+use crate::domain::inputs::{GivenInputs, WrongInput, bind};
+use crate::domain::playbook::{Playbook, Trigger};
 use crate::domain::run::StepKey;
 use crate::domain::signal::Signal;
 use crate::domain::time::Timestamp;
@@ -28,7 +27,7 @@ pub struct RunOrder {
     /// The alert to run on.
     pub alert: Option<Alert>,
     /// Inputs by name.
-    pub inputs: Map<String, Value>,
+    pub inputs: GivenInputs,
     /// Who asks.
     pub by: String,
     /// The same key never starts a second run.
@@ -80,7 +79,7 @@ impl Service {
     pub async fn start_run(&self, order: RunOrder) -> Result<RunId, ServiceError> {
         let prepared = self.playbook(&order.playbook)?;
         let playbook = &prepared.plan.playbook;
-        let inputs = checked_inputs(playbook, order.inputs)?;
+        let inputs = bound_inputs(playbook, &order.inputs)?;
         needs_alert(playbook, order.alert.as_ref())?;
         let ulid = self.fresh();
         let run = RunId::new(ulid);
@@ -247,41 +246,19 @@ pub(super) fn open_without_alert(incident: IncidentId, title: &str, at: Timestam
     Append { stream: StreamId::Incident(incident), after: 0, at, events: vec![opened] }
 }
 
-/// The inputs as the playbook declares them: all that are required, none that
-/// is unknown, each of its type, defaults filled in.
-pub(super) fn checked_inputs(playbook: &Playbook, given: Map<String, Value>) -> Result<Value, ServiceError> {
-    let wrong = |message: String| Err(ServiceError::new(Sort::Wrong, "input-wrong", message));
-    let declared: Vec<&str> = playbook.inputs.iter().map(|input| input.name.as_str()).collect();
-    if let Some(name) = given.keys().find(|name| !declared.contains(&name.as_str())) {
-        let takes = if declared.is_empty() { "none".to_owned() } else { declared.join(", ") };
-        return wrong(format!(
-            "the playbook `{}` has no input `{}`; it takes: {takes}",
-            playbook.name,
-            name.escape_debug()
-        ));
-    }
-    let mut inputs = Map::new();
-    for input in &playbook.inputs {
-        let value = given.get(&input.name).cloned().or_else(|| input.default.clone()).unwrap_or(Value::Null);
-        let fits = match (&value, input.kind) {
-            (Value::Null, _) => !input.required,
-            (Value::String(_), InputKind::String)
-            | (Value::Number(_), InputKind::Number)
-            | (Value::Bool(_), InputKind::Boolean) => true,
-            (Value::Number(number), InputKind::Integer) => number.is_i64(),
-            _ => false,
+/// The inputs as the playbook declares them, from what a caller gives.
+///
+/// # Errors
+/// `input-wrong`: one is unknown, missing or of another type.
+pub(super) fn bound_inputs(playbook: &Playbook, given: &GivenInputs) -> Result<Value, ServiceError> {
+    bind(&playbook.inputs, given).map_err(|wrong| {
+        let how = match &wrong {
+            WrongInput::Missing { name, .. } => {
+                format!("; give it: --input {name}=… (`inputs` over the API)")
+            }
+            _ => String::new(),
         };
-        if !fits {
-            let kind = serde_json::to_value(input.kind)
-                .ok()
-                .and_then(|kind| kind.as_str().map(str::to_owned))
-                .unwrap_or_default();
-            return wrong(format!(
-                "the playbook `{}` needs the input `{}` ({kind}); give it with --input {}=…",
-                playbook.name, input.name, input.name
-            ));
-        }
-        inputs.insert(input.name.clone(), value);
-    }
-    Ok(if inputs.is_empty() { Value::Null } else { Value::Object(inputs) })
+        let message = format!("the playbook `{}`: {wrong}{how}. Nothing was started", playbook.name);
+        ServiceError::new(Sort::Wrong, "input-wrong", message)
+    })
 }

@@ -28,7 +28,7 @@ use crate::projection::schedules::{LastFiring, ScheduleRow};
 use crate::scheduler::run::{SchedulerError, Start};
 use crate::service::error::ServiceError;
 use crate::service::house::Service;
-use crate::service::runs::{checked_inputs, open_without_alert};
+use crate::service::runs::{bound_inputs, open_without_alert};
 use crate::store::error::StoreError;
 use crate::store::journal::{Append, Batch, Receipt};
 
@@ -290,7 +290,7 @@ impl Service {
         now: Timestamp,
     ) -> Result<Receipt, Unfired> {
         let playbook = &schedule.prepared.plan.playbook;
-        let inputs = checked_inputs(playbook, inputs_at(&schedule.spec, due)?)
+        let inputs = bound_inputs(playbook, &inputs_at(&schedule.spec, due)?.into())
             .map_err(|error| Unfired::Skip(SkipReason::CannotStart(error.message)))?;
         // The id follows from the schedule and the moment, and sorts by when the run started.
         let (moment, millis) = (due.to_string(), u64::try_from(now.millis()).unwrap_or(0));

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use crate::domain::id::ApprovalId;
+use crate::domain::inputs::GivenInputs;
 use crate::domain::playbook::InputKind;
 use crate::domain::time::Timestamp;
 use crate::service::error::{ServiceError, Sort};
@@ -76,7 +77,7 @@ pub async fn answer(
             return question_page(&web, &question, Some(&message), StatusCode::BAD_REQUEST);
         }
     };
-    match web.service.answer(question.id, &question.person, choice, fields).await {
+    match web.service.answer(question.id, &question.person, choice, &fields).await {
         Ok(()) => match web.service.question_behind(&token).await {
             Ok(question) => question_page(&web, &question, None, StatusCode::OK),
             Err(error) => error_page(&web, &error),
@@ -92,7 +93,7 @@ pub async fn answer(
 }
 
 /// The typed fields out of a form, in which everything is text.
-fn fields_of(question: &OpenQuestion, form: &BTreeMap<String, String>) -> Result<Value, String> {
+fn fields_of(question: &OpenQuestion, form: &BTreeMap<String, String>) -> Result<GivenInputs, String> {
     let mut fields = Map::new();
     for field in &question.fields {
         let Some(text) = form
@@ -104,18 +105,13 @@ fn fields_of(question: &OpenQuestion, form: &BTreeMap<String, String>) -> Result
         };
         let title = field.label.as_deref().unwrap_or(&field.name);
         let value = match field.kind {
-            InputKind::String => Value::from(text),
-            InputKind::Integer => {
-                text.parse::<i64>().map(Value::from).map_err(|_| format!("{title} takes a whole number."))?
-            }
-            InputKind::Number => {
-                text.parse::<f64>().map(Value::from).map_err(|_| format!("{title} takes a number."))?
-            }
-            InputKind::Boolean => Value::from(matches!(text, "true" | "yes" | "on")),
+            InputKind::Boolean => Some(Value::from(matches!(text, "true" | "yes" | "on"))),
+            kind => kind.read(text),
         };
+        let value = value.ok_or_else(|| format!("{title} takes {}.", field.kind.takes_words()))?;
         fields.insert(field.name.clone(), value);
     }
-    Ok(Value::Object(fields))
+    Ok(GivenInputs::from(fields))
 }
 
 /// A form that could not be read.

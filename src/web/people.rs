@@ -1,11 +1,14 @@
 //! Approvals and questions over the API.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::domain::id::RunId;
+use crate::domain::inputs::GivenInputs;
 use crate::projection::approvals::ApprovalFilter;
 use crate::projection::questions::QuestionFilter;
 use crate::service::error::{ServiceError, Sort};
@@ -135,7 +138,10 @@ pub async fn question(
 pub struct AnswerBody {
     choice: String,
     #[serde(default)]
-    fields: Option<Value>,
+    fields: Map<String, Value>,
+    /// Fields as a person typed them: the declared type says what each means.
+    #[serde(default)]
+    field_texts: BTreeMap<String, String>,
 }
 
 /// `POST /api/v1/questions/{id}/answer`: only for whom the question was sent to.
@@ -146,7 +152,7 @@ pub async fn answer(
     Json(body): Json<AnswerBody>,
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Reader)?.to_owned();
-    let fields = body.fields.unwrap_or_else(|| json!({}));
-    web.service.answer(parsed(&id)?, &by, &body.choice, fields).await?;
+    let fields = GivenInputs { values: body.fields, texts: body.field_texts };
+    web.service.answer(parsed(&id)?, &by, &body.choice, &fields).await?;
     Ok(Json(json!({ "answered": id })).into_response())
 }

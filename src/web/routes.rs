@@ -52,6 +52,7 @@ const START: &[Given] = &[
     given("alert", "object", "a normalised alert, or what `source` sends"),
     given("source", "string", "the source whose rules read `alert`"),
     given("inputs", "object", "inputs by name"),
+    given("input_texts", "object", "inputs as typed: the declared type says what each text means"),
 ];
 const BACKTEST: &[Given] = &[
     given("text", "string", "the changed playbook; this or `playbook` is needed"),
@@ -311,6 +312,11 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             &[
                 needed("choice", "string", "the value of a choice"),
                 given("fields", "object", "what else is asked for, by name"),
+                given(
+                    "field_texts",
+                    "object",
+                    "fields as typed: the declared type says what each text means",
+                ),
             ],
             Answer::Object,
         )],

@@ -1,6 +1,6 @@
 //! Runs, their events, and orders to them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use tokio::sync::broadcast;
 
 use crate::domain::event::{Entry, Event};
 use crate::domain::id::{IncidentId, RunId, StreamId};
+use crate::domain::inputs::GivenInputs;
 use crate::domain::run::StepKey;
 use crate::intake::hand::normalise_by_hand;
 use crate::projection::runs::RunFilter;
@@ -91,6 +92,9 @@ pub struct StartBody {
     source: Option<String>,
     #[serde(default)]
     inputs: Map<String, Value>,
+    /// Inputs as a person typed them: the declared type says what each means.
+    #[serde(default)]
+    input_texts: BTreeMap<String, String>,
 }
 
 /// `POST /api/v1/playbooks/{name}/runs`.
@@ -105,9 +109,8 @@ pub async fn start(
     let service = &web.service;
     let alert = body.alert.map(|raw| service.alert_by_hand(raw, body.source.as_deref())).transpose()?;
     let idempotency_key = idempotency_key(&headers)?;
-    let run = service
-        .start_run(RunOrder { playbook: name, alert, inputs: body.inputs, by, idempotency_key })
-        .await?;
+    let inputs = GivenInputs { values: body.inputs, texts: body.input_texts };
+    let run = service.start_run(RunOrder { playbook: name, alert, inputs, by, idempotency_key }).await?;
     Ok((StatusCode::CREATED, Json(json!({ "run": run }))).into_response())
 }
 
@@ -172,7 +175,8 @@ pub async fn plan(
     caller.may(Role::Responder)?;
     let service = &web.service;
     let alert = body.alert.map(|raw| service.alert_by_hand(raw, body.source.as_deref())).transpose()?;
-    let preview = service.preview(&name, alert, Value::Object(body.inputs)).await?;
+    let inputs = GivenInputs { values: body.inputs, texts: body.input_texts };
+    let preview = service.preview(&name, alert, &inputs).await?;
     Ok(Json(preview).into_response())
 }
 

@@ -7,6 +7,7 @@ mod checking;
 mod doors;
 mod house;
 mod ingest;
+mod inputs;
 mod queue;
 mod retention;
 mod shows;

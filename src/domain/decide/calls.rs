@@ -6,7 +6,7 @@ use crate::domain::command::Child;
 use crate::domain::decide::turn::Turn;
 use crate::domain::event::{Event, RunEnd};
 use crate::domain::id::RunId;
-use crate::domain::inputs::{WrongInput, checked};
+use crate::domain::inputs::{GivenInputs, bind};
 use crate::domain::playbook::{PlaybookCall, StepIx};
 use crate::domain::run::{RunState, Stage, StepEnd, StepKey};
 use crate::domain::signal::{Refusal, Signal};
@@ -36,15 +36,9 @@ impl Turn<'_> {
         if let Some(why) = self.not_as_approved(key, &input) {
             return self.fail_step(key, why);
         }
-        let inputs = match checked(&callee.inputs, &given) {
+        let inputs = match bind(&callee.inputs, &GivenInputs::from(given)) {
             Ok(inputs) => inputs,
-            Err(WrongInput::Unknown(name)) => {
-                return self.fail_step(key, format!("`{}` takes no input `{name}`", call.playbook));
-            }
-            Err(WrongInput::Unfit(name, kind)) => {
-                let why = format!("`{}` needs the input `{name}` as {}", call.playbook, kind.name());
-                return self.fail_step(key, why);
-            }
+            Err(wrong) => return self.fail_step(key, format!("the playbook `{}`: {wrong}", call.playbook)),
         };
         let child = Child {
             key: key.clone(),

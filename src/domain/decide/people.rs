@@ -7,7 +7,7 @@ use crate::domain::decide::turn::Turn;
 use crate::domain::event::Event;
 use crate::domain::id::{ApprovalId, QuestionId};
 use crate::domain::planted::{Bug, planted};
-use crate::domain::playbook::{Body, IfSilent, InputKind, QuestionSpec};
+use crate::domain::playbook::{Body, IfSilent, QuestionSpec};
 use crate::domain::run::{Approval, StepEnd, StepKey};
 use crate::domain::signal::{Person, Refusal};
 use crate::domain::time::duration_text;
@@ -288,17 +288,21 @@ fn check_fields(question: &QuestionSpec, fields: &Value) -> Result<(), Refusal> 
     for field in &question.fields {
         let title = field.label.as_deref().unwrap_or(&field.name);
         let value = given.get(&field.name).unwrap_or(&Value::Null);
-        let fits = match (value, field.kind) {
-            (Value::Null, _) => !field.required,
-            (Value::String(text), InputKind::String) => {
-                text.chars().count() <= FIELD_CHARS_MAX && !(field.required && text.trim().is_empty())
+        let takes = field.kind.takes_words();
+        let text = value.as_str();
+        if value.is_null() || text.is_some_and(|text| text.trim().is_empty()) {
+            if field.required {
+                return wrong(format!("`{title}` is missing; it takes {takes}"));
             }
-            (Value::Number(number), InputKind::Integer) => number.is_i64(),
-            (Value::Number(_), InputKind::Number) | (Value::Bool(_), InputKind::Boolean) => true,
-            _ => false,
-        };
-        if !fits {
-            return wrong(format!("`{title}` is missing or is not a {:?}", field.kind).to_lowercase());
+            if value.is_null() {
+                continue;
+            }
+        }
+        if !field.kind.takes(value) {
+            return wrong(format!("`{title}` takes {takes}; something else was given"));
+        }
+        if text.is_some_and(|text| text.chars().count() > FIELD_CHARS_MAX) {
+            return wrong(format!("`{title}` is longer than {FIELD_CHARS_MAX} characters; shorten it"));
         }
     }
     Ok(())

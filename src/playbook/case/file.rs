@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::domain::inputs::{GivenInputs, bind, defaults};
 use crate::domain::plan::Plan;
 use crate::domain::playbook::{InputKind, Playbook};
 use crate::domain::time::Timestamp;
@@ -166,7 +167,10 @@ fn read_case(item: Field<'_>, shared: &Shared<'_>) -> Option<Case> {
         map.optional("answers").map(|field| script::read_answers(field, shared)).unwrap_or_default();
     let approvals =
         map.optional("approvals").map(|field| script::read_approvals(field, shared)).unwrap_or_default();
-    let inputs = by_hand.map_or(Value::Object(serde_json::Map::new()), |field| read_inputs(field, shared));
+    let inputs = match by_hand {
+        Some(field) => read_inputs(field, shared),
+        None => shared.playbook().map_or(Value::Null, |playbook| defaults(&playbook.inputs)),
+    };
     let expect = map.required("expect").map(|field| expect::read_expect(field, shared)).unwrap_or_default();
     let now = map.optional("now").and_then(read_time).unwrap_or(shared.now);
     map.finish();
@@ -203,6 +207,7 @@ fn read_inputs(field: Field<'_>, shared: &Shared<'_>) -> Value {
     let Some(map) = field.map() else {
         return Value::Null;
     };
+    let mut right = true;
     for (key, value) in map.entries() {
         let Some(playbook) = shared.playbook() else {
             continue;
@@ -220,14 +225,28 @@ fn read_inputs(field: Field<'_>, shared: &Shared<'_>) -> Value {
                 format!("`{}` has no input {}", playbook.name, quoted(&key.name)),
                 help,
             );
+            right = false;
             continue;
         };
-        let _ = match spec.kind {
+        let fits = match spec.kind {
             InputKind::String => value.text().map(|_| ()),
             InputKind::Integer => value.int(i64::MIN..=i64::MAX).map(|_| ()),
             InputKind::Number => value.number(f64::MIN..=f64::MAX).map(|_| ()),
             InputKind::Boolean => value.bool().map(|_| ()),
         };
+        right &= fits.is_some();
     }
-    field.node().to_json()
+    let (Some(playbook), Value::Object(given)) = (shared.playbook(), field.node().to_json()) else {
+        return Value::Null;
+    };
+    // The same reading as that of a run. What is told of already is not told again.
+    match bind(&playbook.inputs, &GivenInputs::from(given)) {
+        Ok(inputs) => inputs,
+        Err(wrong) => {
+            if right {
+                field.mistake("input-missing", wrong.to_string(), "give it under `inputs:` of the case");
+            }
+            Value::Null
+        }
+    }
 }

@@ -7,6 +7,7 @@ use crate::domain::alert::{Alert, AlertRef};
 use crate::domain::event::{Event, RunStarted};
 use crate::domain::expr::scope::Scope;
 use crate::domain::id::{IncidentId, RunId, StreamId};
+use crate::domain::inputs::defaults;
 use crate::domain::playbook::AlertTrigger;
 use crate::domain::tie::Tie;
 use crate::domain::time::Timestamp;
@@ -86,7 +87,7 @@ pub(super) fn start(prepared: &Prepared, stored: &Stored, incident: IncidentId) 
         version: prepared.plan.playbook.version,
         incident,
         alert: Some(AlertRef { id: alert.id, digest: stored.digest }),
-        inputs: Value::Null,
+        inputs: defaults(&prepared.plan.playbook.inputs),
         by: "trigger".to_owned(),
         parent: None,
     };
