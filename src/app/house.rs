@@ -42,6 +42,15 @@ pub const TOKEN_FILE: &str = "token";
 /// that it can approve nothing.
 pub const OPERATOR: &str = "operator@localhost";
 
+/// Who uses this process without a server: the user of the operating system, as an
+/// address of this machine.
+pub fn local_user() -> String {
+    match whoami::username() {
+        Ok(name) if !name.trim().is_empty() => format!("{}@localhost", name.trim().to_lowercase()),
+        _ => OPERATOR.to_owned(),
+    }
+}
+
 /// Where reports are kept in the data directory.
 pub const REPORTS_DIR: &str = "reports";
 

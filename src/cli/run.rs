@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::app::house::{OPERATOR, open};
+use crate::app::house::{local_user, open};
 use crate::cli::args::{PlanArgs, RunArgs};
 use crate::cli::client::Client;
 use crate::cli::decide::pairs;
@@ -93,7 +93,7 @@ async fn run_here(
         playbook: what.playbook.clone(),
         alert,
         inputs: GivenInputs { texts: pairs(&what.inputs)?, ..GivenInputs::default() },
-        by: OPERATOR.to_owned(),
+        by: local_user(),
         idempotency_key: None,
     };
     let run = service.start_run(order).await?;

@@ -203,6 +203,10 @@ pub struct Alert {
     pub fingerprint: String,
     /// The payload as it came.
     pub raw: Value,
+    /// The person who handed it in; absent when its source sent it. What a
+    /// payload says here is never read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_in_by: Option<String>,
 }
 
 impl Alert {

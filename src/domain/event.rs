@@ -60,6 +60,9 @@ pub enum Event {
         /// Whom it is about.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         subject: Option<String>,
+        /// The person who handed it in; absent when its source sent it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// What became of it.
     AlertTriaged {

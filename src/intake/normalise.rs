@@ -263,6 +263,7 @@ impl Maker<'_> {
             url: one.checked("url", sight, |text| text::web_address(text, URL_CHARS_MAX)),
             fingerprint: String::new(),
             raw,
+            handed_in_by: None,
         };
         alert.fingerprint = fingerprint::of(&alert, &self.spec.fingerprint);
         Ok(alert)

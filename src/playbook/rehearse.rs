@@ -127,6 +127,7 @@ impl Rehearsal<'_> {
             alert: None,
             inputs: self.case.inputs.clone(),
             by: "trigger".to_owned(),
+            requesters: Vec::new(),
             parent: None,
         };
         self.tell(&Signal::Start(Box::new(started)))?;

@@ -33,6 +33,9 @@ pub struct AlertRow {
     /// Whom it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// The person who handed it in; absent when its source sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The incident that it belongs to now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentId>,
@@ -110,7 +113,7 @@ impl Projection for Alerts {
             return;
         };
         match &entry.event {
-            Event::AlertReceived { source, source_id, title, severity, rule, subject, .. } => {
+            Event::AlertReceived { source, source_id, title, severity, rule, subject, by, .. } => {
                 let cut = |text: &Option<String>| {
                     text.as_deref().map(|text| truncate_text(text, ROW_TEXT_BYTES_MAX).into_owned())
                 };
@@ -122,6 +125,7 @@ impl Projection for Alerts {
                     severity: *severity,
                     rule: cut(rule),
                     subject: cut(subject),
+                    by: cut(by),
                     incident: None,
                     received_at: entry.at,
                     fate: None,

@@ -355,6 +355,7 @@ mod tests {
                 digest: digest(b""),
                 rule: Some("Bulk download".to_owned()),
                 subject: None,
+                by: None,
             };
             let fate = Fate::RunStarted { runs: Vec::new(), incident };
             let triaged = Event::AlertTriaged { fate, seen: None, related: Vec::new() };

@@ -154,6 +154,9 @@ pub struct Noted<T> {
     pub at: Timestamp,
     /// Which entry says so.
     pub cite: Cite,
+    /// The person who set it; absent when the playbook did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// The investigation the run belongs to.

@@ -40,6 +40,9 @@ pub struct Note {
     pub at: Timestamp,
     /// The text, cut to a line or two.
     pub text: String,
+    /// The person who wrote it; absent when a playbook did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// One incident in a list.
@@ -301,7 +304,7 @@ impl IncidentRow {
                 self.notes.pop_front();
             }
             let text = truncate_text(note, ROW_TEXT_BYTES_MAX).into_owned();
-            self.notes.push_back(Note { at, text });
+            self.notes.push_back(Note { at, text, by: change.by.clone() });
         }
     }
 }

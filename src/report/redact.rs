@@ -110,6 +110,10 @@ impl Redactor {
             .iter()
             .filter(|it| !it.value.starts_with("group:"))
             .for_each(|it| self.person(&it.value, PERSON));
+        let changed = [&incident.assignee].into_iter().flatten().chain(&incident.notes).chain(&incident.tags);
+        changed.filter_map(|noted| noted.by.as_ref()).for_each(|name| self.person(name, PERSON));
+        let alert = dossier.alert.as_ref().and_then(|part| part.alert.handed_in_by.as_ref());
+        alert.into_iter().for_each(|name| self.person(name, PERSON));
         dossier.run.owner.iter().for_each(|name| self.person(name, PERSON));
         for name in dossier.questions.iter().flat_map(|part| &part.asked) {
             self.person(name, PERSON);

@@ -151,7 +151,10 @@ pub fn technical(dossier: &Dossier, template: &str, audience: &str, generated_at
             .incident
             .notes
             .iter()
-            .map(|note| noted(&note.at.to_minute(), note, &note.value))
+            .map(|note| {
+                let by = note.by.as_deref().unwrap_or("the playbook");
+                noted(&note.at.to_minute(), note, &format!("{by}: {}", note.value))
+            })
             .collect(),
         techniques: rows::techniques(dossier),
         iocs: rows::iocs(dossier),

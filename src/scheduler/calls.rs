@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::domain::command::{Child, Parent};
 use crate::domain::decide::calls::end_for_parent;
+use crate::domain::decide::requesters::requesters_of_call;
 use crate::domain::event::{Event, RunStarted};
 use crate::domain::id::{RunId, StreamId};
 use crate::domain::run::{Hold, RunState};
@@ -30,6 +31,7 @@ impl Scheduler {
             alert: started.alert,
             inputs: child.inputs,
             by: started.by.clone(),
+            requesters: requesters_of_call(parent, &child.key),
             parent: Some(Parent {
                 run: started.run,
                 step: child.key,

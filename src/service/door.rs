@@ -55,6 +55,16 @@ impl Accepted {
 /// Alerts of one delivery that are stored at the same time.
 const STORED_AT_ONCE: usize = 64;
 
+/// What came in for a source.
+struct Delivery<'a> {
+    /// The sender's id of it, where it is proven.
+    id: Option<&'a str>,
+    /// The person who handed it in; absent when the source itself did.
+    by: Option<&'a str>,
+    content_type: Option<&'a str>,
+    body: &'a [u8],
+}
+
 impl Service {
     /// Takes a delivery of a configured source. Durable when it returns.
     ///
@@ -70,7 +80,8 @@ impl Service {
             return Ok(Taken::Challenge(value));
         }
         let content_type = came.content_type();
-        let accepted = self.take(source, known, delivery.id.as_deref(), content_type, came.body).await?;
+        let what = Delivery { id: delivery.id.as_deref(), by: None, content_type, body: came.body };
+        let accepted = self.take(source, known, what).await?;
         known.gate.was_stored(&delivery, self.now());
         Ok(Taken::Alerts { accepted, plain_ok: door.wants_plain_ok() })
     }
@@ -83,10 +94,26 @@ impl Service {
     pub async fn ingest(
         &self,
         source: &str,
+        by: &str,
         content_type: Option<&str>,
         body: &[u8],
     ) -> Result<Vec<Accepted>, ServiceError> {
-        self.take(source, self.source(source)?, None, content_type, body).await
+        let delivery = Delivery { id: None, by: Some(by), content_type, body };
+        self.take(source, self.source(source)?, delivery).await
+    }
+
+    /// Takes what a polled source gave when it was asked.
+    ///
+    /// # Errors
+    /// As [`Service::submit`].
+    pub(super) async fn take_polled(
+        &self,
+        source: &str,
+        content_type: Option<&str>,
+        body: &[u8],
+    ) -> Result<Vec<Accepted>, ServiceError> {
+        let delivery = Delivery { id: None, by: None, content_type, body };
+        self.take(source, self.source(source)?, delivery).await
     }
 
     pub(super) fn source(&self, name: &str) -> Result<&Source, ServiceError> {
@@ -108,10 +135,9 @@ impl Service {
         &self,
         source: &str,
         known: &Source,
-        delivery: Option<&str>,
-        content_type: Option<&str>,
-        body: &[u8],
+        delivery: Delivery<'_>,
     ) -> Result<Vec<Accepted>, ServiceError> {
+        let Delivery { id, by, content_type, body } = delivery;
         let mut new_id = || AlertId::new(self.fresh());
         let alerts =
             normalise(&known.spec, source, body, content_type, self.now(), &mut new_id).map_err(|error| {
@@ -122,8 +148,9 @@ impl Service {
                 )
             })?;
         let mut triaged = Vec::with_capacity(alerts.len());
-        for (index, alert) in alerts.into_iter().enumerate() {
-            let key = delivery_key(source, delivery, index, &alert);
+        for (index, mut alert) in alerts.into_iter().enumerate() {
+            alert.handed_in_by = by.map(str::to_owned);
+            let key = delivery_key(source, id, index, &alert);
             triaged.push((self.triage(Stored::of(alert)?), key));
         }
         // A delivery is taken whole, or not at all.

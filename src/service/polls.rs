@@ -307,7 +307,7 @@ impl Service {
         }
         let (mut taken, mut known) = (0u32, 0u32);
         for part in &parts {
-            match self.ingest(name, JSON, part).await {
+            match self.take_polled(name, JSON, part).await {
                 Ok(accepted) => {
                     for one in accepted {
                         let count = if one.duplicate { &mut known } else { &mut taken };

@@ -198,6 +198,7 @@ impl<'a> Walk<'a> {
             alert: None,
             inputs,
             by: "dry run".to_owned(),
+            requesters: Vec::new(),
             parent: None,
         };
         let state = RunState::new(Arc::clone(&how.plan), alert.clone());

@@ -93,6 +93,7 @@ impl Service {
             alert: None,
             inputs,
             by: order.by,
+            requesters: Vec::new(),
             parent: None,
         };
         let keys: Vec<String> =

@@ -305,6 +305,7 @@ impl Service {
             alert: None,
             inputs,
             by: "schedule".to_owned(),
+            requesters: Vec::new(),
             parent: None,
         };
         let fired = Event::ScheduleFired { due, run };

@@ -367,11 +367,13 @@ impl Service {
     /// Stores an alert that a person gave by hand, and starts one playbook on it.
     pub(super) async fn start_on_alert(
         &self,
-        alert: Alert,
+        mut alert: Alert,
         mut started: RunStarted,
         prepared: &Prepared,
         keys: Vec<String>,
     ) -> Result<Receipt, ServiceError> {
+        // Who handed it in first counts on when others run it again.
+        alert.handed_in_by.get_or_insert_with(|| started.by.clone());
         let stored = Stored::of(alert)?;
         let now = self.now();
         let alert = &stored.alert;

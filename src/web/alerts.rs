@@ -84,11 +84,11 @@ pub async fn ingest(
     Path(source): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    caller.may(Role::Responder)?;
+    let by = caller.may(Role::Responder)?;
     let (parts, body) = request.into_parts();
     let body = whole(body, &parts.headers, BYTES_DEFAULT).await?;
     let content_type = parts.headers.get("content-type").and_then(|value| value.to_str().ok());
-    let accepted = web.service.ingest(&source, content_type, &body).await?;
+    let accepted = web.service.ingest(&source, by, content_type, &body).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "alerts": accepted }))).into_response())
 }
 

@@ -240,6 +240,28 @@ impl Server {
         answer(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
     }
 
+    /// A call by somebody whose token is their address.
+    pub async fn post_as(&self, who: &str, path: &str, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        self.send_as(who, reqwest::Method::POST, path, body, headers).await
+    }
+
+    /// The same with any method.
+    pub async fn send_as(
+        &self,
+        who: &str,
+        method: reqwest::Method,
+        path: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let request = reqwest::Client::new()
+            .request(method, self.url(path))
+            .bearer_auth(who)
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        answer(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
+    }
+
     /// Any call to an address outside or inside the API, with the operator's token.
     pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let method = reqwest::Method::from_bytes(method.as_bytes()).expect("it is a method");

@@ -2,6 +2,7 @@
 //! door, the words and exit codes of the command line.
 
 mod attention;
+mod authors;
 mod backtest;
 mod checking;
 mod doors;

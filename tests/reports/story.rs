@@ -112,6 +112,7 @@ impl Story {
                 digest: digest(b"alert"),
                 rule: None,
                 subject: None,
+                by: known.handed_in_by.clone(),
             };
             let fate = Fate::RunStarted { runs: vec![run], incident };
             self.at(0).put(StreamId::Alert(alert), received);
@@ -133,6 +134,7 @@ impl Story {
             alert: known.map(|_| AlertRef { id: alert, digest: digest(b"alert") }),
             inputs: Value::Null,
             by: "trigger".to_owned(),
+            requesters: Vec::new(),
             parent: None,
         };
         self.say(Event::RunStarted(Box::new(started)))
@@ -381,6 +383,7 @@ fn alert() -> Alert {
         },
         indicators: vec![Indicator { kind: "domain".to_owned(), value: "dropbox.com".to_owned() }],
         techniques: vec!["T1567.002".to_owned()],
+        handed_in_by: None,
         url: Some("https://tenant.netskope.example/incidents/7f3a".to_owned()),
         fingerprint: "fp".to_owned(),
         raw: Value::Null,

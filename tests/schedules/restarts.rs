@@ -318,6 +318,7 @@ async fn what_was_done_once_is_looked_at_again_after_a_restart_though_its_run_is
             alert: None,
             inputs: serde_json::Value::Null,
             by: "ana@example.com".to_owned(),
+            requesters: Vec::new(),
             parent: None,
         };
         let end = RunEnd::Succeeded;

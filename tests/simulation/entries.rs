@@ -138,17 +138,28 @@ fn alerts() -> impl Strategy<Value = Event> {
     let related = (ulids().prop_map(IncidentId::new), because())
         .prop_map(|(incident, because)| Related { incident, because });
     prop_oneof![
-        (texts(), of(texts()), texts(), any::<u8>(), any::<[u8; 32]>(), of(texts()), of(texts())).prop_map(
-            |(source, source_id, title, severity, digest, rule, subject)| Event::AlertReceived {
-                source,
-                source_id,
-                title,
-                severity,
-                digest: Digest(digest),
-                rule,
-                subject,
-            }
-        ),
+        (
+            texts(),
+            of(texts()),
+            texts(),
+            any::<u8>(),
+            any::<[u8; 32]>(),
+            of(texts()),
+            of(texts()),
+            of(texts())
+        )
+            .prop_map(|(source, source_id, title, severity, digest, rule, subject, by)| {
+                Event::AlertReceived {
+                    source,
+                    source_id,
+                    title,
+                    severity,
+                    digest: Digest(digest),
+                    rule,
+                    subject,
+                    by,
+                }
+            }),
         (fate, of(seen), vec(related, 0..2)).prop_map(|(fate, seen, related)| Event::AlertTriaged {
             fate,
             seen,

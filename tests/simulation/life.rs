@@ -66,6 +66,7 @@ impl Life {
             alert: None,
             inputs: Value::Null,
             by: "trigger".to_owned(),
+            requesters: Vec::new(),
             parent: None,
         }))
     }

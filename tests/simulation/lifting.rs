@@ -118,6 +118,7 @@ impl Story {
             alert: None,
             inputs: Value::Null,
             by: "trigger".to_owned(),
+            requesters: Vec::new(),
             parent: None,
         };
         story.tell(Signal::Start(Box::new(started))).expect("it begins");

@@ -136,6 +136,7 @@ fn run(plan: &Arc<Plan>, inputs: Value, answer: &dyn Fn(&Value) -> Value) -> (Ru
         alert: None,
         inputs,
         by: "trigger".to_owned(),
+        requesters: Vec::new(),
         parent: None,
     };
     let mut signals = vec![Signal::Start(Box::new(started))];

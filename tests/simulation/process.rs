@@ -403,6 +403,7 @@ async fn start(scheduler: Arc<Scheduler>, run: RunId) {
         alert: None,
         inputs: Value::Null,
         by: "trigger".to_owned(),
+        requesters: Vec::new(),
         parent: None,
     };
     let plans = std::iter::once((prepared.plan_digest, &prepared.plan_bytes))

@@ -59,6 +59,7 @@ fn a_suspension_that_nobody_could_look_at_is_uncertain_when_its_run_is_cancelled
         alert: None,
         inputs: Value::Null,
         by: "trigger".to_owned(),
+        requesters: Vec::new(),
         parent: None,
     })));
     let key = StepKey::root("suspend");

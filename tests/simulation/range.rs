@@ -217,6 +217,7 @@ impl Range {
             alert: None,
             inputs: inputs(&self.plan.playbook),
             by: "trigger".to_owned(),
+            requesters: Vec::new(),
             parent: None,
         };
         let started = Box::new(started);

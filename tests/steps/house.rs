@@ -306,6 +306,7 @@ impl House {
                 alert: None,
                 inputs: Value::Null,
                 by: "trigger".to_owned(),
+                requesters: Vec::new(),
                 parent: None,
             },
             alert: alert(),

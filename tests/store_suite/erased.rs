@@ -48,6 +48,7 @@ fn received(name: Digest) -> Event {
         digest: name,
         rule: None,
         subject: None,
+        by: None,
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn incident(document: &Value, client: &Client, screen: &Screen)
     }
     lines.extend(runs(&text(document, "/id"), &[], client).await?);
     for note in items(document, "/notes") {
-        lines.push((text(note, "/at"), format!("note: {}", text(note, "/text"))));
+        lines.push((text(note, "/at"), note_line(note)));
     }
     timeline(lines, screen);
     Ok(())
@@ -66,6 +66,7 @@ pub(super) async fn alert(document: &Value, client: &Client, screen: &Screen) ->
     head(screen, stands, &text(document, "/title"));
     pair(screen, "alert", &text(document, "/id"));
     pair(screen, "source", &text(document, "/source"));
+    pair(screen, "handed in by", &text(document, "/by"));
     pair(screen, "source id", &text(document, "/source_id"));
     pair(screen, "severity", &format!("{} of 100", text(document, "/severity")));
     pair(screen, "rule", &text(document, "/rule"));
@@ -85,6 +86,12 @@ pub(super) async fn alert(document: &Value, client: &Client, screen: &Screen) ->
     }
     timeline(lines, screen);
     Ok(())
+}
+
+/// A note with the person who wrote it.
+fn note_line(note: &Value) -> String {
+    let by = note.get("by").and_then(Value::as_str).unwrap_or("a playbook");
+    format!("note by {by}: {}", text(note, "/text"))
 }
 
 fn came(alert: &Value) -> Line {

@@ -29,6 +29,7 @@ pub mod loops;
 pub mod people;
 pub mod reconcile;
 pub mod reminders;
+pub mod requesters;
 pub mod scope;
 pub mod signal;
 pub mod step;

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::domain::approval::Verdict;
+use crate::domain::decide::requesters::request_of;
 use crate::domain::decide::turn::Turn;
 use crate::domain::event::Event;
 use crate::domain::id::{ApprovalId, QuestionId};
@@ -71,11 +72,12 @@ impl Turn<'_> {
     /// none, or when the person is not free to decide.
     fn standing(&self, asked: &Approval, by: &Person) -> Result<Vec<String>, Refusal> {
         let address = by.address.to_lowercase();
-        if self.started()?.by.to_lowercase() == address {
-            return Err(Refusal::new(
-                "own-request",
-                "whoever started a run cannot approve its steps; ask another approver",
-            ));
+        if let Some(request) = request_of(self.state, &asked.key, &address) {
+            let message = format!(
+                "{address} {} and cannot approve what follows from it; nothing was changed. Ask another approver",
+                request.words()
+            );
+            return Err(Refusal::new("own-request", message));
         }
         if self.state.may_be_subject(&address) || self.is_target(&asked.key, &address) {
             return Err(Refusal::new("subject", "the person a run is about cannot approve its steps"));

@@ -28,6 +28,10 @@ pub struct RunStarted {
     pub inputs: Value,
     /// Who or what started it (`trigger`, `schedule`, or an address).
     pub by: String,
+    /// People beside `by` who asked for what it does: those whose answers chose what
+    /// the calling run hands over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requesters: Vec<String>,
     /// The step that runs it and waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,

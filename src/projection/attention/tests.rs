@@ -62,6 +62,7 @@ impl Told {
             alert: None,
             inputs: Value::Null,
             by: "trigger".to_owned(),
+            requesters: Vec::new(),
             parent,
         };
         self.say(run, Event::RunStarted(Box::new(started)))

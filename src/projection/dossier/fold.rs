@@ -336,5 +336,5 @@ impl<'a> Fold<'a> {
 
 /// A value with when and where it was set.
 pub(super) fn noted<T>(value: T, moment: Moment) -> Noted<T> {
-    Noted { value, at: moment.at, cite: moment.cite }
+    Noted { value, at: moment.at, cite: moment.cite, by: None }
 }

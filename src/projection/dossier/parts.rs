@@ -143,28 +143,30 @@ pub(super) fn alert_part(alert: &Alert, digest: Option<Digest>, cite: Cite) -> A
 
 /// Takes in a value unless one that is set later is known: the incident's own
 /// stream is read before the run's, and both may change it.
-fn set<T>(known: &mut Option<Noted<T>>, value: Option<T>, moment: Moment) {
+fn set<T>(known: &mut Option<Noted<T>>, value: Option<T>, moment: Moment, by: Option<&str>) {
     if let Some(value) = value
         && known.as_ref().is_none_or(|known| known.at <= moment.at)
     {
-        *known = Some(Noted { value, at: moment.at, cite: moment.cite });
+        *known = Some(noted_by(value, moment, by));
     }
+}
+
+fn noted_by<T>(value: T, moment: Moment, by: Option<&str>) -> Noted<T> {
+    Noted { value, at: moment.at, cite: moment.cite, by: by.map(cut) }
 }
 
 /// Takes in a change of the incident.
 pub(super) fn change_incident(incident: &mut IncidentPart, change: &IncidentChange, moment: Moment) {
-    fn noted<T>(value: T, moment: Moment) -> Noted<T> {
-        Noted { value, at: moment.at, cite: moment.cite }
-    }
-    set(&mut incident.status, change.status, moment);
-    set(&mut incident.disposition, change.disposition, moment);
-    set(&mut incident.assignee, change.assignee.as_deref().map(cut), moment);
+    let by = change.by.as_deref();
+    set(&mut incident.status, change.status, moment, by);
+    set(&mut incident.disposition, change.disposition, moment, by);
+    set(&mut incident.assignee, change.assignee.as_deref().map(cut), moment, by);
     if let Some(note) = &change.note {
-        incident.notes.push(noted(cut(note), moment));
+        incident.notes.push(noted_by(cut(note), moment, by));
     }
     for tag in &change.tags {
         if !incident.tags.iter().any(|known| known.value == *tag) {
-            incident.tags.push(noted(cut(tag), moment));
+            incident.tags.push(noted_by(cut(tag), moment, by));
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn held(mut said: Vec<(u8, Moment, Says)>) -> Vec<Noted<u8>> {
             Says::Run => {}
         }
         if counts {
-            held.push(Noted { value, at: moment.at, cite: moment.cite });
+            held.push(Noted { value, at: moment.at, cite: moment.cite, by: None });
         }
     }
     held

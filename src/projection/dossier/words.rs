@@ -72,9 +72,12 @@ fn detail(kind: &'static str, step: &StepKey, text: String) -> Option<Told> {
 /// Alerts and incidents.
 fn of_incident(entry: &Entry) -> Option<Told> {
     match &entry.event {
-        Event::AlertReceived { source, title, severity, .. } => {
-            let text = format!("Alert received, severity {severity} of 100: {title}");
-            line("alert_received", None, source, text)
+        Event::AlertReceived { source, title, severity, by, .. } => {
+            let text = match by {
+                Some(_) => format!("Alert of {source} handed in, severity {severity} of 100: {title}"),
+                None => format!("Alert received, severity {severity} of 100: {title}"),
+            };
+            line("alert_received", None, by.as_deref().unwrap_or(source), text)
         }
         Event::Erased(erasure) => line("erased", None, "retention", erasure.words()),
         Event::AlertTriaged { fate: Fate::Joined { news, because, .. }, seen, .. } => {

@@ -58,6 +58,7 @@ impl Stored {
             digest: self.digest,
             rule: alert.rule.name.clone().or_else(|| alert.rule.id.clone()),
             subject: alert.user.shown().map(str::to_owned),
+            by: alert.handed_in_by.clone(),
         }
     }
 }
@@ -89,6 +90,7 @@ pub(super) fn start(prepared: &Prepared, stored: &Stored, incident: IncidentId) 
         alert: Some(AlertRef { id: alert.id, digest: stored.digest }),
         inputs: defaults(&prepared.plan.playbook.inputs),
         by: "trigger".to_owned(),
+        requesters: Vec::new(),
         parent: None,
     };
     Start {

@@ -49,6 +49,7 @@ impl Story {
             digest: named,
             rule: None,
             subject: None,
+            by: None,
         };
         let opened = Event::IncidentOpened {
             title: "A file".to_owned(),
@@ -65,6 +66,7 @@ impl Story {
             alert: Some(AlertRef { id: alert, digest: named }),
             inputs: Value::Null,
             by: "trigger".to_owned(),
+            requesters: Vec::new(),
             parent: None,
         };
         story.tell(views, StreamId::Alert(alert), came, received);
@@ -176,6 +178,7 @@ fn content_is_due_by_the_day_that_it_came_with_a_run_or_without_and_once() {
         digest: digest(b"other"),
         rule: None,
         subject: None,
+        by: None,
     };
     views.apply(&Entry { stream: StreamId::Alert(alone), seq: 1, at: day(90), event: received });
     let story = Story::begin(&mut views, 100);
