@@ -85,7 +85,7 @@ async fn bench(dir: &Path, waiting: usize) {
 
 async fn deliver(service: &Arc<Service>, title: String, severity: u8) {
     let alert = json!({ "source_id": title, "title": title, "category": "network", "severity": severity });
-    service.ingest("open", None, alert.to_string().as_bytes()).await.expect("it is taken");
+    service.ingest("open", "bench", None, alert.to_string().as_bytes()).await.expect("it is taken");
 }
 
 async fn house(dir: &Path, stub: SocketAddr) -> Arc<Service> {

@@ -142,7 +142,8 @@ async fn start(service: &Arc<Service>, playbook: &str) {
         alert: None,
         inputs: quell::domain::inputs::GivenInputs::default(),
         by: "bench".to_owned(),
-        idempotency_key: None,
+        idempotency: None,
+        waits: false,
     };
     service.start_run(order).await.expect("it starts");
 }

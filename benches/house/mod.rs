@@ -77,9 +77,10 @@ pub async fn one(service: &Arc<Service>, ended: &Ended) -> Duration {
         alert: None,
         inputs: quell::domain::inputs::GivenInputs::default(),
         by: "bench".to_owned(),
-        idempotency_key: None,
+        idempotency: None,
+        waits: false,
     };
-    let run = service.start_run(order).await.expect("it starts");
+    let run = service.start_run(order).await.expect("it starts").run;
     let (send, wait) = oneshot::channel();
     ended.lock().insert(run, send);
     let end = tokio::time::timeout(ENDS_WITHIN, async {

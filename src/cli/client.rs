@@ -241,7 +241,7 @@ fn problem(status: u16, text: &str) -> CliError {
     let exit = match status {
         _ if code == PLAYBOOK_UNKNOWN => Exit::Wrong,
         400 | 405 | 413 | 415 | 422 => Exit::Wrong,
-        401 | 403 | 404 | 409 => Exit::Refused,
+        401 | 403 | 404 | 409 | 412 => Exit::Refused,
         _ => Exit::Own,
     };
     let message = field("detail").unwrap_or_else(|| format!("the server answered {status}"));

@@ -94,9 +94,10 @@ async fn run_here(
         alert,
         inputs: GivenInputs { texts: pairs(&what.inputs)?, ..GivenInputs::default() },
         by: local_user(),
-        idempotency_key: None,
+        idempotency: None,
+        waits: false,
     };
-    let run = service.start_run(order).await?;
+    let run = service.start_run(order).await?.run;
     let end = follow_here(service, run, screen).await?;
     house.stop();
     house.drained().await;

@@ -152,8 +152,8 @@ pub fn technical(dossier: &Dossier, template: &str, audience: &str, generated_at
             .notes
             .iter()
             .map(|note| {
-                let by = note.by.as_deref().unwrap_or("the playbook");
-                noted(&note.at.to_minute(), note, &format!("{by}: {}", note.value))
+                let by = note.by.as_ref().map(|by| format!("{by}: ")).unwrap_or_default();
+                noted(&note.at.to_minute(), note, &format!("{by}{}", note.value))
             })
             .collect(),
         techniques: rows::techniques(dossier),

@@ -169,6 +169,7 @@ impl Scheduler {
         self.world.hub.close();
         self.attempts.close();
         self.urgent_attempts.close();
+        self.ends.close();
     }
 
     /// Waits until everything under way has ended and is recorded. What has not

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::domain::command::{Child, Parent};
-use crate::domain::decide::calls::end_for_parent;
+use crate::domain::decide::calls::{end_for_parent, outcome_of};
 use crate::domain::decide::requesters::requesters_of_call;
 use crate::domain::event::{Event, RunStarted};
 use crate::domain::id::{RunId, StreamId};
@@ -89,9 +89,13 @@ impl Scheduler {
         });
     }
 
-    /// Tells the end of a run, if this made it durable, to the step that waits for it.
+    /// Tells the end of a run, if this made it durable, to the step and to the callers
+    /// that wait for it.
     pub(super) fn tell_parent(self: &Arc<Self>, state: &RunState, receipt: &Receipt) {
         if receipt.entries.iter().any(|entry| matches!(entry.event, Event::RunEnded { .. })) {
+            if let Some((started, _)) = &state.started {
+                self.ends.tell(started.run, || outcome_of(state));
+            }
             self.tell_end(state);
         }
     }

@@ -6,6 +6,7 @@
 //!   slot.rs      the runs that are in memory, each behind its own lock
 //!   worker.rs    carries out one attempt and signals its outcome
 //!   calls.rs     runs of other playbooks that a step waits for
+//!   ends.rs      callers that wait for the end of a run
 //!   timer.rs     wakes runs at the times they asked for
 //!   plans.rs     frozen plans by digest
 //!   troubles.rs  what keeps runs from moving and stands in no journal
@@ -16,6 +17,7 @@
 
 pub mod admission;
 pub mod calls;
+pub mod ends;
 pub mod plans;
 pub mod recovery;
 pub mod run;

@@ -22,6 +22,7 @@ use crate::domain::urgency::Urgency;
 use crate::domain::value::Digest;
 use crate::failpoint::pass;
 use crate::scheduler::admission::default_limits;
+use crate::scheduler::ends::Ends;
 use crate::scheduler::plans::{Plans, stored_alert};
 use crate::scheduler::slot::{Slot, Slots};
 use crate::scheduler::timer::Timer;
@@ -37,6 +38,9 @@ pub const ATTEMPTS_AT_ONCE_MAX: usize = 1024;
 /// Beside these, attempts that somebody's access or a critical alert hangs on:
 /// calls of a slow system that wait for their turn must not hold them up.
 pub const URGENT_ATTEMPTS_AT_ONCE_MAX: usize = 256;
+
+/// The code of a signal that names an entry which is no longer the run's last.
+pub const RUN_MOVED: &str = "run-moved";
 
 /// Why a signal was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +120,8 @@ pub struct Scheduler {
     pub(super) attempts: Semaphore,
     pub(super) urgent_attempts: Semaphore,
     pub(super) stopping: AtomicBool,
+    /// Callers that wait for the ends of runs.
+    pub ends: Ends,
 }
 
 impl Scheduler {
@@ -138,6 +144,7 @@ impl Scheduler {
             attempts: Semaphore::new(ATTEMPTS_AT_ONCE_MAX),
             urgent_attempts: Semaphore::new(URGENT_ATTEMPTS_AT_ONCE_MAX),
             stopping: AtomicBool::new(false),
+            ends: Ends::default(),
         })
     }
 
@@ -222,9 +229,23 @@ impl Scheduler {
         run: RunId,
         signal: Signal,
     ) -> Result<Option<Receipt>, SchedulerError> {
+        self.signal_after(run, signal, None).await
+    }
+
+    /// Like [`Scheduler::signal`], and only while `after` is the number of the run's
+    /// last entry.
+    ///
+    /// # Errors
+    /// As [`Scheduler::signal`], and [`RUN_MOVED`] when the run has gone on since.
+    pub async fn signal_after(
+        self: &Arc<Self>,
+        run: RunId,
+        signal: Signal,
+        after: Option<u64>,
+    ) -> Result<Option<Receipt>, SchedulerError> {
         let slot = self.slots.get(run);
         let mut slot = slot.lock().await;
-        let result = self.hear(run, &mut slot, &signal, Vec::new()).await;
+        let result = self.hear(run, &mut slot, &signal, after, Vec::new()).await;
         self.settle(run, &mut slot, result)
     }
 
@@ -259,6 +280,7 @@ impl Scheduler {
         run: RunId,
         slot: &mut Slot,
         signal: &Signal,
+        only_after: Option<u64>,
         blobs: Vec<(Digest, Vec<u8>)>,
     ) -> Result<Option<Receipt>, SchedulerError> {
         if slot.state.is_none() {
@@ -269,6 +291,9 @@ impl Scheduler {
             return Ok(None);
         };
         let after = state.seq;
+        if only_after.is_some_and(|seen| seen != after) {
+            return Err(Refusal::new(RUN_MOVED, format!("{run} has gone on since")).into());
+        }
         let now = (self.world.now)();
         let events =
             if self.is_stopping() { take_last(state, signal, now) } else { take(state, signal, now) }?;

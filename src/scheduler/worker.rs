@@ -116,7 +116,7 @@ impl Scheduler {
             self.until_space().await;
             let slot = self.slots.get(run);
             let mut slot = slot.lock().await;
-            let result = self.hear(run, &mut slot, &signal, done.blobs.clone()).await;
+            let result = self.hear(run, &mut slot, &signal, None, done.blobs.clone()).await;
             let is_full = result.as_ref().is_err_and(SchedulerError::is_full);
             if !is_full {
                 slot.held.remove(&held);

@@ -17,6 +17,10 @@ pub enum Sort {
     Absent,
     /// It is possible, but not now (409, exit 3).
     Refused,
+    /// It is no longer as its sender has seen it (412, exit 3).
+    Changed,
+    /// It can be read, and contradicts what was sent before (422, exit 2).
+    OtherContent,
     /// It is too large (413, exit 2).
     TooLarge,
     /// It is of another type than this takes (415, exit 2).

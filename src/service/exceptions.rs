@@ -14,6 +14,7 @@ use crate::scheduler::run::SchedulerError;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
 use crate::service::incidents::plain;
+use crate::service::unchanged::OnlyIf;
 use crate::store::error::StoreError;
 use crate::store::journal::{Append, Batch};
 
@@ -86,8 +87,11 @@ impl Service {
         id: ExceptionId,
         by: &str,
         why: Option<String>,
+        only_if: &OnlyIf,
     ) -> Result<ExceptionRow, ServiceError> {
+        // It changes once: whoever comes second finds it ended.
         self.caught_up().await;
+        self.unchanged(only_if).await?;
         let why = why.map(|why| plain("the reason", &why)).transpose()?;
         if !self.exception(id)?.holds(self.now()) {
             let message = format!("{id} has ended already");

@@ -7,6 +7,7 @@ use crate::projection::incidents::IncidentRow;
 use crate::scheduler::run::SchedulerError;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
+use crate::service::unchanged::OnlyIf;
 use crate::store::error::StoreError;
 use crate::store::journal::{Append, Batch};
 
@@ -32,6 +33,7 @@ impl Service {
         &self,
         id: IncidentId,
         change: IncidentChange,
+        only_if: &OnlyIf,
     ) -> Result<IncidentRow, ServiceError> {
         self.caught_up().await;
         let row = |service: &Service| {
@@ -43,7 +45,7 @@ impl Service {
                 .ok_or_else(|| ServiceError::absent("incident", &id))
         };
         let change = checked(change, self.unmerged(id)?.severity)?;
-        self.append_to_incident(id, vec![Event::IncidentChanged { change }]).await?;
+        self.append_to_incident(id, vec![Event::IncidentChanged { change }], only_if).await?;
         row(self)
     }
 
@@ -55,6 +57,7 @@ impl Service {
         &self,
         id: IncidentId,
         events: Vec<Event>,
+        only_if: &OnlyIf,
     ) -> Result<(), ServiceError> {
         let stream = StreamId::Incident(id);
         for _ in 0..TRIES_MAX {
@@ -63,6 +66,9 @@ impl Service {
                 return Err(ServiceError::absent("incident", &id));
             }
             let after = entries.last().map_or(0, |entry| entry.seq);
+            // The views are at least as far as what was read, and the append holds
+            // only while that is the last entry.
+            self.unchanged(only_if).await?;
             let append = Append { stream, after, at: self.now(), events: events.clone() };
             let batch = Batch { appends: vec![append], ..Batch::default() };
             match self.scheduler.start(Vec::new(), batch).await {

@@ -16,6 +16,8 @@
 //!   incidents.rs  what people change of an incident
 //!   moves.rs    merge and split of incidents
 //!   exceptions.rs  what keeps alerts quiet for a time; how often rules are right
+//!   idempotency.rs  a key that a sender gives stands for one content
+//!   unchanged.rs  a change names the version that it changes from
 //!   people.rs   approvals, questions and their links
 //!   triage.rs   what becomes of one alert, stored at once with what follows
 //!   claims.rs   of alerts that share something one is decided at a time
@@ -37,6 +39,7 @@ pub mod exceptions;
 pub mod follow;
 pub mod gate;
 pub mod house;
+pub mod idempotency;
 pub mod incidents;
 pub mod moves;
 pub mod orders;
@@ -49,5 +52,6 @@ pub mod runs;
 pub mod schedules;
 pub mod show;
 pub mod triage;
+pub mod unchanged;
 pub mod undo;
 pub mod undo_plan;

@@ -14,6 +14,7 @@ use crate::scheduler::run::SchedulerError;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
 use crate::service::incidents::{TRIES_MAX, plain};
+use crate::service::unchanged::OnlyIf;
 use crate::store::error::StoreError;
 use crate::store::journal::{Append, Batch};
 
@@ -27,6 +28,8 @@ pub struct Order {
     pub by: String,
     /// Why.
     pub why: String,
+    /// What must still be so.
+    pub only_if: OnlyIf,
 }
 
 impl Service {
@@ -70,7 +73,7 @@ impl Service {
             };
             Ok((moved, came))
         };
-        self.append_both(from, into, decide).await?;
+        self.append_both(from, into, &order.only_if, decide).await?;
         self.unmerged(into)
     }
 
@@ -122,7 +125,7 @@ impl Service {
             let Story { title, severity, subject } = opened;
             Ok((moved, Event::IncidentOpened { title, severity, alert: opened_by, subject }))
         };
-        self.append_both(from, to, decide).await?;
+        self.append_both(from, to, &order.only_if, decide).await?;
         self.unmerged(to)
     }
 
@@ -184,6 +187,7 @@ impl Service {
         &self,
         from: IncidentId,
         to: IncidentId,
+        only_if: &OnlyIf,
         decide: impl Fn() -> Result<(Move, Event), ServiceError>,
     ) -> Result<(), ServiceError> {
         for _ in 0..TRIES_MAX {
@@ -197,6 +201,7 @@ impl Service {
             }
             // The views are at least as far as what was read.
             self.caught_up().await;
+            self.unchanged(only_if).await?;
             let (moved, came) = decide()?;
             let append = |id: IncidentId, event: Event| Append {
                 stream: StreamId::Incident(id),

@@ -12,6 +12,7 @@ use crate::domain::value::Value;
 use crate::projection::approvals::ApprovalRow;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
+use crate::service::unchanged::OnlyIf;
 
 /// What a single step would do when it is approved.
 #[derive(Debug, Clone, Serialize)]
@@ -60,6 +61,7 @@ impl Service {
         by: &str,
         approve: bool,
         note: Option<String>,
+        only_if: &OnlyIf,
     ) -> Result<(), ServiceError> {
         self.caught_up().await;
         let run = {
@@ -71,7 +73,7 @@ impl Service {
                 .ok_or_else(|| ServiceError::absent("approval", &approval))?
         };
         let by = Person { address: by.to_lowercase(), groups: self.world.people.groups_of(by) };
-        self.tell(run, Signal::Decide { approval, by, approve, note }).await
+        self.tell(run, Signal::Decide { approval, by, approve, note }, only_if).await
     }
 
     /// An approval, and what a yes lets its step do when it is a single one; of a
@@ -181,6 +183,7 @@ impl Service {
         by: &str,
         choice: &str,
         given: &GivenInputs,
+        only_if: &OnlyIf,
     ) -> Result<(), ServiceError> {
         self.caught_up().await;
         let run = {
@@ -199,6 +202,6 @@ impl Service {
                 .map_err(|wrong| ServiceError::new(Sort::Wrong, "field-wrong", wrong.to_string()))?
         };
         let (by, choice, fields) = (by.to_lowercase(), choice.to_owned(), Value::Object(fields));
-        self.tell(run, Signal::Answer { question, by, choice, fields }).await
+        self.tell(run, Signal::Answer { question, by, choice, fields }, only_if).await
     }
 }

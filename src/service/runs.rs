@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::alert::{Alert, Fate};
+use crate::domain::decide::calls::outcome_of;
 use crate::domain::event::{Event, RunStarted};
 use crate::domain::id::{ContainmentId, IncidentId, RunId, StreamId};
 use crate::domain::inputs::{GivenInputs, WrongInput, bind};
@@ -14,9 +15,12 @@ use crate::domain::time::Timestamp;
 use crate::domain::urgency::Urgency;
 use crate::domain::value::Value;
 use crate::playbook::library::{Prepared, diagnosed};
+use crate::scheduler::ends::EndOfRun;
 use crate::scheduler::run::{SchedulerError, Start};
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
+use crate::service::idempotency::{IdempotencyKey, Used};
+use crate::service::unchanged::OnlyIf;
 use crate::store::error::StoreError;
 use crate::store::journal::{Append, Batch};
 
@@ -31,7 +35,31 @@ pub struct RunOrder {
     /// Who asks.
     pub by: String,
     /// The same key never starts a second run.
-    pub idempotency_key: Option<String>,
+    pub idempotency: Option<IdempotencyKey>,
+    /// Whether whoever asks waits for the end.
+    pub waits: bool,
+}
+
+/// What a person says of an uncertain step.
+pub struct Settled {
+    /// Which step.
+    pub step: StepKey,
+    /// Whether it happened.
+    pub happened: bool,
+    /// Who says so.
+    pub by: String,
+    /// How they know.
+    pub note: Option<String>,
+}
+
+/// A run that was asked for.
+pub struct StartedRun {
+    /// The run.
+    pub run: RunId,
+    /// Whether its idempotency key started it before, so that nothing was started now.
+    pub repeated: bool,
+    /// Its end, when the order waits for it.
+    pub end: Option<EndOfRun>,
 }
 
 /// The code of the answer to a key that has started a run already.
@@ -40,13 +68,14 @@ const KEY_USED: &str = "idempotency-key-used";
 /// What a start that failed is told as.
 pub(super) fn key_used(error: SchedulerError) -> ServiceError {
     match error {
-        SchedulerError::Store(StoreError::Taken { .. }) => ServiceError::new(
-            Sort::Refused,
-            KEY_USED,
-            "this idempotency key has started a run already, which is no longer on record; a new run needs a new key",
-        ),
+        SchedulerError::Store(StoreError::Taken { .. }) => key_of_gone_run(),
         error => error.into(),
     }
+}
+
+fn key_of_gone_run() -> ServiceError {
+    let message = "this Idempotency-Key has started a run already, which is no longer on record; send a new key for a new run";
+    ServiceError::new(Sort::Refused, KEY_USED, message)
 }
 
 impl Service {
@@ -76,7 +105,15 @@ impl Service {
     ///
     /// # Errors
     /// When the playbook or its inputs are wrong, or the journal does not take it.
-    pub async fn start_run(&self, order: RunOrder) -> Result<RunId, ServiceError> {
+    pub async fn start_run(&self, order: RunOrder) -> Result<StartedRun, ServiceError> {
+        let waits = order.waits;
+        let wait_for = |run| waits.then(|| self.scheduler.ends.wait(run));
+        let started = |run, repeated| StartedRun { run, repeated, end: wait_for(run) };
+        if let Some(key) = &order.idempotency
+            && let Some(run) = self.run_behind(key).await?
+        {
+            return Ok(started(run, true));
+        }
         let prepared = self.playbook(&order.playbook)?;
         let playbook = &prepared.plan.playbook;
         let inputs = bound_inputs(playbook, &order.inputs)?;
@@ -84,7 +121,7 @@ impl Service {
         let ulid = self.fresh();
         let run = RunId::new(ulid);
         let incident = IncidentId::derived(ulid, "incident");
-        let started = RunStarted {
+        let begun = RunStarted {
             run,
             plan: prepared.plan_digest,
             playbook: playbook.name.clone(),
@@ -96,43 +133,62 @@ impl Service {
             requesters: Vec::new(),
             parent: None,
         };
-        let keys: Vec<String> =
-            order.idempotency_key.iter().map(|key| format!("run/{}/{key}", order.playbook)).collect();
-        if let Some(key) = keys.first()
-            && let Some(existing) = self.run_behind(key).await?
-        {
-            return Ok(existing);
-        }
+        let keys = order.idempotency.as_ref().map(IdempotencyKey::unique_keys).unwrap_or_default();
+        // Who waits is there before the run begins, so that its end is not missed.
+        let started_run = StartedRun { run, repeated: false, end: wait_for(run) };
         let result = match order.alert {
-            Some(alert) => self.start_on_alert(alert, started, &prepared, keys.clone()).await,
-            None => self.start_bare(started, &prepared, keys.clone()).await,
+            Some(alert) => self.start_on_alert(alert, begun, &prepared, keys).await,
+            None => self.start_bare(begun, &prepared, keys).await,
         };
-        let receipt = match (result, keys.first()) {
-            // Somebody with the same key was faster, or its run is there no more.
+        let receipt = match (result, &order.idempotency) {
+            // Somebody with the same key was faster.
             (Err(error), Some(key)) if error.code == KEY_USED => {
-                return self.run_behind(key).await?.ok_or(error);
+                let run = self.run_behind(key).await?.ok_or(error)?;
+                return Ok(started(run, true));
             }
             (result, _) => result?,
         };
         self.shown(Some(&receipt)).await;
-        Ok(run)
+        Ok(started_run)
     }
 
     /// The run that was started with this key, if one was.
-    async fn run_behind(&self, key: &str) -> Result<Option<RunId>, ServiceError> {
-        let stream = self.journal.key(key).await?;
+    ///
+    /// # Errors
+    /// When the key was used for another content, or its run is on record no more.
+    async fn run_behind(&self, key: &IdempotencyKey) -> Result<Option<RunId>, ServiceError> {
+        let Used::Same(stream) = self.used(key).await? else { return Ok(None) };
         self.caught_up().await;
         let views = self.views.read();
-        Ok(match stream {
-            Some(StreamId::Incident(incident)) => {
+        let run = match stream {
+            StreamId::Incident(incident) => {
                 views.incidents.get(incident).and_then(|row| row.runs.first().copied())
             }
-            Some(StreamId::Alert(alert)) => match views.alerts.get(alert).and_then(|row| row.fate.clone()) {
+            StreamId::Alert(alert) => match views.alerts.get(alert).and_then(|row| row.fate.clone()) {
                 Some(Fate::RunStarted { runs, .. }) => runs.first().copied(),
                 _ => None,
             },
             _ => None,
-        })
+        };
+        run.map(Some).ok_or_else(key_of_gone_run)
+    }
+
+    /// How a run ended, waiting for it no longer than `within`; nothing while it goes on.
+    ///
+    /// # Errors
+    /// When the run's record cannot be read.
+    pub async fn outcome_within(
+        &self,
+        run: RunId,
+        end: &mut EndOfRun,
+        within: Duration,
+    ) -> Result<Option<Value>, ServiceError> {
+        // It may have ended before anybody waited.
+        self.caught_up().await;
+        if self.views.read().runs.get(run).is_some_and(|row| row.end.is_some()) {
+            return Ok(outcome_of(&self.scheduler.replay(run).await?));
+        }
+        Ok(tokio::time::timeout(within, end.outcome()).await.ok().flatten())
     }
 
     async fn start_bare(
@@ -157,8 +213,14 @@ impl Service {
     ///
     /// # Errors
     /// When it has ended already or is unknown.
-    pub async fn cancel(&self, run: RunId, by: &str, why: Option<String>) -> Result<(), ServiceError> {
-        self.tell(run, Signal::Cancel { by: by.to_owned(), why }).await
+    pub async fn cancel(
+        &self,
+        run: RunId,
+        by: &str,
+        why: Option<String>,
+        only_if: &OnlyIf,
+    ) -> Result<(), ServiceError> {
+        self.tell(run, Signal::Cancel { by: by.to_owned(), why }, only_if).await
     }
 
     /// Lets a containment hold longer, counted from its end as it is now. Gives
@@ -171,9 +233,10 @@ impl Service {
         containment: ContainmentId,
         hold: Duration,
         by: &str,
+        only_if: &OnlyIf,
     ) -> Result<Option<Timestamp>, ServiceError> {
         let run = self.run_of_containment(containment)?;
-        self.tell(run, Signal::Extend { containment, hold, by: by.to_owned() }).await?;
+        self.tell(run, Signal::Extend { containment, hold, by: by.to_owned() }, only_if).await?;
         Ok(self.views.read().containments.get(containment).and_then(|row| row.until))
     }
 
@@ -181,23 +244,23 @@ impl Service {
     ///
     /// # Errors
     /// When the step is not uncertain.
-    pub async fn settle(
-        &self,
-        run: RunId,
-        step: StepKey,
-        happened: bool,
-        by: &str,
-        note: Option<String>,
-    ) -> Result<(), ServiceError> {
-        self.tell(run, Signal::Settle { key: step, happened, by: by.to_owned(), note }).await
+    pub async fn settle(&self, run: RunId, settled: Settled, only_if: &OnlyIf) -> Result<(), ServiceError> {
+        let Settled { step, happened, by, note } = settled;
+        self.tell(run, Signal::Settle { key: step, happened, by, note }, only_if).await
     }
 
     /// Lets a run that was set aside go on from where it stood.
     ///
     /// # Errors
     /// When it is not set aside, or is unknown.
-    pub async fn release(&self, run: RunId, by: &str, why: Option<String>) -> Result<(), ServiceError> {
-        self.tell(run, Signal::Release { by: by.to_owned(), why }).await
+    pub async fn release(
+        &self,
+        run: RunId,
+        by: &str,
+        why: Option<String>,
+        only_if: &OnlyIf,
+    ) -> Result<(), ServiceError> {
+        self.tell(run, Signal::Release { by: by.to_owned(), why }, only_if).await
     }
 
     /// The run that made a containment.
@@ -211,12 +274,6 @@ impl Service {
             .get(containment)
             .map(|row| row.run)
             .ok_or_else(|| ServiceError::absent("containment", &containment))
-    }
-
-    pub(super) async fn tell(&self, run: RunId, signal: Signal) -> Result<(), ServiceError> {
-        let receipt = self.scheduler.signal(run, signal).await?;
-        self.shown(receipt.as_ref()).await;
-        Ok(())
     }
 }
 

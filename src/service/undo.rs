@@ -20,6 +20,7 @@ use crate::domain::signal::Signal;
 use crate::projection::containments::ContainmentRow;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
+use crate::service::unchanged::OnlyIf;
 
 /// Containments in one entry of an order; a larger order is several entries.
 const ORDER_ENTRY_MAX: usize = 500;
@@ -48,6 +49,8 @@ pub struct UndoCall {
     pub why: Option<String>,
     /// Whether also over what somebody else changed since.
     pub anyway: bool,
+    /// What must still be so.
+    pub only_if: OnlyIf,
 }
 
 /// What becomes of one containment.
@@ -143,6 +146,7 @@ impl Service {
             why: call.why.clone(),
             anyway: call.anyway,
         };
+        let only_if = &call.only_if;
         let called = |run| chosen.iter().any(|row| row.run != run);
         match call.scope {
             // One after the other over several runs, as for an incident.
@@ -151,9 +155,13 @@ impl Service {
                 let incident = incident.ok_or_else(|| ServiceError::absent("run", &run))?;
                 self.order_undo(incident, call, &chosen).await?;
             }
-            Scope::Run(run) if call.only.is_empty() => self.tell(run, told(Vec::new())).await?,
-            Scope::Run(run) => self.tell(run, told(chosen.iter().map(|row| row.id).collect())).await?,
-            Scope::Containment(id) => self.tell(self.run_of_containment(id)?, told(vec![id])).await?,
+            Scope::Run(run) if call.only.is_empty() => self.tell(run, told(Vec::new()), only_if).await?,
+            Scope::Run(run) => {
+                self.tell(run, told(chosen.iter().map(|row| row.id).collect()), only_if).await?;
+            }
+            Scope::Containment(id) => {
+                self.tell(self.run_of_containment(id)?, told(vec![id]), only_if).await?;
+            }
             Scope::Incident(incident) => self.order_undo(incident, call, &chosen).await?,
         }
         let ids: Vec<ContainmentId> = chosen.iter().map(|row| row.id).collect();
@@ -241,7 +249,8 @@ impl Service {
         if ids.is_empty() {
             return Ok(());
         }
-        self.append_to_incident(incident, ids.chunks(ORDER_ENTRY_MAX).map(entry).collect()).await
+        self.append_to_incident(incident, ids.chunks(ORDER_ENTRY_MAX).map(entry).collect(), &call.only_if)
+            .await
     }
 
     /// Waits until none of these is on its way or queued, but not for long, and

@@ -1,14 +1,17 @@
 //! Changing an incident over the API.
 
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::domain::incident::{Disposition, IncidentChange, Status};
 use crate::service::error::Sort;
+use crate::service::unchanged::Document;
 use crate::web::access::{Caller, Role};
+use crate::web::etag::{self, IfMatch};
 use crate::web::extract::Json;
 use crate::web::problem::Problem;
 use crate::web::runs::parsed;
@@ -33,6 +36,7 @@ pub async fn change(
     State(web): State<Web>,
     caller: Caller,
     Path(id): Path<String>,
+    if_match: IfMatch,
     Json(body): Json<ChangeBody>,
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Responder)?.to_owned();
@@ -55,7 +59,9 @@ pub async fn change(
         by: Some(by),
         why: body.why,
     };
-    Ok(Json(web.service.change_incident(parsed(&id)?, change).await?).into_response())
+    let document = Document::Incident(parsed(&id)?);
+    web.service.change_incident(parsed(&id)?, change, &if_match.of(document)).await?;
+    etag::changed(StatusCode::OK, &web.service.document(document).await?)
 }
 
 /// One of a list of words, or which there are.

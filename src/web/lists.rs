@@ -6,13 +6,15 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::domain::id::{ContainmentId, IncidentId, ScheduleId};
+use crate::domain::id::ScheduleId;
 use crate::projection::containments::ContainmentFilter;
 use crate::projection::incidents::IncidentFilter;
 use crate::projection::reports::ReportFilter;
-use crate::service::error::{ServiceError, Sort};
+use crate::service::error::Sort;
 use crate::service::polls::PollView;
+use crate::service::unchanged::Document;
 use crate::web::access::{Caller, Role};
+use crate::web::etag::IfMatch;
 use crate::web::extract::{Json, Query};
 use crate::web::problem::Problem;
 use crate::web::runs::{PageQuery, parsed};
@@ -46,10 +48,7 @@ pub async fn incident(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
-    let id: IncidentId = parsed(&id)?;
-    let views = web.service.views.read();
-    let row = views.incidents.get(id).ok_or_else(|| ServiceError::absent("incident", &id))?;
-    Ok(Json(row).into_response())
+    Ok(Json(web.service.document(Document::Incident(parsed(&id)?)).await?).into_response())
 }
 
 /// `GET /api/v1/containments`.
@@ -72,8 +71,7 @@ pub async fn containment(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
-    let id: ContainmentId = parsed(&id)?;
-    Ok(Json(web.service.containment(id).await?).into_response())
+    Ok(Json(web.service.document(Document::Containment(parsed(&id)?)).await?).into_response())
 }
 
 /// How much longer.
@@ -92,6 +90,7 @@ pub async fn extend(
     State(web): State<Web>,
     caller: Caller,
     Path(id): Path<String>,
+    if_match: IfMatch,
     Json(body): Json<ExtendBody>,
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Responder)?;
@@ -102,7 +101,9 @@ pub async fn extend(
             "a containment can be extended by 1 second to 31 days, counted from its end as it is now",
         ));
     }
-    let until = web.service.extend(parsed(&id)?, std::time::Duration::from_secs(body.seconds), by).await?;
+    let (containment, more) = (parsed(&id)?, std::time::Duration::from_secs(body.seconds));
+    let only_if = if_match.of(Document::Containment(containment));
+    let until = web.service.extend(containment, more, by, &only_if).await?;
     Ok(Json(json!({ "extended": id, "until": until })).into_response())
 }
 

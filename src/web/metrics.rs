@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
+use crate::domain::event::RunEnd;
 use crate::domain::urgency::Urgency;
 use crate::projection::runs::RunStatus;
 use crate::projection::views::Views;
@@ -28,6 +29,10 @@ const LIVE: [(RunStatus, &str); 6] = [
     (RunStatus::Quarantined, "quarantined"),
 ];
 
+/// How a run can end, and the word for it here.
+const ENDS: [(RunEnd, &str); 3] =
+    [(RunEnd::Succeeded, "succeeded"), (RunEnd::Failed, "failed"), (RunEnd::Cancelled, "cancelled")];
+
 /// `GET /metrics`, for a token that may read.
 pub async fn show(State(web): State<Web>, caller: Caller) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
@@ -48,6 +53,13 @@ fn text(views: &Views, needs: usize, queued: &[(Urgency, usize)]) -> String {
     }
     let _ = writeln!(
         out,
+        "# HELP quell_runs_ended_total Runs that ended, by how they ended.\n# TYPE quell_runs_ended_total counter"
+    );
+    for (end, word) in ENDS {
+        let _ = writeln!(out, "quell_runs_ended_total{{end=\"{word}\"}} {}", views.runs.ended(end));
+    }
+    let _ = writeln!(
+        out,
         "# HELP quell_runs_queued Runs that wait for their turn.\n# TYPE quell_runs_queued gauge"
     );
     for (urgency, count) in queued {
@@ -58,7 +70,9 @@ fn text(views: &Views, needs: usize, queued: &[(Urgency, usize)]) -> String {
             "quell_runs_total",
             "counter",
             "Runs that were ever started.",
-            usize::try_from(views.runs.len()).unwrap_or(usize::MAX),
+            ENDS.iter().map(|(end, _)| views.runs.ended(*end)).fold(views.runs.live_len(), |sum, ended| {
+                sum.saturating_add(usize::try_from(ended).unwrap_or(usize::MAX))
+            }),
         ),
         (
             "quell_containments_holding",
@@ -123,6 +137,7 @@ mod tests {
             "quell_runs_live{status=\"waiting\"} 0",
             "quell_runs_queued{severity=\"critical\"} 0",
             "quell_runs_total 0",
+            "quell_runs_ended_total{end=\"failed\"} 0",
             "quell_containments_holding 0",
         ] {
             assert!(text.lines().any(|told| told == line), "{text}");

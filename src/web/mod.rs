@@ -6,6 +6,7 @@
 //!   body.rs      bodies, up to a limit and within a time
 //!   access.rs    who may call what: tokens and roles
 //!   problem.rs   errors as RFC 9457 problem documents
+//!   etag.rs      versions of documents: read once, changed only as they were seen
 //!   extract.rs   bodies and queries, refused in plain words
 //!   routes.rs    every address with what it does; openapi.rs tells it
 //!   metrics.rs   counts for a monitoring system
@@ -27,6 +28,7 @@ pub mod attention;
 pub mod backtests;
 pub mod body;
 pub mod connections;
+pub mod etag;
 pub mod extract;
 pub mod incidents;
 pub mod lists;

@@ -16,6 +16,7 @@ use crate::domain::playbook::InputKind;
 use crate::domain::time::Timestamp;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::people::OpenQuestion;
+use crate::service::unchanged::OnlyIf;
 use crate::web::problem::Problem;
 use crate::web::server::Web;
 
@@ -77,7 +78,7 @@ pub async fn answer(
             return question_page(&web, &question, Some(&message), StatusCode::BAD_REQUEST);
         }
     };
-    match web.service.answer(question.id, &question.person, choice, &fields).await {
+    match web.service.answer(question.id, &question.person, choice, &fields, &OnlyIf::default()).await {
         Ok(()) => match web.service.question_behind(&token).await {
             Ok(question) => question_page(&web, &question, None, StatusCode::OK),
             Err(error) => error_page(&web, &error),

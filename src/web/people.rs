@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -11,8 +12,9 @@ use crate::domain::id::RunId;
 use crate::domain::inputs::GivenInputs;
 use crate::projection::approvals::ApprovalFilter;
 use crate::projection::questions::QuestionFilter;
-use crate::service::error::{ServiceError, Sort};
+use crate::service::unchanged::Document;
 use crate::web::access::{Caller, Role};
+use crate::web::etag::{self, IfMatch};
 use crate::web::extract::{Json, Query};
 use crate::web::problem::Problem;
 use crate::web::runs::{PageQuery, parsed};
@@ -56,11 +58,7 @@ pub async fn approval(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
-    let (row, asks) = web.service.approval(parsed(&id)?).await?;
-    let mut document =
-        serde_json::to_value(row).map_err(|error| Problem::new(Sort::Own, "approval", error.to_string()))?;
-    document["asks"] = json!(asks);
-    Ok(Json(document).into_response())
+    Ok(Json(web.service.document(Document::Approval(parsed(&id)?)).await?).into_response())
 }
 
 /// A person's reason.
@@ -76,9 +74,10 @@ pub async fn approve(
     web: State<Web>,
     caller: Caller,
     id: Path<String>,
+    if_match: IfMatch,
     body: Option<Json<NoteBody>>,
 ) -> Result<Response, Problem> {
-    decide(web, caller, id, body, true).await
+    decide(web, caller, id, if_match, body, true).await
 }
 
 /// `POST /api/v1/approvals/{id}/reject`.
@@ -86,25 +85,26 @@ pub async fn reject(
     web: State<Web>,
     caller: Caller,
     id: Path<String>,
+    if_match: IfMatch,
     body: Option<Json<NoteBody>>,
 ) -> Result<Response, Problem> {
-    decide(web, caller, id, body, false).await
+    decide(web, caller, id, if_match, body, false).await
 }
 
 async fn decide(
     State(web): State<Web>,
     caller: Caller,
     Path(id): Path<String>,
+    if_match: IfMatch,
     body: Option<Json<NoteBody>>,
     approve: bool,
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Approver)?;
     let id = parsed(&id)?;
     let note = body.and_then(|Json(body)| body.note);
-    web.service.decide(id, by, approve, note).await?;
-    let views = web.service.views.read();
-    let row = views.approvals.get(id).ok_or_else(|| ServiceError::absent("approval", &id))?;
-    Ok(Json(row).into_response())
+    let document = Document::Approval(id);
+    web.service.decide(id, by, approve, note, &if_match.of(document)).await?;
+    etag::changed(StatusCode::OK, &web.service.document(document).await?)
 }
 
 /// `GET /api/v1/questions`.
@@ -128,8 +128,7 @@ pub async fn question(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
-    let (question, asked) = web.service.question(parsed(&id)?).await?;
-    Ok(Json(json!({ "question": question, "asked": asked })).into_response())
+    Ok(Json(web.service.document(Document::Question(parsed(&id)?)).await?).into_response())
 }
 
 /// An answer by somebody who is signed in.
@@ -149,10 +148,13 @@ pub async fn answer(
     State(web): State<Web>,
     caller: Caller,
     Path(id): Path<String>,
+    if_match: IfMatch,
     Json(body): Json<AnswerBody>,
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Reader)?.to_owned();
     let fields = GivenInputs { values: body.fields, texts: body.field_texts };
-    web.service.answer(parsed(&id)?, &by, &body.choice, &fields).await?;
+    let question = parsed(&id)?;
+    let only_if = if_match.of(Document::Question(question));
+    web.service.answer(question, &by, &body.choice, &fields, &only_if).await?;
     Ok(Json(json!({ "answered": id })).into_response())
 }

@@ -33,6 +33,8 @@ fn status(sort: Sort) -> StatusCode {
         Sort::Forbidden => StatusCode::FORBIDDEN,
         Sort::Absent => StatusCode::NOT_FOUND,
         Sort::Refused => StatusCode::CONFLICT,
+        Sort::Changed => StatusCode::PRECONDITION_FAILED,
+        Sort::OtherContent => StatusCode::UNPROCESSABLE_ENTITY,
         Sort::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Sort::OtherType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Sort::OtherMethod => StatusCode::METHOD_NOT_ALLOWED,

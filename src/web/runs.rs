@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
@@ -14,21 +16,26 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 
+use crate::domain::decide::calls::CALL_OUTPUT_BYTES_MAX;
 use crate::domain::event::{Entry, Event};
 use crate::domain::id::{IncidentId, RunId, StreamId};
 use crate::domain::inputs::GivenInputs;
 use crate::domain::run::StepKey;
+use crate::domain::value::size_of;
 use crate::intake::hand::normalise_by_hand;
 use crate::projection::runs::RunFilter;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
-use crate::service::runs::RunOrder;
+use crate::service::idempotency::IdempotencyKey;
+use crate::service::runs::{RunOrder, Settled};
+use crate::service::unchanged::Document;
 use crate::store::journal::Receipt;
 use crate::web::access::{Caller, Role};
+use crate::web::etag::IfMatch;
 use crate::web::extract::{Json, Query};
 use crate::web::people::NoteBody;
 use crate::web::problem::Problem;
-use crate::web::server::Web;
+use crate::web::server::{HungUp, Web};
 
 /// Rows of a list when the caller does not say.
 const PAGE_ROWS: usize = 100;
@@ -102,16 +109,81 @@ pub async fn start(
     State(web): State<Web>,
     caller: Caller,
     Path(name): Path<String>,
+    Query(query): Query<StartQuery>,
     headers: HeaderMap,
+    Extension(mut hung_up): Extension<HungUp>,
     Json(body): Json<StartBody>,
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Responder)?.to_owned();
     let service = &web.service;
+    let wait = query.wait.as_deref().map(wait_of).transpose()?;
+    let content = json!({
+        "alert": body.alert, "source": body.source, "inputs": body.inputs, "input_texts": body.input_texts,
+    });
+    let idempotency =
+        idempotency_key(&headers)?.map(|key| IdempotencyKey::new(&format!("run/{name}"), &key, &content));
     let alert = body.alert.map(|raw| service.alert_by_hand(raw, body.source.as_deref())).transpose()?;
-    let idempotency_key = idempotency_key(&headers)?;
     let inputs = GivenInputs { values: body.inputs, texts: body.input_texts };
-    let run = service.start_run(RunOrder { playbook: name, alert, inputs, by, idempotency_key }).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "run": run }))).into_response())
+    let order = RunOrder { playbook: name, alert, inputs, by, idempotency, waits: wait.is_some() };
+    let started = service.start_run(order).await?;
+    let mut answer = json!({ "run": started.run });
+    let mut status = StatusCode::CREATED;
+    if let (Some(wait), Some(mut end)) = (wait, started.end) {
+        let outcome = tokio::select! {
+            outcome = service.outcome_within(started.run, &mut end, wait) => outcome?,
+            () = hung_up.gone() => None,
+        };
+        let row = service.views.read().runs.get(started.run).map(|row| row.status);
+        status = if outcome.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
+        answer = outcome.map_or(answer, with_bounded_steps);
+        let ended = answer.get("end").cloned();
+        answer["status"] = ended.unwrap_or_else(|| json!(row));
+    }
+    let mut headers = HeaderMap::new();
+    if started.repeated {
+        answer["repeated"] = json!(true);
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok((status, headers, Json(answer)).into_response())
+}
+
+/// Says that the answer is of an earlier call with the same `Idempotency-Key`.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// How long the answer waits for the end of the run.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartQuery {
+    wait: Option<String>,
+}
+
+/// The longest wait for the end of a run, in seconds: proxies commonly cut calls
+/// after a minute.
+const WAIT_SECONDS_MAX: u64 = 60;
+
+fn wait_of(text: &str) -> Result<Duration, Problem> {
+    let seconds = text.strip_suffix('s').filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
+    match seconds.and_then(|digits| digits.parse().ok()) {
+        Some(seconds @ 1..=WAIT_SECONDS_MAX) => Ok(Duration::from_secs(seconds)),
+        _ => {
+            let text: String = text.chars().take(40).collect();
+            let message = format!(
+                "`wait={}` is not 1s to {WAIT_SECONDS_MAX}s; nothing was started. Write whole seconds, such as `wait=30s`",
+                text.escape_debug()
+            );
+            Err(Problem::new(Sort::Wrong, "query-wrong", message))
+        }
+    }
+}
+
+/// The outcome without its outputs when they are too long for an answer.
+fn with_bounded_steps(mut outcome: Value) -> Value {
+    let bytes = size_of(&outcome["steps"]);
+    if bytes > CALL_OUTPUT_BYTES_MAX {
+        outcome["steps"] = Value::Null;
+        outcome["steps_left_out_bytes"] = json!(bytes);
+    }
+    outcome
 }
 
 /// The longest `Idempotency-Key`, in bytes: a UUID is 36, and the key is kept.
@@ -215,14 +287,7 @@ pub async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
-    let run: RunId = parsed(&id)?;
-    let dossier = web.service.dossier(run).await?;
-    let row = web.service.views.read().runs.get(run).map(|row| row.into_owned());
-    let mut document = serde_json::to_value(dossier)
-        .map_err(|error| Problem::new(Sort::Own, "dossier", error.to_string()))?;
-    document["status"] = json!(row.as_ref().map(|row| row.status));
-    document["waiting_on"] = json!(row.map(|row| row.waiting_on).unwrap_or_default());
-    Ok(Json(document).into_response())
+    Ok(Json(web.service.document(Document::Run(parsed(&id)?)).await?).into_response())
 }
 
 /// Why a person orders something.
@@ -238,11 +303,13 @@ pub async fn cancel(
     State(web): State<Web>,
     caller: Caller,
     Path(id): Path<String>,
+    if_match: IfMatch,
     body: Option<Json<OrderBody>>,
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Responder)?;
     let why = body.and_then(|Json(body)| body.why);
-    web.service.cancel(parsed(&id)?, by, why).await?;
+    let run = parsed(&id)?;
+    web.service.cancel(run, by, why, &if_match.of(Document::Run(run))).await?;
     Ok(Json(json!({ "cancelled": id })).into_response())
 }
 
@@ -261,11 +328,14 @@ pub async fn settle(
     State(web): State<Web>,
     caller: Caller,
     Path(id): Path<String>,
+    if_match: IfMatch,
     Json(body): Json<SettleBody>,
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Responder)?;
     let step: StepKey = parsed(&body.step)?;
-    web.service.settle(parsed(&id)?, step, body.happened, by, body.note).await?;
+    let run = parsed(&id)?;
+    let settled = Settled { step, happened: body.happened, by: by.to_owned(), note: body.note };
+    web.service.settle(run, settled, &if_match.of(Document::Run(run))).await?;
     Ok(Json(json!({ "settled": body.step })).into_response())
 }
 
@@ -274,11 +344,13 @@ pub async fn release(
     State(web): State<Web>,
     caller: Caller,
     Path(id): Path<String>,
+    if_match: IfMatch,
     body: Option<Json<NoteBody>>,
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Responder)?;
     let note = body.and_then(|Json(body)| body.note);
-    web.service.release(parsed(&id)?, by, note).await?;
+    let run = parsed(&id)?;
+    web.service.release(run, by, note, &if_match.of(Document::Run(run))).await?;
     Ok(Json(json!({ "released": id })).into_response())
 }
 
@@ -302,19 +374,26 @@ pub async fn events(
 ) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
     let run: RunId = parsed(&id)?;
-    let resumed = headers
-        .get("last-event-id")
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse().ok());
+    let resumed = headers.get("last-event-id").map(last_event).transpose()?;
     let after = resumed.unwrap_or(query.after);
     let follow = web.service.journal.follow();
     let known = web.service.journal.read(StreamId::Run(run), 0).await.map_err(ServiceError::from)?;
     if known.is_empty() {
         return Err(ServiceError::absent("run", &run).into());
     }
+    // Of a run that is over there is what there is, and nothing more is waited for.
+    let over = known.iter().any(|entry| matches!(entry.event, Event::RunEnded { .. }));
     let waiting = known.into_iter().filter(|entry| entry.seq > after).collect();
-    let follower = Follower { service: Arc::clone(&web.service), run, after, waiting, follow, over: false };
+    let follower = Follower { service: Arc::clone(&web.service), run, after, waiting, follow, over };
     Ok(Sse::new(follower.stream()).keep_alive(KeepAlive::default()).into_response())
+}
+
+fn last_event(value: &HeaderValue) -> Result<u64, Problem> {
+    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| {
+        let message = "`Last-Event-ID` takes the number of the last entry that was seen, such as 12";
+        Problem::new(Sort::Wrong, "last-event-id-wrong", message)
+    })
 }
 
 struct Follower {
@@ -342,7 +421,7 @@ impl Follower {
                     continue;
                 }
                 self.after = entry.seq;
-                self.over = matches!(entry.event, Event::RunEnded { .. });
+                self.over |= matches!(entry.event, Event::RunEnded { .. });
                 return Some(entry);
             }
             if self.over {

@@ -10,14 +10,15 @@ use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::service::error::Sort;
 use crate::service::house::Service;
 use crate::web::access::Token;
 use crate::web::problem::{Problem, in_words};
 use crate::web::{
-    alerts, attention, backtests, connections, incidents, lists, metrics, openapi, page, people, runs, store,
-    triage, undo,
+    alerts, attention, backtests, connections, etag, incidents, lists, metrics, openapi, page, people, runs,
+    store, triage, undo,
 };
 
 /// The largest body of a call: an alert may be 1 MiB, and nothing else is larger.
@@ -30,6 +31,17 @@ pub struct Web {
     pub service: Arc<Service>,
     /// Tokens that are let in.
     pub tokens: Arc<Vec<Token>>,
+}
+
+/// Done once the caller of a request is gone.
+#[derive(Clone)]
+pub struct HungUp(watch::Receiver<()>);
+
+impl HungUp {
+    /// Waits until the caller is gone.
+    pub async fn gone(&mut self) {
+        while self.0.changed().await.is_ok() {}
+    }
 }
 
 /// All routes.
@@ -81,7 +93,8 @@ pub fn routes(web: Web) -> Router {
         .route("/store/backup", post(store::backup))
         .route("/openapi.json", get(openapi::show))
         .fallback(nothing_here)
-        .method_not_allowed_fallback(no_such_call);
+        .method_not_allowed_fallback(no_such_call)
+        .layer(from_fn(etag::tag));
     Router::new()
         .nest("/api/v1", api)
         .route("/", get(page::home))
@@ -100,7 +113,10 @@ pub fn routes(web: Web) -> Router {
 
 /// A call that has begun goes on to its end, also when the caller hangs up:
 /// between the record of a run and its first step nobody may drop it.
-async fn to_its_end(request: Request, next: Next) -> Response {
+async fn to_its_end(mut request: Request, next: Next) -> Response {
+    // Dropped with this call, so that what only waits ends when nobody listens.
+    let (_listens, hung_up) = watch::channel(());
+    request.extensions_mut().insert(HungUp(hung_up));
     match tokio::spawn(next.run(request)).await {
         Ok(response) => response,
         Err(_) => {

@@ -8,12 +8,13 @@ use serde_json::json;
 
 use crate::domain::exception::{Exception, SEVERITY_MOST};
 use crate::domain::expr::Expr;
-use crate::domain::id::ExceptionId;
 use crate::domain::tie::TieKey;
 use crate::domain::time::Timestamp;
 use crate::service::error::Sort;
 use crate::service::moves::Order;
+use crate::service::unchanged::Document;
 use crate::web::access::{Caller, Role};
+use crate::web::etag::{self, IfMatch};
 use crate::web::extract::{Json, Query};
 use crate::web::problem::Problem;
 use crate::web::runs::{OrderBody, PageQuery, parsed};
@@ -32,11 +33,13 @@ pub async fn merge(
     State(web): State<Web>,
     caller: Caller,
     Path(id): Path<String>,
+    if_match: IfMatch,
     Json(body): Json<MergeBody>,
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Responder)?.to_owned();
-    let order = Order { by, why: body.why };
-    Ok(Json(web.service.merge(parsed(&id)?, parsed(&body.into)?, order).await?).into_response())
+    let from = parsed(&id)?;
+    let order = Order { by, why: body.why, only_if: if_match.of(Document::Incident(from)) };
+    Ok(Json(web.service.merge(from, parsed(&body.into)?, order).await?).into_response())
 }
 
 /// Which alerts, and why.
@@ -52,11 +55,14 @@ pub async fn split(
     State(web): State<Web>,
     caller: Caller,
     Path(id): Path<String>,
+    if_match: IfMatch,
     Json(body): Json<SplitBody>,
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Responder)?.to_owned();
     let alerts = body.alerts.iter().map(|alert| parsed(alert)).collect::<Result<_, _>>()?;
-    let row = web.service.split(parsed(&id)?, alerts, Order { by, why: body.why }).await?;
+    let from = parsed(&id)?;
+    let order = Order { by, why: body.why, only_if: if_match.of(Document::Incident(from)) };
+    let row = web.service.split(from, alerts, order).await?;
     Ok((StatusCode::CREATED, Json(row)).into_response())
 }
 
@@ -116,11 +122,15 @@ pub async fn end_exception(
     State(web): State<Web>,
     caller: Caller,
     Path(id): Path<String>,
+    if_match: IfMatch,
     body: Option<Json<OrderBody>>,
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Responder)?.to_owned();
     let why = body.and_then(|Json(body)| body.why);
-    Ok(Json(web.service.end_exception(parsed(&id)?, &by, why).await?).into_response())
+    let exception = parsed(&id)?;
+    let document = Document::Exception(exception);
+    web.service.end_exception(exception, &by, why, &if_match.of(document)).await?;
+    etag::changed(StatusCode::OK, &web.service.document(document).await?)
 }
 
 /// Which exceptions are wanted.
@@ -152,8 +162,7 @@ pub async fn exception(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     caller.may(Role::Reader)?;
-    let id: ExceptionId = parsed(&id)?;
-    Ok(Json(web.service.exception(id)?).into_response())
+    Ok(Json(web.service.document(Document::Exception(parsed(&id)?)).await?).into_response())
 }
 
 /// `GET /api/v1/detections`.

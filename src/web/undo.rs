@@ -10,8 +10,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::service::error::Sort;
+use crate::service::unchanged::{Document, OnlyIf};
 use crate::service::undo::{Scope, UndoCall};
 use crate::web::access::{Caller, Role};
+use crate::web::etag::IfMatch;
 use crate::web::extract::Json;
 use crate::web::problem::Problem;
 use crate::web::runs::parsed;
@@ -42,10 +44,13 @@ pub async fn run(
     web: State<Web>,
     caller: Caller,
     Path(id): Path<String>,
+    if_match: IfMatch,
     body: Option<Json<UndoBody>>,
 ) -> Result<Response, Problem> {
     caller.may(Role::Responder)?;
-    undo(web, caller, Scope::Run(parsed(&id)?), &id, body).await
+    let of = parsed(&id)?;
+    let only_if = if_match.of(Document::Run(of));
+    undo(web, caller, (Scope::Run(of), only_if), &id, body).await
 }
 
 /// `POST /api/v1/containments/{id}/undo`.
@@ -53,10 +58,13 @@ pub async fn containment(
     web: State<Web>,
     caller: Caller,
     Path(id): Path<String>,
+    if_match: IfMatch,
     body: Option<Json<UndoBody>>,
 ) -> Result<Response, Problem> {
     caller.may(Role::Responder)?;
-    undo(web, caller, Scope::Containment(parsed(&id)?), &id, body).await
+    let of = parsed(&id)?;
+    let only_if = if_match.of(Document::Containment(of));
+    undo(web, caller, (Scope::Containment(of), only_if), &id, body).await
 }
 
 /// `POST /api/v1/incidents/{id}/undo`.
@@ -64,16 +72,19 @@ pub async fn incident(
     web: State<Web>,
     caller: Caller,
     Path(id): Path<String>,
+    if_match: IfMatch,
     body: Option<Json<UndoBody>>,
 ) -> Result<Response, Problem> {
     caller.may(Role::Responder)?;
-    undo(web, caller, Scope::Incident(parsed(&id)?), &id, body).await
+    let of = parsed(&id)?;
+    let only_if = if_match.of(Document::Incident(of));
+    undo(web, caller, (Scope::Incident(of), only_if), &id, body).await
 }
 
 async fn undo(
     State(web): State<Web>,
     caller: Caller,
-    scope: Scope,
+    (scope, only_if): (Scope, OnlyIf),
     id: &str,
     body: Option<Json<UndoBody>>,
 ) -> Result<Response, Problem> {
@@ -85,7 +96,7 @@ async fn undo(
         );
         return Err(Problem::new(Sort::Wrong, "out-of-range", message));
     }
-    let call = UndoCall { scope, only: body.only, by, why: body.why, anyway: body.anyway };
+    let call = UndoCall { scope, only: body.only, by, why: body.why, anyway: body.anyway, only_if };
     if body.plan {
         let plan = web.service.undo_plan(&call).await?;
         return Ok(Json(json!({ "of": id, "plan": true, "anyway": plan.anyway, "items": plan.items }))

@@ -11,7 +11,7 @@ const ANA: &str = "ana@example.com";
 const SAM: &str = "sam@example.com";
 
 /// Asks for a yes before it reads from a system that is not there.
-const GUARDED: &str = "playbook: guarded\nversion: 1\ntitle: Guarded\nposture: overt\non:\n  - alert: { when: \"${ alert.source == 'open' }\" }\nsteps:\n  - id: look\n    enrich: assets.system\n    with: { name: x }\n    retry: { times: 0 }\n    approval: { by: [\"group:ir-leads\"], within: 30m }\n";
+const GUARDED: &str = "playbook: guarded\nversion: 1\ntitle: Guarded\nposture: overt\non:\n  - alert: \"${ alert.source == 'open' }\"\nsteps:\n  - id: look\n    enrich: assets.system\n    with: { name: x }\n    retry: { times: 0 }\n    approval: { by: [\"group:ir-leads\"], within: 30m }\n";
 
 fn settings() -> String {
     let token = |who: &str| {
@@ -19,7 +19,7 @@ fn settings() -> String {
         format!("{{ who: {who}, sha256: {sha256}, roles: [responder, approver] }}")
     };
     format!(
-        "people: {{ groups: {{ ir-leads: [{ANA}, {SAM}] }} }}\naccess: {{ tokens: [{}, {}] }}\nconnectors:\n  assets: {{ use: assets, url: \"http://127.0.0.1:9\", auth: {{ token: \"${{env:QUELL_TEST_TOKEN}}\" }} }}\n",
+        "people: {{ groups: {{ ir-leads: [{ANA}, {SAM}], hr: [lee@example.com], legal: [noor@example.com], managers: [jo@example.com] }} }}\naccess: {{ tokens: [{}, {}] }}\nconnectors:\n  assets: {{ use: assets, url: \"http://127.0.0.1:9\", auth: {{ token: \"${{env:QUELL_TEST_TOKEN}}\" }} }}\n",
         token(ANA),
         token(SAM)
     )

@@ -89,6 +89,7 @@ impl Lab {
 
 pub struct Answer {
     pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
     pub kind: String,
     pub retry_after: Option<u64>,
     pub body: Value,
@@ -286,6 +287,22 @@ impl Server {
         answer(request.body(body.to_string())).await
     }
 
+    /// A call that goes on while the server is used for others.
+    pub fn send(
+        &self,
+        method: reqwest::Method,
+        url: String,
+        body: &'static str,
+    ) -> impl Future<Output = Answer> + Send + use<> {
+        let request = reqwest::Client::new().request(method, url).bearer_auth(&self.token);
+        answer(request.header("content-type", "application/json").body(body))
+    }
+
+    /// Reads something, with the headers of the answer.
+    pub async fn read(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.call("GET", &format!("/api/v1{path}"), headers, "").await
+    }
+
     pub async fn get(&self, path: &str) -> Value {
         answer(reqwest::Client::new().get(self.url(path)).bearer_auth(&self.token)).await.body
     }
@@ -311,8 +328,15 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
         .unwrap_or_default()
         .to_owned();
     let retry_after = answer.headers().get("retry-after").and_then(|after| after.to_str().ok()?.parse().ok());
+    let headers = answer.headers().clone();
     let text = answer.text().await.expect("the answer is whole");
-    Answer { status, kind, retry_after, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    Answer {
+        status,
+        headers,
+        kind,
+        retry_after,
+        body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+    }
 }
 
 impl Drop for Server {

@@ -14,6 +14,7 @@ mod retention;
 mod shows;
 mod triage;
 mod undo;
+mod versions;
 
 use std::time::Duration;
 

@@ -93,20 +93,28 @@ impl Turn<'_> {
 /// journalled once more there, and stay in its memory.
 pub const CALL_OUTPUT_BYTES_MAX: usize = 256 << 10;
 
-/// What the step that waits for this run is told, once the run has ended.
-pub fn end_for_parent(state: &RunState) -> Option<(RunId, Signal)> {
+/// How a run ended, with the outputs of its outermost steps; nothing while it goes on.
+pub fn outcome_of(state: &RunState) -> Option<Value> {
     let (started, _) = state.started.as_ref()?;
-    let (parent, (end, _)) = (started.parent.as_ref()?, state.ended.as_ref()?);
-    let why = state.ending.as_ref().map(|(_, why)| why.clone()).unwrap_or_default();
+    let (end, _) = state.ended.as_ref()?;
+    let why = state.ending.as_ref().map(|(_, why)| why.as_str()).unwrap_or_default();
     let playbook = &state.plan.playbook;
     let output = |ix: &StepIx| {
         let id = &playbook.steps[*ix].id;
         Some((id.to_string(), state.steps.get(&StepKey::root(id))?.output.value().clone()))
     };
     let outputs: Map<String, Value> = playbook.roots.iter().filter_map(output).collect();
-    let output = json!({
+    Some(json!({
         "run": started.run, "end": end, "why": why, "disposition": state.disposition, "steps": outputs,
-    });
+    }))
+}
+
+/// What the step that waits for this run is told, once the run has ended.
+pub fn end_for_parent(state: &RunState) -> Option<(RunId, Signal)> {
+    let (started, _) = state.started.as_ref()?;
+    let (parent, (end, _)) = (started.parent.as_ref()?, state.ended.as_ref()?);
+    let why = state.ending.as_ref().map(|(_, why)| why.clone()).unwrap_or_default();
+    let output = outcome_of(state)?;
     let bytes = size_of(&output);
     let signal = |end, why, output| Signal::ChildEnded {
         key: parent.step.clone(),
