@@ -310,13 +310,13 @@ impl Service {
             plan: Arc::clone(&side.plan),
             digest: side.digest,
             reads,
-            run: Some(RunId::derived(alert.id.ulid(), &side.plan.playbook.name)),
-            at: Some(alert.received_at),
+            run: RunId::derived(alert.id.ulid(), &side.plan.playbook.name),
+            at: alert.received_at,
         };
-        match self.walk(&how, Some(Arc::clone(alert)), defaults(&side.plan.playbook.inputs)).await {
-            Ok(preview) => Decision::Run {
-                branches: preview.branches.into_iter().map(Into::into).collect(),
-                left_out: preview.left_out,
+        match self.explore(&how, Some(Arc::clone(alert)), defaults(&side.plan.playbook.inputs)).await {
+            Ok(explored) => Decision::Run {
+                branches: explored.ways.into_iter().map(Into::into).collect(),
+                left_out: explored.left_out,
             },
             Err(error) => Decision::Unplanned { why: error.message },
         }

@@ -15,10 +15,12 @@ use futures_util::stream::{self, Stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
+use ulid::Ulid;
 
+use crate::domain::alert::Alert;
 use crate::domain::decide::calls::CALL_OUTPUT_BYTES_MAX;
 use crate::domain::event::{Entry, Event};
-use crate::domain::id::{IncidentId, RunId, StreamId};
+use crate::domain::id::{AlertId, IncidentId, RunId, StreamId};
 use crate::domain::inputs::GivenInputs;
 use crate::domain::run::StepKey;
 use crate::domain::value::size_of;
@@ -210,11 +212,21 @@ impl Service {
     ///
     /// # Errors
     /// When the source is unknown, or the alert cannot be read.
-    pub fn alert_by_hand(
-        &self,
-        raw: Value,
-        source: Option<&str>,
-    ) -> Result<crate::domain::alert::Alert, ServiceError> {
+    pub fn alert_by_hand(&self, raw: Value, source: Option<&str>) -> Result<Alert, ServiceError> {
+        self.alert_of(raw, source, AlertId::new(self.fresh()))
+    }
+
+    /// An alert that a person hands over with a dry run. Its id follows from what it
+    /// says, so that the same dry run tells the same.
+    ///
+    /// # Errors
+    /// When the source is unknown, or the alert cannot be read.
+    pub fn alert_for_plan(&self, raw: Value, source: Option<&str>) -> Result<Alert, ServiceError> {
+        let id = AlertId::derived(Ulid::from_parts(0, 0), &raw.to_string());
+        self.alert_of(raw, source, id)
+    }
+
+    fn alert_of(&self, raw: Value, source: Option<&str>, id: AlertId) -> Result<Alert, ServiceError> {
         let spec = match source {
             Some(name) => Some(
                 &self
@@ -231,7 +243,6 @@ impl Service {
             ),
             None => None,
         };
-        let id = crate::domain::id::AlertId::new(self.fresh());
         normalise_by_hand(spec, &raw, self.now(), id)
             .map_err(|error| ServiceError::new(Sort::Wrong, error.code(), error.to_string()))
     }
@@ -246,7 +257,7 @@ pub async fn plan(
 ) -> Result<Response, Problem> {
     caller.may(Role::Responder)?;
     let service = &web.service;
-    let alert = body.alert.map(|raw| service.alert_by_hand(raw, body.source.as_deref())).transpose()?;
+    let alert = body.alert.map(|raw| service.alert_for_plan(raw, body.source.as_deref())).transpose()?;
     let inputs = GivenInputs { values: body.inputs, texts: body.input_texts };
     let preview = service.preview(&name, alert, &inputs).await?;
     Ok(Json(preview).into_response())

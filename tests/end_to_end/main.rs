@@ -9,6 +9,7 @@ mod doors;
 mod house;
 mod ingest;
 mod inputs;
+mod plan;
 mod queue;
 mod retention;
 mod shows;

@@ -190,7 +190,7 @@ async fn who_is_asked_about_one_step_sees_what_it_would_do() {
 }
 
 #[tokio::test]
-async fn a_plan_ends_with_a_table_of_its_branches_and_counts_those_it_leaves_out() {
+async fn a_plan_begins_with_what_holds_over_all_ways_and_a_table_of_its_outcomes() {
     let ask = |id: &str| {
         format!(
             "  - id: {id}\n    ask: {{ who: sam@example.com, question: \"Q\", choices: {{ good: G, bad: B, unsure: U }}, within: 1h, if_silent: unsure }}\n"
@@ -206,10 +206,19 @@ async fn a_plan_ends_with_a_table_of_its_branches_and_counts_those_it_leaves_out
     let plan = server.quell(&["plan", "asks1"]).text;
     in_order(
         &plan,
-        &["3. If answered a: unsure:", "ENDS", "WOULD BE CONTAINED", "3  unsure  succeeded  nothing"],
+        &[
+            "There are 3 ways it may go",
+            "all with the same outcome",
+            "contains  nothing",
+            "asks      sam@example.com, in 3 of 3 ways",
+            "ENDS",
+            "WOULD BE CONTAINED",
+            "1  3     good/bad/unsure  succeeded  nothing",
+            "1. In 3 of 3 ways, such as if answered a: good:",
+        ],
     );
     assert!(plan.contains("the incident would change: severity 80 of 100; tagged seen"), "{plan}");
     assert!(!plan.contains("{\"") && !plan.contains("left out"), "{plan}");
     let plan = server.quell(&["plan", "asks3"]).text;
-    in_order(&plan, &["a     b", "c", "ENDS", "16 branches are shown; 11 more were left out."]);
+    in_order(&plan, &["There are 27 ways", "in 27 of 27 ways", "a", "b", "c", "ENDS"]);
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::event::RunEnd;
-use crate::service::preview::Branch;
+use crate::service::preview::walk::Branch;
 
 /// What a playbook makes of an alert.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,9 +56,10 @@ pub struct Way {
 
 impl From<Branch> for Way {
     fn from(branch: Branch) -> Way {
-        let Branch { answers, lines, gists, end, outcome, contained, asked, told } = branch;
+        let Branch { answers, lines, gists, end, outcome, contained, asked, told, reached: _ } = branch;
+        let answers = answers.into_iter().map(|(step, answer)| format!("{step}: {answer}")).collect();
         let lines = gists.into_iter().zip(lines).map(|(gist, text)| Line { gist, text }).collect();
-        Way { answers, lines, end: end.unwrap_or_default(), outcome, contained, asked, told }
+        Way { answers, lines, end, outcome, contained, asked, told }
     }
 }
 
