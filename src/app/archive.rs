@@ -57,7 +57,7 @@ impl Archive {
                 .map_err(|error| error.to_string())?;
             alert = stored_alert(&*self.journal, reference).await.map_err(|error| error.to_string())?;
         }
-        let joined = self.joined(of, started.alert.map(|alert| alert.id)).await?;
+        let (joined, untold) = self.joined(of, started.alert.map(|alert| alert.id)).await?;
         let sources = Sources {
             run: &entries,
             incident_id: Some(of),
@@ -67,25 +67,35 @@ impl Archive {
             plan: &plan,
             alert: alert.as_deref(),
         };
-        Ok(Dossier::build(sources))
+        let mut dossier = Dossier::build(sources);
+        dossier.left_out += untold;
+        Ok(dossier)
     }
 }
 
 impl Archive {
-    /// How the other alerts of an incident were triaged, the first of them.
-    async fn joined(&self, incident: IncidentId, own: Option<AlertId>) -> Result<Vec<Entry>, String> {
-        let alerts = {
+    /// How the other alerts of an incident were triaged, the first of them, and how many
+    /// others there are.
+    async fn joined(
+        &self,
+        incident: IncidentId,
+        own: Option<AlertId>,
+    ) -> Result<(Vec<Entry>, usize), String> {
+        let (alerts, count) = {
             let views = self.views.read();
             let incident = views.incidents.current(incident);
-            views.incidents.get(incident).map(|row| row.alerts.clone()).unwrap_or_default()
+            let row = views.incidents.get(incident);
+            row.map(|row| (row.alerts.clone(), row.alert_count)).unwrap_or_default()
         };
+        let others = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(usize::from(own.is_some()));
+        let untold = others.saturating_sub(JOINED_TOLD_MAX);
         let mut joined = Vec::new();
         for alert in alerts.into_iter().filter(|alert| Some(*alert) != own).take(JOINED_TOLD_MAX) {
             let entries = self.journal.read(StreamId::Alert(alert), 0).await;
             let triaged = |entry: &Entry| matches!(entry.event, Event::AlertTriaged { .. });
             joined.extend(entries.map_err(|error| error.to_string())?.into_iter().find(triaged));
         }
-        Ok(joined)
+        Ok((joined, untold))
     }
 }
 

@@ -24,6 +24,8 @@ pub const ALERT: &[&str] = &[
     "dest",
     "indicators",
     "techniques",
+    "counts",
+    "shape_unknown",
     "url",
     "fingerprint",
     "raw",
@@ -38,6 +40,8 @@ pub const RULE: &[&str] = &["id", "name", "version"];
 pub const DEST: &[&str] = &["domain", "account", "device"];
 /// One thing that an alert is about.
 pub const OBJECT: &[&str] = &["name", "path", "origin", "sha256", "label", "bytes", "count"];
+/// How many of each an alert names, those that are not kept included.
+pub const COUNTS: &[&str] = &["users", "hosts", "objects", "indicators", "techniques"];
 /// One indicator.
 pub const INDICATOR: &[&str] = &["kind", "value"];
 /// The incident, as expressions see it.

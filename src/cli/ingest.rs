@@ -71,6 +71,9 @@ pub async fn ingest(
             started += alert["runs"].as_array().filter(|_| !again).map_or(0, Vec::len);
             if !screen.json() {
                 screen.line(&told(alert, again));
+                for cut in alert["cut"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                    screen.line(&visible(&format!("  names {cut}")));
+                }
             }
         }
     }
@@ -152,7 +155,10 @@ fn shown(alert: &Alert, screen: &Screen) {
         format!("  subject {}{service}{actor}, host {host}", subject.map_or("none", String::as_str)),
         format!("  severity {severity}, {time}, id {}", alert.source_id.as_deref().unwrap_or("none")),
     ];
-    for line in lines {
+    let cut = alert.counts.words().into_iter().map(|words| format!("  names {words}"));
+    let unknown = "  its shape is unknown to the rules of the source: a person must look at it";
+    let unknown = alert.shape_unknown.then(|| unknown.to_owned());
+    for line in lines.into_iter().chain(cut).chain(unknown) {
         screen.line(&visible(&line));
     }
 }

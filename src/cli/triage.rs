@@ -125,9 +125,10 @@ pub async fn detections(args: &DetectionsArgs, client: &Client, screen: &Screen)
     // Those that were wrong most often stand first, then the loudest.
     let count = |row: &Value, path: &str| row.pointer(path).and_then(Value::as_u64).unwrap_or(0);
     rows.sort_by_key(|row| std::cmp::Reverse((count(row, "/verdicts/wrong"), count(row, "/alerts"))));
+    let left_out = rows.len().saturating_sub(args.limit);
     rows.truncate(args.limit);
     if screen.json() {
-        screen.document(&json!({ "items": rows }));
+        screen.document(&json!({ "items": rows, "left_out": left_out }));
         return Ok(Exit::Done);
     }
     if rows.is_empty() {

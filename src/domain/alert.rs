@@ -146,6 +146,65 @@ pub struct Indicator {
     pub value: String,
 }
 
+/// Things of one kind (objects, users, …) that an alert keeps. People read them; the
+/// payload keeps all, and [`Counts`] how many there are.
+pub const LISTED_MAX: usize = 100;
+
+/// How many of each thing the detector named. The lists of an alert keep the first
+/// [`LISTED_MAX`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Users.
+    pub users: usize,
+    /// Machines.
+    pub hosts: usize,
+    /// Things that were touched.
+    pub objects: usize,
+    /// What can be looked up.
+    pub indicators: usize,
+    /// ATT&CK or ITM ids.
+    pub techniques: usize,
+}
+
+impl Counts {
+    /// Whether a list keeps fewer than the detector named.
+    #[must_use]
+    pub fn exceed_lists(&self) -> bool {
+        [self.users, self.hosts, self.objects, self.indicators, self.techniques]
+            .into_iter()
+            .any(|count| count > LISTED_MAX)
+    }
+
+    /// Each list that was cut, as `2,300 objects, 100 of them kept`.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let all = [
+            (self.users, "users"),
+            (self.hosts, "machines"),
+            (self.objects, "objects"),
+            (self.indicators, "indicators"),
+            (self.techniques, "techniques"),
+        ];
+        let cut = all.into_iter().filter(|(count, _)| *count > LISTED_MAX);
+        cut.map(|(count, what)| format!("{} {what}, {LISTED_MAX} of them kept", grouped(count))).collect()
+    }
+}
+
+/// A number with commas between its thousands.
+#[must_use]
+pub fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// One normalised alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
@@ -197,6 +256,13 @@ pub struct Alert {
     pub indicators: Vec<Indicator>,
     /// ATT&CK or ITM ids the detector gives.
     pub techniques: Vec<String>,
+    /// How many of each the detector named: more than the lists keep, perhaps.
+    #[serde(default)]
+    pub counts: Counts,
+    /// Whether the source's rules do not know the payload's shape: the title is the best
+    /// that there is, and a person should look.
+    #[serde(default)]
+    pub shape_unknown: bool,
     /// A page about it at the sender's.
     pub url: Option<String>,
     /// What makes two alerts the same finding.
@@ -210,6 +276,19 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// With counts that are never below what is kept: alerts that earlier versions
+    /// stored have none.
+    #[must_use]
+    pub fn counted(mut self) -> Self {
+        let counts = &mut self.counts;
+        counts.users = counts.users.max(self.users.len());
+        counts.hosts = counts.hosts.max(self.hosts.len());
+        counts.objects = counts.objects.max(self.objects.len());
+        counts.indicators = counts.indicators.max(self.indicators.len());
+        counts.techniques = counts.techniques.max(self.techniques.len());
+        self
+    }
+
     /// Whether this address may be that of somebody the alert is about, who
     /// did it included. Sensors
     /// give addresses, logins (`dana`, `EXAMPLE\\dana`) or both; a login that is
@@ -362,6 +441,15 @@ impl Fate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_that_was_cut_tells_how_many_there_are() {
+        let counts = Counts { objects: 2300, users: 100, indicators: 1_234_567, ..Counts::default() };
+        assert!(counts.exceed_lists());
+        let words = ["2,300 objects, 100 of them kept", "1,234,567 indicators, 100 of them kept"];
+        assert_eq!(counts.words(), words);
+        assert_eq!(Counts { users: 100, ..Counts::default() }.words(), Vec::<String>::new());
+    }
 
     #[test]
     fn a_bare_login_is_taken_for_the_person_with_that_address() {

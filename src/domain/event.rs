@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::alert::Fate;
+use crate::domain::alert::{Counts, Fate};
 use crate::domain::approval::{Covered, Verdict};
 use crate::domain::command::{Child, Phase};
 use crate::domain::erasure::Erasure;
@@ -63,6 +63,12 @@ pub enum Event {
         /// The person who handed it in; absent when its source sent it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
+        /// How many of each the detector named, where a list keeps fewer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        counts: Option<Counts>,
+        /// Whether the source's rules do not know the payload's shape.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        shape_unknown: bool,
     },
     /// What became of it.
     AlertTriaged {

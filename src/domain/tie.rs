@@ -162,6 +162,15 @@ impl Tie {
         Self::new(TieKind::Finding, &alert.fingerprint, &[&alert.fingerprint])
     }
 
+    /// The tie of all alerts whose detector calls them the same finding, whomever they
+    /// name: who is named is learnt later at times.
+    #[must_use]
+    pub fn unnamed(alert: &Alert) -> Self {
+        let of_fields = |part: &&str| part.len() == 64 && part.bytes().all(|b| b.is_ascii_hexdigit());
+        let fields = alert.fingerprint.split('-').next().filter(of_fields).unwrap_or(&alert.fingerprint);
+        Self::new(TieKind::Finding, &alert.fingerprint, &[fields])
+    }
+
     /// The detector's own id of the finding, as it is compared; none when it gives none.
     #[must_use]
     pub fn own_id(alert: &Alert) -> Option<TieKey> {
@@ -251,6 +260,95 @@ fn tells(kind: &str, value: &str) -> bool {
 /// As it is compared: names of people, machines and sites have no case.
 fn plain(text: &str) -> String {
     text.trim().to_lowercase()
+}
+
+/// Who somebody is, hashed by each thing that tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    email: Option<TieKey>,
+    /// The HR number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    employee: Option<TieKey>,
+    /// The detector's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<TieKey>,
+    /// The login: the name without its domain, or what stands before the `@`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    login: Option<TieKey>,
+}
+
+impl Told {
+    /// What tells who a user is; none of nobody.
+    #[must_use]
+    pub fn of(user: &User) -> Option<Self> {
+        let key = |part: &str, text: &Option<String>| {
+            text.as_deref().map(|text| TieKey::of(TieKind::Subject, &["told", part, &plain(text)]))
+        };
+        let login = user.email.as_deref().and_then(|email| email.split('@').next());
+        let login = login.or_else(|| user.name.as_deref().and_then(|name| name.rsplit('\\').next()));
+        (!user.is_nobody()).then(|| Self {
+            email: key("email", &user.email),
+            employee: key("employee", &user.employee_id),
+            id: key("id", &user.id),
+            login: key("login", &login.map(str::to_owned)),
+        })
+    }
+
+    /// Whether this is somebody else: by the best that both tell; where both tell
+    /// nothing alike they are taken for two, so that neither is passed over.
+    #[must_use]
+    pub fn is_another(&self, other: &Self) -> bool {
+        let pairs = [
+            (self.email, other.email),
+            (self.employee, other.employee),
+            (self.id, other.id),
+            (self.login, other.login),
+        ];
+        pairs.into_iter().find_map(|(one, other)| Some(one? != other?)).unwrap_or(true)
+    }
+}
+
+/// Whom a finding is about and who did it, as far as alerts of it said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct People {
+    /// The subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Told>,
+    /// The actor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Told>,
+}
+
+impl People {
+    /// Those of one alert. Who ends a finding is somebody else than who did it.
+    #[must_use]
+    pub fn of(alert: &Alert) -> Self {
+        let did = Told::of(&alert.actor).filter(|_| alert.status.is_open());
+        Self { subject: Told::of(&alert.user), actor: did }
+    }
+
+    /// Nobody on record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether these are others: another subject or, where one tells of none, another actor.
+    #[must_use]
+    pub fn are_others(&self, other: &Self) -> bool {
+        match (self.subject, other.subject) {
+            (Some(one), Some(other)) => one.is_another(&other),
+            _ => matches!((self.actor, other.actor), (Some(one), Some(other)) if one.is_another(&other)),
+        }
+    }
+
+    /// What is known of them with what `newer` says.
+    #[must_use]
+    pub fn with(self, newer: Self) -> Self {
+        Self { subject: self.subject.or(newer.subject), actor: self.actor.or(newer.actor) }
+    }
 }
 
 /// Whether an alert's subject is not the person that an incident is about.

@@ -19,8 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::alert::{Alert, FindingStatus};
 use crate::domain::id::{AlertId, IncidentId};
-use crate::domain::tie::{Tie, TieKey, TieKind, is_another, ties};
+use crate::domain::tie::{People, Tie, TieKey, TieKind, is_another};
 use crate::domain::time::Timestamp;
+use crate::domain::triage::bonds::Bonds;
 
 /// The shortest time for which a finding is known again: senders retry for days.
 pub const SAME_FINDING_LEAST: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -59,6 +60,9 @@ pub struct Wanted {
     pub playbook: String,
     /// For what it runs once, and within which time; none = for each finding.
     pub once_per: Option<(Tie, Duration)>,
+    /// Whether it asks for whom the alert is about: on a finding that named nobody
+    /// before, it starts anew once somebody is named.
+    pub needs_subject: bool,
 }
 
 /// Where something was seen before.
@@ -81,6 +85,12 @@ pub struct Tied {
     /// The playbooks that were started on that finding, hashed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ran: Vec<TieKey>,
+    /// Whom that finding is about.
+    #[serde(default, skip_serializing_if = "People::is_empty")]
+    pub people: People,
+    /// Where that finding is looked up, when alerts of it do not all name the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finding: Vec<TieKey>,
 }
 
 /// What the views keep of an alert, so that later ones find its incident.
@@ -105,6 +115,12 @@ pub struct Sighting {
     /// Whom it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// Whom its finding is about, as far as all its alerts said.
+    #[serde(default, skip_serializing_if = "People::is_empty")]
+    pub people: People,
+    /// Where its finding is looked up, when alerts of it do not all name the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finding: Vec<TieKey>,
 }
 
 /// How an incident stands, as far as it matters here.
@@ -220,6 +236,10 @@ pub struct Placement {
     pub ran: Vec<TieKey>,
     /// How severe its finding was at its worst.
     pub worst: u8,
+    /// Whom its finding is about, as far as all its alerts said.
+    pub people: People,
+    /// Where its finding is looked up, when alerts of it do not all name the same.
+    pub finding: Vec<TieKey>,
     /// What is decided anew for others by this.
     pub moves: Moves,
 }
@@ -244,33 +264,10 @@ impl Placement {
             ties: Vec::new(),
             ran: Vec::new(),
             worst: 0,
+            people: People::default(),
+            finding: Vec::new(),
             moves: Moves::default(),
         }
-    }
-}
-
-/// All that may tie an alert to others.
-#[derive(Debug, Clone)]
-pub struct Bonds {
-    /// The finding.
-    pub finding: Tie,
-    /// What it shares with others, as far as the rules count it.
-    pub shared: Vec<Tie>,
-}
-
-impl Bonds {
-    /// Those of an alert.
-    #[must_use]
-    pub fn of(alert: &Alert, rules: &Rules) -> Self {
-        let mut shared = ties(alert);
-        shared.retain(|tie| rules.correlate_by.contains(&tie.kind));
-        Self { finding: Tie::finding(alert), shared }
-    }
-
-    /// Every key, those of playbooks included.
-    pub fn keys(&self, wanted: &[Wanted]) -> Vec<TieKey> {
-        let once = wanted.iter().filter_map(|wanted| Some(wanted.once_per.as_ref()?.0.key));
-        std::iter::once(self.finding.key).chain(once).chain(self.shared.iter().map(|tie| tie.key)).collect()
     }
 }
 
@@ -286,7 +283,7 @@ pub fn place(
     let look = Look { alert, known, now: alert.received_at };
     let ended = alert.status == FindingStatus::Closed;
     let mut related = Vec::new();
-    if let Some((tied, standing)) = look.seen(&bonds.finding, rules.same_finding) {
+    if let Some((tied, standing)) = look.finding(bonds, rules.same_finding) {
         let back = tied.status == FindingStatus::Closed && !ended;
         // What a fingerprint of other fields calls the same may well be new.
         let by_id = tied.id.is_some() && tied.id == Tie::own_id(alert);
@@ -296,6 +293,11 @@ pub fn place(
             return look.of_finding(bonds, wanted, &tied, &standing);
         }
         related.push(Related { incident: tied.incident, because: Because::of(&bonds.finding, &tied) });
+    }
+    if let Some((tied, _)) = look.seen(&bonds.unnamed, rules.same_finding)
+        && tied.people.are_others(&People::of(alert))
+    {
+        related.push(Related { incident: tied.incident, because: Because::of(&bonds.unnamed, &tied) });
     }
     if ended {
         return Placement { related, ..Placement::nowhere() };
@@ -343,19 +345,26 @@ impl<K: Known> Look<'_, K> {
         let worse = alert.severity > tied.worst;
         let reopens = standing.closed && news != News::Ended && worse;
         let rests = standing.closed && !reopens;
+        let people = tied.people.with(People::of(alert));
+        let learnt = tied.people.subject.is_none() && people.subject.is_some();
         let starts = match news {
             News::Ended => Vec::new(),
             _ if rests => Vec::new(),
             // It happened once more.
-            News::Back => self.starts(wanted, &[], None).0,
-            _ => self.starts(wanted, &tied.ran, Some(tied.incident)).0,
+            News::Back => self.starts(wanted, &[], None, false).0,
+            _ => self.starts(wanted, &tied.ran, Some(tied.incident), learnt).0,
         };
         // What else it has in common with others leads into an incident that is open.
-        let ties = if rests { vec![bonds.finding.key] } else { self.keys(bonds, wanted, &starts) };
+        let mut ties = if rests { bonds.of_finding() } else { self.keys(bonds, wanted, &starts) };
+        // Under every name that the finding had, it stands from here on as it does now.
+        let finding = bonds.of_finding_after(&tied.finding);
+        ties.extend(finding.iter().skip(bonds.of_finding().len()));
         let because = vec![Because::of(&bonds.finding, tied)];
         Placement {
             ran: ran_after(&tied.ran, starts.iter().map(|at| wanted[*at].playbook.as_str())),
             worst: tied.worst.max(alert.severity),
+            people,
+            finding,
             moves: Moves { finding: news != News::Again || worse, subject: self.names_subject(standing) },
             place: Place::Joins { incident: tied.incident, news, because, reopens },
             starts,
@@ -372,7 +381,7 @@ impl<K: Known> Look<'_, K> {
         rules: &Rules,
         mut related: Vec<Related>,
     ) -> Placement {
-        let (starts, held) = self.starts(wanted, &[], None);
+        let (starts, held) = self.starts(wanted, &[], None, false);
         let (mut joined, mut because) = (None, Vec::new());
         if let Some((once, tied, standing)) = held.into_iter().next() {
             because.push(Because::of(once, &tied));
@@ -406,11 +415,22 @@ impl<K: Known> Look<'_, K> {
             ties: self.keys(bonds, wanted, &starts),
             ran: ran_after(&[], starts.iter().map(|at| wanted[*at].playbook.as_str())),
             worst: self.alert.severity,
+            people: People::of(self.alert),
+            finding: bonds.of_finding_after(&[]),
             moves: Moves { finding: true, subject },
             place,
             starts,
             related,
         }
+    }
+
+    /// Where the finding was seen: under whom the alert names, else under what its
+    /// detector alone says, unless that was of somebody else.
+    fn finding(&self, bonds: &Bonds, within: Duration) -> Option<(Tied, Standing)> {
+        self.seen(&bonds.finding, within).or_else(|| {
+            let people = People::of(self.alert);
+            self.seen(&bonds.unnamed, within).filter(|(tied, _)| !tied.people.are_others(&people))
+        })
     }
 
     /// Where something was seen no longer ago than `within`, in an incident that
@@ -433,7 +453,8 @@ impl<K: Known> Look<'_, K> {
     }
 
     /// The playbooks that start, and what holds the others back: those that `ran` on
-    /// the finding, and those whose `once_per` counts. That of a closed incident, and
+    /// the finding, unless they need the subject that was `learnt` only now, and those
+    /// whose `once_per` counts. That of a closed incident, and
     /// of one about somebody else, holds nothing back; that of the finding's own
     /// incident does so for good.
     fn starts<'w>(
@@ -441,11 +462,12 @@ impl<K: Known> Look<'_, K> {
         wanted: &'w [Wanted],
         ran: &[TieKey],
         own: Option<IncidentId>,
+        learnt: bool,
     ) -> (Vec<usize>, Vec<(&'w Tie, Tied, Standing)>) {
         let (mut starts, mut held) = (Vec::new(), Vec::new());
         for (at, wanted) in wanted.iter().enumerate() {
             let Some((once, within)) = &wanted.once_per else {
-                if !ran.contains(&ran_key(&wanted.playbook)) {
+                if !ran.contains(&ran_key(&wanted.playbook)) || (learnt && wanted.needs_subject) {
                     starts.push(at);
                 }
                 continue;
@@ -469,6 +491,8 @@ impl<K: Known> Look<'_, K> {
         bonds.keys(&started)
     }
 }
+
+pub mod bonds;
 
 #[cfg(test)]
 mod tests;

@@ -38,18 +38,22 @@ const WITHOUT_ID: &[&str] = &[
 
 /// The fingerprint of `alert` over `fields`, in hex.
 ///
+/// Of somebody else it is another finding, whatever its fields say: whom the alert is
+/// about, else who did it, comes after a dash. What stands before it
+/// ([`Tie::unnamed`](crate::domain::tie::Tie::unnamed)) is of the fields alone.
+///
 /// The default, also taken when none of `fields` is known, is the sender's id,
 /// else rule, title, user, host, objects and destination. The source is always
 /// part of it: two detectors never have the same finding.
 #[must_use]
 pub fn of(alert: &Alert, fields: &[&str]) -> String {
     let known = |fields: &[&str]| fields.iter().any(|field| !parts(alert, field).is_empty());
-    let fields = if known(fields) {
-        fields
+    let (own, fields) = if known(fields) {
+        (true, fields)
     } else if alert.source_id.is_some() {
-        &["source_id"]
+        (false, &["source_id"][..])
     } else {
-        WITHOUT_ID
+        (false, WITHOUT_ID)
     };
     let mut hash = Sha256::new();
     // Lengths and counts go in front, so that no two lists of texts run
@@ -65,7 +69,26 @@ pub fn of(alert: &Alert, fields: &[&str]) -> String {
         add(&parts.len().to_string());
         parts.into_iter().for_each(&mut add);
     }
-    hex::encode(hash.finalize())
+    let fields = hex::encode(hash.finalize());
+    match person(alert, own) {
+        Some(person) => format!("{fields}-{person}"),
+        None => fields,
+    }
+}
+
+/// Whom the alert is about, else who did it, as half a hash. A source that says itself
+/// what makes a finding leaves out who did it: who ends or reopens it is told there too.
+fn person(alert: &Alert, own_fields: bool) -> Option<String> {
+    let (user, part) = match (alert.user.is_nobody(), alert.actor.is_nobody() || own_fields) {
+        (false, _) => (&alert.user, "user"),
+        (true, false) => (&alert.actor, "actor"),
+        (true, true) => return None,
+    };
+    let name = [&user.email, &user.employee_id, &user.id, &user.name].into_iter().flatten().next()?;
+    let mut hash = Sha256::new();
+    hash.update(part);
+    hash.update(name.trim().to_lowercase());
+    Some(hex::encode(&hash.finalize()[..16]))
 }
 
 /// The texts of one field; none when it is absent.

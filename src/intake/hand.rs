@@ -1,6 +1,8 @@
 //! One alert that a person hands over with a run, instead of a detector.
 
-use crate::domain::alert::Alert;
+use serde::Deserialize as _;
+
+use crate::domain::alert::{Alert, Counts};
 use crate::domain::id::AlertId;
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
@@ -37,6 +39,12 @@ pub fn normalise_by_hand(
     if own {
         // What came from a detector once still tells its words and payload.
         alert.vendor_severity = text("vendor_severity").or(alert.vendor_severity);
+        // What was shown once kept part of its lists, and told how many there were.
+        if let Some(counts) = payload.get("counts").and_then(|counts| Counts::deserialize(counts).ok()) {
+            alert.counts = counts;
+            alert = alert.counted();
+        }
+        alert.shape_unknown = payload.get("shape_unknown") == Some(&Value::Bool(true));
         if let Some(raw) = payload.get("raw").filter(|raw| !raw.is_null()) {
             alert.raw = raw.clone();
         }

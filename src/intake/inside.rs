@@ -3,6 +3,7 @@
 use crate::domain::value::Value;
 use crate::intake::error::IntakeError;
 use crate::intake::json;
+use crate::intake::keys::{nest_dotted, open_named};
 use crate::intake::normalise::{ALERT_BYTES_MAX, ALERT_DEPTH_MAX, MASKED};
 use crate::intake::path::Path;
 use crate::intake::source::SourceSpec;
@@ -29,8 +30,9 @@ pub fn inside<'a>(spec: &'a SourceSpec, seen: &'a Value) -> Option<(&'a Path, Ve
     })
 }
 
-/// Masks what the source masks and, for what expressions see, opens texts
-/// that hold JSON. A text that holds none stays as it is.
+/// Masks what the source masks and, for what expressions see, opens texts that hold
+/// JSON and lists of named values, and spells keys as the rules do. A text that holds
+/// no JSON stays as it is.
 pub fn prepare(spec: &SourceSpec, value: &mut Value, open: bool) {
     if open {
         for path in &spec.parse_json {
@@ -45,6 +47,14 @@ pub fn prepare(spec: &SourceSpec, value: &mut Value, open: bool) {
     }
     for path in &spec.mask {
         path.change(value, &mut |inner| *inner = Value::from(MASKED));
+    }
+    if open {
+        nest_dotted(value);
+        for path in &spec.inside {
+            path.change(value, &mut nest_dotted);
+        }
+        spec.named.iter().for_each(|path| path.change(value, &mut open_named));
+        spec.spelling.apply(value);
     }
 }
 

@@ -6,7 +6,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::alert::{Alert, Category, Dest, FindingStatus, Host, Indicator, Object, Rule, User};
+use crate::domain::alert::{Alert, Category, Counts, Dest, FindingStatus, Rule};
 use crate::domain::expr::scope::{Root, Scope};
 use crate::domain::id::AlertId;
 use crate::domain::time::Timestamp;
@@ -14,10 +14,11 @@ use crate::domain::value::Value;
 use crate::intake::error::IntakeError;
 use crate::intake::inside::{held, inside, kept, prepare};
 use crate::intake::json::{self, JsonMistake};
-use crate::intake::record::{LISTED_MAX, Listed, Record, email};
+use crate::intake::parties::{Parties, parties};
+use crate::intake::record::joined;
 use crate::intake::rule::{Sight, as_text};
 use crate::intake::source::{Format, SourceSpec};
-use crate::intake::{fingerprint, identity, moment, severity, text};
+use crate::intake::{fingerprint, lists, moment, severity, text};
 
 /// Bytes of one payload. A page of a hundred large alerts has some 500 KB.
 pub const ALERT_BYTES_MAX: usize = 1024 * 1024;
@@ -75,7 +76,9 @@ pub fn normalise(
     let mut number = 1;
     for payload in &payloads {
         // Converted once for all items, and only when an expression asks.
-        let envelope = Root::from(if uses_envelope { payload } else { &Value::Null });
+        let mut around = if uses_envelope { payload.clone() } else { Value::Null };
+        spec.spelling.apply(&mut around);
+        let envelope = Root::from(&around);
         for item in items(spec, payload) {
             let maker = Maker { spec, source, envelope: &envelope, received_at, number };
             number += maker.alerts(item, new_id, &mut alerts)?;
@@ -135,6 +138,28 @@ fn items<'a>(spec: &SourceSpec, payload: &'a Value) -> Vec<&'a Value> {
         one => vec![one],
     }
 }
+
+/// Keys by which payloads say what they are about, the best first.
+const TITLE_KEYS: &[&str] = &[
+    "title",
+    "displayName",
+    "displayMessage",
+    "alertName",
+    "ruleName",
+    "name",
+    "subject",
+    "summary",
+    "message",
+    "description",
+    "eventType",
+    "event_type",
+    "eventName",
+    "action",
+    "operation",
+    "activity",
+    "category",
+    "type",
+];
 
 /// What one item is made into its alerts with.
 #[derive(Clone, Copy)]
@@ -222,17 +247,19 @@ impl Maker<'_> {
         let one = &fields.one;
         let text = |key| one.text(key, sight, TEXT_CHARS_MAX);
         let rule = Rule { id: text("rule.id"), name: text("rule.name"), version: text("rule.version") };
-        let title = self.title(&rule, sight)?;
+        let known = self.title(&rule, sight);
+        let shape_unknown = known.is_none();
+        let title = known.or_else(|| self.best_title(seen)).ok_or_else(|| IntakeError::WithoutTitle {
+            number: self.number,
+            source_name: self.source.to_owned(),
+        })?;
         let (severity, vendor_severity) =
             fields.severity.as_ref().map_or((severity::UNKNOWN, None), |rule| rule.of(sight));
-        let said = identity::user(one, sight, identity::SUBJECT).unwrap_or_default();
-        let users = self.users(&said, seen, sight);
-        // Of several users none is the subject unless the detector says which.
-        let subject = if let ([only], true) = (&*users, said.is_nobody()) { only.clone() } else { said };
-        let first = host(one, sight, ["host.id", "host.name", "host.ip"]).unwrap_or_default();
-        let hosts = self.hosts(&first, seen, sight);
-        let host =
-            if let ([only], true) = (&*hosts, first == Host::default()) { only.clone() } else { first };
+        let Parties { subject, actor, users } = parties(fields, seen, sight);
+        let (host, hosts) = lists::hosts(fields, seen, sight);
+        let (objects, indicators) =
+            (lists::objects(fields, seen, sight), lists::indicators(fields, seen, sight));
+        let techniques = lists::techniques(fields, sight);
         let mut alert = Alert {
             id: new_id(),
             source: self.source.to_owned(),
@@ -243,23 +270,31 @@ impl Maker<'_> {
             severity,
             vendor_severity,
             title,
+            shape_unknown,
             description: one.first("description", sight, description),
             event_time: one.first("event_time", sight, |value| moment::read(value, self.spec.zone)),
             received_at: self.received_at,
-            users,
-            actor: identity::user(one, sight, identity::ACTOR).unwrap_or_default(),
-            hosts,
+            counts: Counts {
+                users: users.count,
+                hosts: hosts.count,
+                objects: objects.count,
+                indicators: indicators.count,
+                techniques: techniques.count,
+            },
+            users: users.list,
+            actor,
+            hosts: hosts.list,
             user: subject,
             host,
-            src_ip: one.checked("src_ip", sight, text::ip),
-            objects: self.objects(seen, sight),
+            src_ip: one.checked("src_ip", sight, text::ip_of_host),
+            objects: objects.list,
             dest: Dest {
                 domain: one.first("dest.domain", sight, |value| value.as_str().map(text::site)),
-                account: text("dest.account"),
+                account: one.joined("dest.account", sight, TEXT_CHARS_MAX),
                 device: text("dest.device"),
             },
-            indicators: self.indicators(seen, sight),
-            techniques: self.techniques(sight),
+            indicators: indicators.list,
+            techniques: techniques.list,
             url: one.checked("url", sight, |text| text::web_address(text, URL_CHARS_MAX)),
             fingerprint: String::new(),
             raw,
@@ -270,82 +305,25 @@ impl Maker<'_> {
     }
 
     /// The title, or else the name of the rule that fired.
-    fn title(&self, rule: &Rule, sight: &Sight<'_>) -> Result<String, IntakeError> {
+    fn title(&self, rule: &Rule, sight: &Sight<'_>) -> Option<String> {
         let title = self.spec.fields.one.text("title", sight, TITLE_CHARS_MAX);
         let of_rule = || rule.name.as_ref().map(|name| text::one_line(name, TITLE_CHARS_MAX));
-        title.or_else(of_rule).ok_or_else(|| IntakeError::WithoutTitle {
-            number: self.number,
-            source_name: self.source.to_owned(),
-        })
+        title.or_else(of_rule)
     }
 
-    fn users(&self, subject: &User, seen: &Value, sight: &Sight<'_>) -> Vec<User> {
-        let mut users: Vec<_> = (!subject.is_nobody()).then(|| subject.clone()).into_iter().collect();
-        Listed::collect(&self.spec.fields.users, seen, sight, &mut users, |record, sight| {
-            identity::user(record, sight, identity::LISTED)
+    /// What a payload of an unknown shape calls itself: what a known vendor sends is kept
+    /// all the same, for it may be grave. Of a source without vendor it is a mistake.
+    fn best_title(&self, seen: &Value) -> Option<String> {
+        self.spec.vendor.as_ref()?;
+        let inner = seen.as_object().into_iter().flat_map(|map| map.values());
+        let called = std::iter::once(seen).chain(inner).find_map(|value| {
+            let map = value.as_object()?;
+            let of = |key: &&str| map.iter().find(|(there, _)| there.eq_ignore_ascii_case(key));
+            TITLE_KEYS.iter().filter_map(of).find_map(|(_, value)| as_text(value, TITLE_CHARS_MAX))
         });
-        identity::merged(users)
+        let called = called.unwrap_or_else(|| "a payload of an unknown shape".to_owned());
+        Some(text::one_line(&format!("{}: {called}", self.spec.title), TITLE_CHARS_MAX))
     }
-
-    fn hosts(&self, first: &Host, seen: &Value, sight: &Sight<'_>) -> Vec<Host> {
-        let mut hosts: Vec<_> = (*first != Host::default()).then(|| first.clone()).into_iter().collect();
-        Listed::collect(&self.spec.fields.hosts, seen, sight, &mut hosts, |record, sight| {
-            host(record, sight, ["id", "name", "ip"])
-        });
-        without_repeats(hosts)
-    }
-
-    fn objects(&self, seen: &Value, sight: &Sight<'_>) -> Vec<Object> {
-        let mut objects = Vec::new();
-        Listed::collect(&self.spec.fields.objects, seen, sight, &mut objects, |record, sight| {
-            let text = |key| record.text(key, sight, TEXT_CHARS_MAX);
-            let object = Object {
-                name: text("name"),
-                path: text("path"),
-                origin: text("origin"),
-                sha256: record.checked("sha256", sight, text::sha256),
-                label: text("label"),
-                bytes: record.count("bytes", sight),
-                count: record.count("count", sight),
-            };
-            (object != Object::default()).then_some(object)
-        });
-        without_repeats(objects)
-    }
-
-    fn indicators(&self, seen: &Value, sight: &Sight<'_>) -> Vec<Indicator> {
-        let mut indicators = Vec::new();
-        Listed::collect(&self.spec.fields.indicators, seen, sight, &mut indicators, |record, sight| {
-            let kind = record.text("kind", sight, TEXT_CHARS_MAX)?.to_lowercase();
-            let value = record.first("value", sight, |value| indicator(&kind, value.as_str()?))?;
-            Some(Indicator { kind, value })
-        });
-        without_repeats(indicators)
-    }
-
-    fn techniques(&self, sight: &Sight<'_>) -> Vec<String> {
-        let Some(rule) = &self.spec.fields.techniques else {
-            return Vec::new();
-        };
-        let items = |value| match value {
-            Value::Array(items) => items,
-            one => vec![one],
-        };
-        let given = rule.given(sight).flat_map(items).flat_map(items);
-        let texts =
-            given.filter(|value| !sight.is_absent(value)).filter_map(|value| as_text(&value, TEXT_CHARS_MAX));
-        without_repeats(texts.take(LISTED_MAX).collect())
-    }
-}
-
-fn host(record: &Record, sight: &Sight<'_>, keys: [&str; 3]) -> Option<Host> {
-    let [id, name, ip] = keys;
-    let host = Host {
-        id: record.text(id, sight, TEXT_CHARS_MAX),
-        name: record.text(name, sight, text::SITE_CHARS_MAX),
-        ip: record.checked(ip, sight, text::ip),
-    };
-    (host != Host::default()).then_some(host)
 }
 
 /// The sender's id. One that is too long is kept as its digest: cut, two
@@ -362,7 +340,7 @@ fn source_id(value: &Value) -> Option<String> {
 fn description(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text::many_lines(text, DESCRIPTION_CHARS_MAX)),
-        other => as_text(other, DESCRIPTION_CHARS_MAX),
+        other => joined(other, DESCRIPTION_CHARS_MAX),
     }
 }
 
@@ -390,32 +368,4 @@ fn status(value: &Value) -> Option<FindingStatus> {
     let word = value.as_str()?.trim().to_lowercase();
     let closed = CLOSED_WORDS.contains(&word.replace([' ', '-'], "_").as_str());
     Some(if closed { FindingStatus::Closed } else { FindingStatus::Open })
-}
-
-/// An indicator whose value is what its kind says.
-fn indicator(kind: &str, value: &str) -> Option<String> {
-    match kind {
-        "ip" => text::ip(value),
-        "sha256" => text::sha256(value),
-        "md5" => text::md5(value),
-        "email" => email(value),
-        "domain" => {
-            Some(text::site(value)).filter(|site| site.contains('.') && !site.contains(char::is_whitespace))
-        }
-        "url" => Some(value)
-            .filter(|url| url.chars().count() <= URL_CHARS_MAX)
-            .map(|url| text::one_line(url, usize::MAX)),
-        _ => None,
-    }
-}
-
-/// The first of each; the lists have at most [`LISTED_MAX`] items.
-fn without_repeats<T: PartialEq>(list: Vec<T>) -> Vec<T> {
-    let mut kept = Vec::with_capacity(list.len());
-    for item in list {
-        if !kept.contains(&item) {
-            kept.push(item);
-        }
-    }
-    kept
 }

@@ -1,6 +1,8 @@
 //! Where something lies in a payload: `alerts[]`, `[].alerts[]`,
 //! `observations[].data`, `"odata.type".kind`.
 
+use serde_json::Map;
+
 use crate::domain::value::Value;
 
 /// Steps of a path; payloads are at most 64 deep and no sane path comes near.
@@ -60,6 +62,14 @@ impl Path {
         Self(self.0[..self.0.len().saturating_sub(1)].to_vec())
     }
 
+    /// The keys on the way.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|step| match step {
+            Step::Key(key) => Some(key.as_str()),
+            Step::Each => None,
+        })
+    }
+
     /// Levels that the path leads down.
     #[must_use]
     pub fn depth(&self) -> usize {
@@ -75,7 +85,7 @@ impl Path {
             let mut next = Vec::new();
             for value in here {
                 match step {
-                    Step::Key(key) => next.push(value.as_object()?.get(key)?),
+                    Step::Key(key) => next.push(value.as_object()?.get(spelled(value.as_object()?, key)?)?),
                     Step::Each => next.extend(value.as_array()?),
                 }
             }
@@ -84,12 +94,11 @@ impl Path {
         Some(here)
     }
 
-    /// The first `most` values the path leads to; branches that lack a step
-    /// are passed over.
+    /// The values the path leads to; branches that lack a step are passed over.
     #[must_use]
-    pub fn present<'a>(&self, value: &'a Value, most: usize) -> Vec<&'a Value> {
+    pub fn present<'a>(&self, value: &'a Value) -> Vec<&'a Value> {
         let mut found = Vec::new();
-        gather(&self.0, value, most, &mut found);
+        gather(&self.0, value, &mut found);
         found
     }
 
@@ -118,11 +127,20 @@ fn key(text: &str) -> Result<(&str, &str), String> {
     Ok((key, after))
 }
 
+/// The key as the payload spells it: as written, else in other case.
+fn spelled<'a>(map: &'a Map<String, Value>, key: &'a str) -> Option<&'a str> {
+    if map.contains_key(key) {
+        return Some(key);
+    }
+    map.keys().find(|there| there.eq_ignore_ascii_case(key)).map(String::as_str)
+}
+
 fn walk(steps: &[Step], value: &mut Value, change: &mut dyn FnMut(&mut Value)) {
     match (steps.split_first(), value) {
         (None, value) => change(value),
         (Some((Step::Key(key), rest)), Value::Object(map)) => {
-            if let Some(value) = map.get_mut(key) {
+            let key = spelled(map, key).map(str::to_owned);
+            if let Some(value) = key.and_then(|key| map.get_mut(&key)) {
                 walk(rest, value, change);
             }
         }
@@ -135,18 +153,17 @@ fn walk(steps: &[Step], value: &mut Value, change: &mut dyn FnMut(&mut Value)) {
     }
 }
 
-fn gather<'a>(steps: &[Step], value: &'a Value, most: usize, found: &mut Vec<&'a Value>) {
+fn gather<'a>(steps: &[Step], value: &'a Value, found: &mut Vec<&'a Value>) {
     match (steps.split_first(), value) {
-        _ if found.len() >= most => {}
         (None, value) => found.push(value),
         (Some((Step::Key(key), rest)), Value::Object(map)) => {
-            if let Some(value) = map.get(key) {
-                gather(rest, value, most, found);
+            if let Some(value) = spelled(map, key).and_then(|key| map.get(key)) {
+                gather(rest, value, found);
             }
         }
         (Some((Step::Each, rest)), Value::Array(items)) => {
             for item in items {
-                gather(rest, item, most, found);
+                gather(rest, item, found);
             }
         }
         _ => {}
@@ -172,6 +189,7 @@ mod tests {
         assert_eq!(at("[].alerts[]", &mixed), None);
         assert_eq!(at("alerts[]", &json!({"alerts": {}})), None);
         assert_eq!(at("\"a.b\".\"c[]\"", &json!({"a.b": {"c[]": 1}})), Some(1));
+        assert_eq!(at("Alerts[].x", &json!({"ALERTS": [{"X": 1}]})), Some(1));
     }
 
     #[test]

@@ -12,10 +12,6 @@ use crate::yaml::shape::Field;
 /// Code of a mistake: a path that cannot be read.
 pub const BAD_PATH: &str = "bad-path";
 
-/// Things of one kind (objects, users, …) that an alert lists. People read
-/// them; the full list stays in `raw`.
-pub const LISTED_MAX: usize = 100;
-
 /// Fields of an alert that hold one value, as source files name them.
 pub const FIELDS: &[&str] = &[
     "source_id",
@@ -37,6 +33,7 @@ pub const FIELDS: &[&str] = &[
     "actor.name",
     "actor.employee_id",
     "actor.service",
+    "verb",
     "host.id",
     "host.name",
     "host.ip",
@@ -84,9 +81,18 @@ impl Record {
         self.first(key, sight, |value| as_text(value, chars_max))
     }
 
-    /// A text for `key` that `check` accepts, perhaps in another form.
+    /// A text for `key` that `check` accepts, perhaps in another form; of a list the first.
     pub fn checked(&self, key: &str, sight: &Sight<'_>, check: fn(&str) -> Option<String>) -> Option<String> {
-        self.first(key, sight, |value| check(value.as_str()?))
+        self.first(key, sight, |value| match value {
+            Value::Array(items) => items.iter().filter_map(Value::as_str).find_map(check),
+            one => check(one.as_str()?),
+        })
+    }
+
+    /// One line of text for `key`: of a list all of it, with commas between.
+    #[must_use]
+    pub fn joined(&self, key: &str, sight: &Sight<'_>, chars_max: usize) -> Option<String> {
+        self.first(key, sight, |value| joined(value, chars_max))
     }
 
     /// A count or size for `key`.
@@ -110,26 +116,25 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// Calls `make` for each thing until [`LISTED_MAX`] were made. A thing of
-    /// which nothing is known is left out.
+    /// What `make` makes of each thing. A thing of which nothing is known is left out.
     pub fn collect<T>(
         all: &[Listed],
         raw: &Value,
         sight: &Sight<'_>,
-        made: &mut Vec<T>,
         mut make: impl FnMut(&Record, &Sight<'_>) -> Option<T>,
-    ) {
+    ) -> Vec<T> {
+        let mut made = Vec::new();
         for listed in all {
             let Some(path) = &listed.each else {
                 made.extend(make(&listed.record, sight));
                 continue;
             };
-            for item in path.present(raw, LISTED_MAX) {
+            for item in path.present(raw) {
                 let scope = sight.scope.clone().with("item", item);
                 made.extend(make(&listed.record, &Sight { scope, absent: sight.absent }));
             }
         }
-        made.truncate(LISTED_MAX);
+        made
     }
 
     fn read_all(
@@ -216,16 +221,18 @@ impl SeverityRule {
 
     /// Our severity, and the sender's word for it. The first candidate that is
     /// understood counts, so that an `unknown` in one place does not hide a
-    /// `high` in another.
+    /// `high` in another; of a list the severest.
     #[must_use]
     pub fn of(&self, sight: &Sight<'_>) -> (u8, Option<String>) {
         let mut word = None;
         for value in self.from.given(sight) {
-            let said = as_text(&value, VENDOR_SEVERITY_CHARS_MAX);
-            if let Some(ours) = self.reading.of(&value) {
-                return (ours, said);
+            let values = flat(value);
+            let said = |value| as_text(value, VENDOR_SEVERITY_CHARS_MAX);
+            let understood = values.iter().filter_map(|value| Some((self.reading.of(value)?, value)));
+            if let Some((ours, value)) = understood.max_by_key(|(ours, _)| *ours) {
+                return (ours, said(value));
             }
-            word = word.or(said);
+            word = word.or_else(|| values.iter().find_map(said));
         }
         (severity::UNKNOWN, word)
     }
@@ -241,6 +248,8 @@ pub struct Fields {
     pub one: Record,
     /// The severity.
     pub severity: Option<SeverityRule>,
+    /// Users to whom it was done; the verb says whether it is about them.
+    pub targets: Vec<Listed>,
     /// More users than the subject.
     pub users: Vec<Listed>,
     /// More machines than the one it happened on.
@@ -267,6 +276,7 @@ impl Fields {
         let user = &["email", "id", "name", "employee_id", "service"];
         let fields = Self {
             severity: map.optional("severity").and_then(|field| SeverityRule::read(field, reading)),
+            targets: Listed::read_all(&map, "targets", user, reading),
             users: Listed::read_all(&map, "users", user, reading),
             hosts: Listed::read_all(&map, "hosts", &["id", "name", "ip"], reading),
             objects: Listed::read_all(
@@ -287,7 +297,7 @@ impl Fields {
     #[must_use]
     pub fn uses_envelope(&self) -> bool {
         let name = "envelope";
-        let lists = [&self.users, &self.hosts, &self.objects, &self.indicators];
+        let lists = [&self.targets, &self.users, &self.hosts, &self.objects, &self.indicators];
         self.one.uses(name)
             || self.severity.as_ref().is_some_and(|rule| rule.from.uses(name))
             || self.techniques.as_ref().is_some_and(|rule| rule.uses(name))
@@ -310,6 +320,27 @@ fn check_category(map: &MapReader<'_>, one: &Record) {
 /// The categories as sources write them.
 pub const CATEGORIES: [&str; 10] =
     ["dlp", "identity", "endpoint", "uam", "ueba", "cloud", "email", "network", "policy", "other"];
+
+/// The values of lists within lists.
+fn flat(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(values) => values.into_iter().flat_map(flat).collect(),
+        one => vec![one],
+    }
+}
+
+/// One line of text, of a list all of it with commas between.
+#[must_use]
+pub fn joined(value: &Value, chars_max: usize) -> Option<String> {
+    let Value::Array(items) = value else { return as_text(value, chars_max) };
+    let mut texts: Vec<String> = Vec::new();
+    for text in items.iter().filter_map(|item| joined(item, chars_max)) {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    (!texts.is_empty()).then(|| text::one_line(&texts.join(", "), chars_max))
+}
 
 /// A mail address or nothing.
 #[must_use]

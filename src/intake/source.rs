@@ -16,6 +16,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 
 use crate::intake::fingerprint;
+use crate::intake::keys::Spelling;
 use crate::intake::moment;
 use crate::intake::path::Path;
 use crate::intake::record::{Fields, read_path};
@@ -107,6 +108,10 @@ pub struct SourceSpec {
     pub when: Option<Rule>,
     /// Texts that are JSON; expressions see what they hold.
     pub parse_json: Vec<Path>,
+    /// Lists of names and values; expressions see maps.
+    pub named: Vec<Path>,
+    /// How the rules spell the keys of payloads.
+    pub spelling: Spelling,
     /// Values that are never kept, such as keys of the sender.
     pub mask: Vec<Path>,
     /// Further words for "not known", in lower case.
@@ -152,7 +157,11 @@ impl SourceSpec {
         let inside = paths(map, "inside", false);
         let when = map.optional("when").and_then(|field| Rule::read(field, GUARD_NAMES, reading));
         let parse_json = paths(map, "parse_json", false);
+        let named = paths(map, "named", false);
         let mask = paths(map, "mask", false);
+        let mut spelling = Spelling::of(reading.source);
+        let written = [&inside, &parse_json, &named].into_iter().flatten().flat_map(Path::keys);
+        written.for_each(|key| spelling.learn(key));
         let absent = map.optional("absent").and_then(Field::texts).unwrap_or_default();
         let zone = map.optional("zone").and_then(zone);
         let fingerprint = map.optional("fingerprint").map(fingerprint_fields).unwrap_or_default();
@@ -169,6 +178,8 @@ impl SourceSpec {
             inside,
             when,
             parse_json,
+            named,
+            spelling,
             mask,
             absent: absent.iter().map(|word| word.trim().to_lowercase()).collect(),
             zone,

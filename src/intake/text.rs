@@ -1,7 +1,7 @@
 //! Text from the world, made harmless and checked for what it claims to be.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Characters of a mail address (RFC 5321, section 4.5.3.1: 64 + 1 + 255).
 pub const EMAIL_CHARS_MAX: usize = 320;
@@ -82,11 +82,52 @@ pub fn is_email(text: &str) -> bool {
         })
 }
 
-/// An address as machines write it, a zone (`%eth0`) left out.
+/// An address as machines write it, a zone (`%eth0`) and a port (`ip:port`,
+/// `[v6]:port`) left out.
 #[must_use]
 pub fn ip(text: &str) -> Option<String> {
-    let bare = text.trim().split('%').next()?;
-    bare.parse::<IpAddr>().ok().map(|ip| ip.to_string())
+    address(text).map(|ip| ip.to_string())
+}
+
+/// An address that says which machine it is: every machine has its own loopback and
+/// link-local ones.
+#[must_use]
+pub fn ip_of_host(text: &str) -> Option<String> {
+    let tells = |ip: &IpAddr| match ip.to_canonical() {
+        IpAddr::V4(ip) => !(ip.is_loopback() || ip.is_link_local() || ip.is_unspecified()),
+        IpAddr::V6(ip) => !(ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unspecified()),
+    };
+    // Some write a list as one text.
+    let parts = text.split([',', ';', ' ']).filter_map(address);
+    address(text).into_iter().chain(parts).find(tells).map(|ip| ip.to_string())
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let in_brackets = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let bare = in_brackets.split('%').next()?;
+    bare.parse::<IpAddr>().ok().or_else(with_port)
+}
+
+/// The ids of techniques in a text such as `T1078`, `Valid Accounts (T1078)` or
+/// `T1078, T1110.001`; a text without such an id is one itself.
+#[must_use]
+pub fn techniques(text: &str) -> Vec<String> {
+    let words = text.split(|c: char| !c.is_alphanumeric() && c != '.');
+    let words = words.map(|word| word.rsplit_once("attack.").map_or(word, |(_, id)| id));
+    let ids: Vec<_> =
+        words.map(|word| word.trim_matches('.').to_uppercase()).filter(|word| is_technique(word)).collect();
+    if ids.is_empty() { vec![text.to_owned()] } else { ids }
+}
+
+/// `T` with four digits, and perhaps a part of three.
+fn is_technique(word: &str) -> bool {
+    let digits = |text: &str, count: usize| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+    word.strip_prefix('T').is_some_and(|rest| match rest.split_once('.') {
+        Some((of, part)) => digits(of, 4) && digits(part, 3),
+        None => digits(rest, 4),
+    })
 }
 
 /// A SHA-256 in lowercase hex.
@@ -199,6 +240,19 @@ mod tests {
     }
 
     #[test]
+    fn a_technique_is_its_id_whatever_stands_around_it() {
+        for (text, ids) in [
+            ("Valid Accounts (T1078)", vec!["T1078"]),
+            ("T1078, t1110.001", vec!["T1078", "T1110.001"]),
+            ("attack.t1059", vec!["T1059"]),
+            ("CSTA0001", vec!["CSTA0001"]),
+            ("Suspicious activity", vec!["Suspicious activity"]),
+        ] {
+            assert_eq!(techniques(text), ids, "{text}");
+        }
+    }
+
+    #[test]
     fn only_web_addresses_become_links() {
         assert!(web_address("https://example.com/x", 100).is_some());
         for bad in ["javascript:alert(1)", "https://a b", "ftp://x", "", "http", "https://x\u{1b}"] {
@@ -210,6 +264,14 @@ mod tests {
     fn addresses_and_hashes_are_taken_only_when_they_are_such() {
         assert_eq!(ip("fe80:0:0:0:bd2b:9ac6:5b3a:b47f%eth0").as_deref(), Some("fe80::bd2b:9ac6:5b3a:b47f"));
         assert_eq!(ip("LAPTOP-1"), None);
+        assert_eq!(ip("198.51.100.7:63070").as_deref(), Some("198.51.100.7"));
+        assert_eq!(ip("[2001:db8::7]:443").as_deref(), Some("2001:db8::7"));
+        assert_eq!(ip("[2001:db8::7]").as_deref(), Some("2001:db8::7"));
+        for none in ["127.0.0.1", "::1", "169.254.7.7", "fe80::1%eth0", "0.0.0.0", "::ffff:127.0.0.1"] {
+            assert_eq!(ip_of_host(none), None, "{none}");
+        }
+        assert_eq!(ip_of_host("10.0.0.7").as_deref(), Some("10.0.0.7"));
+        assert_eq!(ip_of_host("127.0.0.1, 192.0.2.10,203.0.113.30").as_deref(), Some("192.0.2.10"));
         assert_eq!(sha256(&"AB".repeat(32)), Some("ab".repeat(32)));
         assert_eq!(sha256("abc"), None);
     }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::authored::fields::{ALERT, DEST, HOST, INCIDENT, RULE, RUN, USER};
+use crate::authored::fields::{ALERT, COUNTS, DEST, HOST, INCIDENT, RULE, RUN, USER};
 use crate::authored::places::place_of_name;
 use crate::step::kind::Named;
 use crate::yaml::diagnostic::{Diagnostic, did_you_mean, quoted};
@@ -72,6 +72,7 @@ impl Told<'_> {
             ("alert", "host") => HOST,
             ("alert", "rule") => RULE,
             ("alert", "dest") => DEST,
+            ("alert", "counts") => COUNTS,
             ("alert", "raw") => return,
             ("alert", "users" | "hosts" | "objects" | "indicators" | "techniques") | ("incident", "tags") => {
                 return self.nothing_inside(named, path, 2, "a list", "take one, [0], or all: .map(x, …)");

@@ -55,6 +55,8 @@ pub struct Prepared {
     pub plan_bytes: Arc<[u8]>,
     /// The plans of the playbooks that its steps run, and of theirs.
     pub callees: Vec<(Digest, Arc<[u8]>)>,
+    /// Whether it asks anywhere for whom an alert is about.
+    pub needs_subject: bool,
     /// Where it was read from.
     pub file: String,
     /// Its text.
@@ -282,6 +284,7 @@ fn prepared(
         )
     })?;
     Ok(Prepared {
+        needs_subject: asks_for_subject(&plan),
         plan: Arc::new(plan),
         plan_digest: digest(&bytes),
         plan_bytes: bytes.into(),
@@ -290,6 +293,13 @@ fn prepared(
         text: text.clone(),
         warnings: checked.warnings.clone(),
     })
+}
+
+/// Whether an expression of the playbook is over the subject.
+fn asks_for_subject(plan: &Plan) -> bool {
+    const SUBJECT: &str = "alert.user";
+    let written = serde_json::to_string(&plan.playbook).unwrap_or_default();
+    written.match_indices(SUBJECT).any(|(at, _)| !written[at + SUBJECT.len()..].starts_with('s'))
 }
 
 /// Checks one playbook alone and freezes its plan.

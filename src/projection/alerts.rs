@@ -36,6 +36,12 @@ pub struct AlertRow {
     /// The person who handed it in; absent when its source sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Each list that keeps fewer than its detector named, in plain words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<String>,
+    /// Whether the source's rules do not know the payload's shape.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shape_unknown: bool,
     /// The incident that it belongs to now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentId>,
@@ -113,7 +119,18 @@ impl Projection for Alerts {
             return;
         };
         match &entry.event {
-            Event::AlertReceived { source, source_id, title, severity, rule, subject, by, .. } => {
+            Event::AlertReceived {
+                source,
+                source_id,
+                title,
+                severity,
+                rule,
+                subject,
+                by,
+                counts,
+                shape_unknown,
+                ..
+            } => {
                 let cut = |text: &Option<String>| {
                     text.as_deref().map(|text| truncate_text(text, ROW_TEXT_BYTES_MAX).into_owned())
                 };
@@ -126,6 +143,8 @@ impl Projection for Alerts {
                     rule: cut(rule),
                     subject: cut(subject),
                     by: cut(by),
+                    cut: counts.map(|counts| counts.words()).unwrap_or_default(),
+                    shape_unknown: *shape_unknown,
                     incident: None,
                     received_at: entry.at,
                     fate: None,

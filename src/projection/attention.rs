@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::approval::Verdict;
 use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event, RunEnd};
-use crate::domain::id::{ApprovalId, IncidentId, RunId, StreamId};
+use crate::domain::id::{AlertId, ApprovalId, IncidentId, RunId, StreamId};
 use crate::domain::outcome::Outcome;
 use crate::domain::run::{StepEnd, StepKey};
 use crate::domain::time::Timestamp;
@@ -52,6 +52,8 @@ pub enum Need {
     Quarantined,
     /// A source could not be asked for its alerts, again and again.
     Unpolled,
+    /// A source sent what its rules do not know: it was kept, and nobody read it.
+    Unread,
     /// People did not decide in time.
     ApprovalOverdue,
     /// People did not answer in time, and the run has not gone on.
@@ -81,6 +83,7 @@ impl Need {
             Self::Damaged => "damaged",
             Self::Quarantined => "set aside",
             Self::Unpolled => "not polled",
+            Self::Unread => "not read",
             Self::ApprovalOverdue => "approval overdue",
             Self::QuestionOverdue => "answer overdue",
             Self::Expiring => "lifts soon",
@@ -155,9 +158,31 @@ pub struct Attention {
     /// Runs that a step of another run waits for, until they end: their failure
     /// is that step's.
     children: Marks<RunId>,
+    /// By source: payloads whose shape its rules do not know.
+    unread: Marks<String, Unread>,
+}
+
+/// Payloads of one source whose shape its rules do not know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Unread {
+    /// How many since the first.
+    count: usize,
+    since: Timestamp,
+    last_at: Timestamp,
+    last: AlertId,
+    /// What the last calls itself.
+    title: String,
 }
 
 impl Attention {
+    fn unread(&mut self, source: &str, alert: AlertId, at: Timestamp, title: &str) {
+        let before = self.unread.get(source).filter(|before| before.last_at.after(PAST_SHOWN) > at);
+        let (count, since) = before.map_or((0, at), |before| (before.count, before.since));
+        let title = truncate_text(title, ROW_TEXT_BYTES_MAX).into_owned();
+        let unread = Unread { count: count + 1, since, last_at: at, last: alert, title };
+        self.unread.set(source.to_owned(), unread);
+    }
+
     fn raise(&mut self, run: RunId, about: About, since: Timestamp, what: &str) {
         let what = truncate_text(what, ROW_TEXT_BYTES_MAX).into_owned();
         self.raised.set((run, about), Raised { since, what, past: false });
@@ -218,13 +243,18 @@ impl Projection for Attention {
             ("attention", &mut self.raised),
             ("attention.past", &mut self.past),
             ("attention.children", &mut self.children),
+            ("attention.unread", &mut self.unread),
         ]
     }
 
     fn apply(&mut self, entry: &Entry, _incident: Option<IncidentId>) {
-        let (StreamId::Run(run), at) = (entry.stream, entry.at) else {
-            return;
-        };
+        let at = entry.at;
+        if let (StreamId::Alert(alert), Event::AlertReceived { source, title, shape_unknown: true, .. }) =
+            (entry.stream, &entry.event)
+        {
+            self.unread(source, alert, at, title);
+        }
+        let StreamId::Run(run) = entry.stream else { return };
         match &entry.event {
             Event::RunStarted(started) if started.parent.is_some() => {
                 self.children.set(run, ());

@@ -348,6 +348,8 @@ mod tests {
         for number in 1..=3 {
             let stream = StreamId::Alert(AlertId::new(Ulid(number)));
             let received = Event::AlertReceived {
+                counts: None,
+                shape_unknown: false,
                 source: "dlp".to_owned(),
                 source_id: None,
                 title: "t".to_owned(),

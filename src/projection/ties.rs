@@ -119,7 +119,17 @@ impl Projection for Ties {
             (Event::AlertTriaged { fate, seen: Some(seen), .. }, StreamId::Alert(alert)) => {
                 let Some(incident) = fate.incident() else { return };
                 let (at, status, id) = (entry.at, seen.status, seen.id);
-                let tied = Tied { incident, alert, at, status, id, worst: seen.worst, ran: seen.ran.clone() };
+                let tied = Tied {
+                    incident,
+                    alert,
+                    at,
+                    status,
+                    id,
+                    worst: seen.worst,
+                    ran: seen.ran.clone(),
+                    people: seen.people,
+                    finding: seen.finding.clone(),
+                };
                 seen.ties.iter().for_each(|key| self.set(*key, tied.clone()));
                 if alert.ulid().0 % LETS_GO == 0 {
                     self.let_go(entry.at);
@@ -141,7 +151,7 @@ mod tests {
     use super::*;
     use crate::domain::alert::{Fate, FindingStatus};
     use crate::domain::id::AlertId;
-    use crate::domain::tie::TieKind;
+    use crate::domain::tie::{People, TieKind};
     use crate::domain::triage::Sighting;
 
     fn day(day: i64) -> Timestamp {
@@ -159,6 +169,8 @@ mod tests {
             worst: 50,
             ran: Vec::new(),
             subject: None,
+            people: People::default(),
+            finding: Vec::new(),
         };
         let event = Event::AlertTriaged { fate, seen: Some(Box::new(sighting)), related: Vec::new() };
         let stream = StreamId::Alert(AlertId::new(Ulid(number)));

@@ -68,7 +68,7 @@ pub async fn stored_alert(
         });
         return if erased { Ok(None) } else { Err(SchedulerError::missing("alert", digest)) };
     };
-    let alert = serde_json::from_slice(&bytes)
+    let alert = serde_json::from_slice::<Alert>(&bytes)
         .map_err(|error| SchedulerError::unreadable("alert", digest, &error))?;
-    Ok(Some(Arc::new(alert)))
+    Ok(Some(Arc::new(alert.counted())))
 }

@@ -35,6 +35,9 @@ pub struct Accepted {
     pub incident: Option<IncidentId>,
     /// Why it joined that, is suppressed, or no playbook wanted it.
     pub reasons: Vec<String>,
+    /// Each list that keeps fewer than its detector named, in plain words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<String>,
 }
 
 impl Accepted {
@@ -48,6 +51,7 @@ impl Accepted {
             runs: fate.map(|fate| fate.runs().to_vec()).unwrap_or_default(),
             incident: fate.and_then(Fate::incident),
             reasons: fate.map(Fate::reasons).unwrap_or_default(),
+            cut: Vec::new(),
         }
     }
 }

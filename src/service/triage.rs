@@ -13,10 +13,11 @@ use crate::domain::expr::scope::Scope;
 use crate::domain::id::{AlertId, IncidentId, RunId, StreamId};
 use crate::domain::incident::Status;
 use crate::domain::run::Shared;
-use crate::domain::tie::{Tie, TieKey, TieKind};
+use crate::domain::tie::{People, Tie, TieKey, TieKind};
 use crate::domain::time::Timestamp;
+use crate::domain::triage::bonds::Bonds;
 use crate::domain::triage::{
-    Bonds, Known, News, Place, Placement, Rules, Sighting, Standing, Tied, Wanted, place, ran_after,
+    Known, News, Place, Placement, Rules, Sighting, Standing, Tied, Wanted, place, ran_after,
 };
 use crate::domain::urgency::Urgency;
 use crate::domain::value::Value;
@@ -78,9 +79,9 @@ pub(super) struct Triaged {
 }
 
 impl Triaged {
-    /// The finding that it is about.
+    /// The finding that it is about, whomever it names.
     pub(super) fn finding(&self) -> TieKey {
-        Tie::finding(&self.stored.alert).key
+        Tie::unnamed(&self.stored.alert).key
     }
 
     /// How many runs it may start at the most, and how urgent they would be. What
@@ -124,6 +125,7 @@ impl Service {
         let scope = Scope::new().with_root("alert", shared.root());
         let suppressed = self.suppressed(&stored.alert, &scope);
         let (mut wanted, mut prepared, mut reasons) = (Vec::<Wanted>::new(), Vec::new(), Vec::new());
+        let mut untold: usize = 0;
         for (of, trigger, outcome) in library.wanting.decide(shared.value(), &scope) {
             let name = &of.plan.playbook.name;
             match outcome {
@@ -131,14 +133,18 @@ impl Service {
                 Ok(()) if wanted.iter().any(|wanted| wanted.playbook == *name) => {}
                 Ok(()) => {
                     let once_per = once_per(name, trigger, &scope);
-                    wanted.push(Wanted { playbook: name.clone(), once_per });
+                    let needs_subject = of.needs_subject;
+                    wanted.push(Wanted { playbook: name.clone(), once_per, needs_subject });
                     prepared.push(Arc::clone(of));
                 }
                 Err(error) if reasons.len() < UNDECIDED_TOLD_MAX => {
                     reasons.push(format!("{name}: its trigger could not be decided: {error}"));
                 }
-                Err(_) => {}
+                Err(_) => untold += 1,
             }
+        }
+        if untold > 0 {
+            reasons.push(format!("{untold} more triggers could not be decided"));
         }
         if wanted.is_empty() {
             let miss = library.wanting.closest_miss(shared.value(), &scope);
@@ -196,7 +202,7 @@ impl Service {
             if placement.place == Place::Opens || !placement.starts.is_empty() {
                 holds.clone_from(&keys);
             } else if placement.moves.finding {
-                holds.push(bonds.finding.key);
+                holds.extend(bonds.of_finding());
             }
             if let Place::Joins { incident, .. } = &placement.place
                 && (!placement.starts.is_empty() || placement.moves.subject)
@@ -294,6 +300,8 @@ impl Service {
                 worst: placement.worst,
                 ran: placement.ran.clone(),
                 subject: alert.user.shown().map(str::to_owned),
+                people: placement.people,
+                finding: placement.finding.clone(),
             })
         });
         let taken = self.append_alert(triaged, fate, seen, placement, key).await;
@@ -336,7 +344,8 @@ impl Service {
         match self.scheduler.start(starts, batch).await {
             Ok(receipt) => {
                 self.shown(Some(&receipt)).await;
-                Ok(Ok(Accepted::new(alert.id, false, alert.title.clone(), Some(&fate))))
+                let accepted = Accepted::new(alert.id, false, alert.title.clone(), Some(&fate));
+                Ok(Ok(Accepted { cut: alert.counts.words(), ..accepted }))
             }
             Err(SchedulerError::Store(StoreError::Taken { stream, .. })) => Ok(Err(stream)),
             Err(error) => Err(error.into()),
@@ -361,6 +370,7 @@ impl Service {
         let mut accepted = Accepted::new(id, true, title, row.as_ref().and_then(|row| row.fate.as_ref()));
         // Where it is now, should people have moved it.
         accepted.incident = row.as_ref().and_then(|row| row.incident).or(accepted.incident);
+        accepted.cut = row.map(|row| row.cut.clone()).unwrap_or_default();
         accepted
     }
 
@@ -388,6 +398,8 @@ impl Service {
             worst: alert.severity,
             ran: ran_after(&[], [started.playbook.as_str()]),
             subject: alert.user.shown().map(str::to_owned),
+            people: People::of(alert),
+            finding: bonds.of_finding(),
         };
         let triage = Event::AlertTriaged { fate, seen: Some(Box::new(seen)), related: Vec::new() };
         let events = vec![stored.received(), triage];

@@ -117,7 +117,8 @@ impl About<'_> {
             "with": defang::value(input.get("with").cloned().unwrap_or_default()),
             "alert": self.alert.map(|alert| defang::value(json!({
                 "title": alert.title, "severity": alert.severity, "event_time": alert.event_time.map(|at| at.to_minute()),
-                "user": alert.user, "host": alert.host, "objects": alert.objects, "dest": alert.dest,
+                "user": alert.user, "host": alert.host, "objects": alert.objects, "counts": alert.counts,
+                "cut": alert.counts.words(), "dest": alert.dest,
             }))),
             "incident": self.incident,
             "run": self.run,

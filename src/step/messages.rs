@@ -417,9 +417,12 @@ fn message_id(key: &str, from: &str) -> String {
 /// A subject may hold words from an alert: a line break there must not keep
 /// the mail from being sent.
 fn one_line(text: &str) -> String {
-    let plain: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SUBJECT_CHARS_MAX).collect();
-    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    if plain.chars().count() <= SUBJECT_CHARS_MAX {
+        return plain;
+    }
+    plain.chars().take(SUBJECT_CHARS_MAX - 1).chain(['…']).collect()
 }
 
 /// A failure after some mails have left is no clean failure: trying it all

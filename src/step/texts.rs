@@ -1,7 +1,7 @@
 //! The texts that authors write for people: a template by name, or the text
 //! itself, and the names in it.
 
-use crate::authored::fields::{DEST, HOST, OBJECT, USER};
+use crate::authored::fields::{COUNTS, DEST, HOST, OBJECT, USER};
 use crate::report::named::{HELPERS, ITEM, TextName, byte_of, names_of};
 use crate::report::text::check_template;
 use crate::step::kind::Check;
@@ -13,7 +13,8 @@ use crate::yaml::shape::Field;
 const ROOTS: &[&str] = &["with", "alert", "incident", "run"];
 
 /// What a text may name of the alert.
-const ALERT: &[&str] = &["title", "severity", "event_time", "user", "host", "objects", "dest"];
+const ALERT: &[&str] =
+    &["title", "severity", "event_time", "user", "host", "objects", "counts", "cut", "dest"];
 
 /// Templates of the house's own mails: they are filled in by the house, around
 /// an author's text.
@@ -209,7 +210,8 @@ fn inside<'a>(path: &[String], with: Option<Field<'a>>) -> Inside<'a> {
         ["alert", "user"] => fields(USER),
         ["alert", "host"] => fields(HOST),
         ["alert", "dest"] => fields(DEST),
-        ["alert", "objects"] => Inside::List,
+        ["alert", "counts"] => fields(COUNTS),
+        ["alert", "objects" | "cut"] => Inside::List,
         ["alert", "objects", _] => fields(OBJECT),
         _ => Inside::OneValue,
     }

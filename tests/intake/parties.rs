@@ -241,18 +241,19 @@ fn purview_records() {
                 "",
             ),
             (record(13, ANN, json!({"ExchangeMetaData": {"From": "other@example.com"}})), ANN, ANN, ANN),
-            (record(14, "DlpAgent", json!({"ExchangeMetaData": {"From": ANN}})), "", "", ""),
+            (record(14, "DlpAgent", json!({"ExchangeMetaData": {"From": ANN}})), ANN, "", ANN),
             (record(6, "anonymous", json!({})), "", "", ""),
             (record(6, "urn:spo:anon#1c2d", json!({})), "", "", ""),
             (record(6, "urn:spo:guest#x@other.example", json!({})), "", "", ""),
             (record(6, app, json!({"UserType": 5})), marked, marked, marked),
             (record(6, ANN, json!({"UserType": 5})), ANN, ANN, ANN),
-            (record(1, app, json!({"UserType": 6})), "", marked, ""),
+            (record(1, app, json!({"UserType": 6, "Operation": "Set-TransportRule"})), "", marked, ""),
+            // A service never stands where a person is named.
             (
                 record(13, app, json!({"UserType": 5, "ExchangeMetaData": {"From": ANN}})),
+                ANN,
                 marked,
-                marked,
-                marked,
+                "ann@example.com, c0ffee00-0000-4000-8000-000000000001!",
             ),
             (
                 record(11, "urn:spo:guest#x@o.example", json!({"SharePointMetaData": {"From": ANN}})),
@@ -443,9 +444,9 @@ fn github_accounts() {
         &[
             (
                 json!({"action": "git.clone", "actor": "ann", "actor_id": "1", "user": "", "user_id": "2"}),
-                "ann",
                 "ann 1",
-                "ann",
+                "ann 1",
+                "ann 1",
             ),
             (
                 json!({"action": "org.add_member", "actor": "adm", "user": "ann", "user_id": "2"}),

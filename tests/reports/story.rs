@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use quell::domain::alert::{Alert, AlertRef, Category, Dest, Fate, Host, Indicator, Object, Rule, User};
+use quell::domain::alert::{
+    Alert, AlertRef, Category, Counts, Dest, Fate, Host, Indicator, Object, Rule, User,
+};
 use quell::domain::approval::Verdict;
 use quell::domain::command::Phase;
 use quell::domain::event::{Entry, Event, RunEnd, RunStarted};
@@ -105,6 +107,8 @@ impl Story {
         let known = self.alert.clone();
         if let Some(known) = &known {
             let received = Event::AlertReceived {
+                counts: None,
+                shape_unknown: false,
                 source: known.source.clone(),
                 source_id: known.source_id.clone(),
                 title: known.title.clone(),
@@ -382,6 +386,8 @@ fn alert() -> Alert {
             device: None,
         },
         indicators: vec![Indicator { kind: "domain".to_owned(), value: "dropbox.com".to_owned() }],
+        counts: Counts::default(),
+        shape_unknown: false,
         techniques: vec!["T1567.002".to_owned()],
         handed_in_by: None,
         url: Some("https://tenant.netskope.example/incidents/7f3a".to_owned()),

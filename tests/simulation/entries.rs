@@ -11,7 +11,7 @@ use quell::domain::firing::SkipReason;
 use quell::domain::id::{AlertId, ExceptionId, IncidentId, PollId, RunId, ScheduleId, StreamId};
 use quell::domain::incident::{Disposition, IncidentChange, Left, Move, MoveKind, Status};
 use quell::domain::poll::Advanced;
-use quell::domain::tie::{TieKey, TieKind};
+use quell::domain::tie::{People, TieKey, TieKind};
 use quell::domain::time::Timestamp;
 use quell::domain::triage::{Because, News, Related, Sighting};
 use quell::domain::value::Digest;
@@ -133,7 +133,17 @@ fn alerts() -> impl Strategy<Value = Event> {
     ];
     let seen = (vec(ties(), 0..3), of(ties()), any::<u8>()).prop_map(|(ties, id, severity)| {
         let (status, subject) = (FindingStatus::Open, None);
-        Box::new(Sighting { ran: ties.clone(), ties, status, id, severity, worst: severity, subject })
+        Box::new(Sighting {
+            ran: ties.clone(),
+            finding: ties.clone(),
+            ties,
+            status,
+            id,
+            severity,
+            worst: severity,
+            subject,
+            people: People::default(),
+        })
     });
     let related = (ulids().prop_map(IncidentId::new), because())
         .prop_map(|(incident, because)| Related { incident, because });
@@ -158,6 +168,8 @@ fn alerts() -> impl Strategy<Value = Event> {
                     rule,
                     subject,
                     by,
+                    counts: None,
+                    shape_unknown: false,
                 }
             }),
         (fate, of(seen), vec(related, 0..2)).prop_map(|(fate, seen, related)| Event::AlertTriaged {

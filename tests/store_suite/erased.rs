@@ -49,6 +49,8 @@ fn received(name: Digest) -> Event {
         rule: None,
         subject: None,
         by: None,
+        counts: None,
+        shape_unknown: false,
     }
 }
 

@@ -71,6 +71,12 @@ pub(super) async fn alert(document: &Value, client: &Client, screen: &Screen) ->
     pair(screen, "severity", &format!("{} of 100", text(document, "/severity")));
     pair(screen, "rule", &text(document, "/rule"));
     pair(screen, "subject", &text(document, "/subject"));
+    for cut in items(document, "/cut").iter().filter_map(Value::as_str) {
+        pair(screen, "names", cut);
+    }
+    if document["shape_unknown"] == true {
+        pair(screen, "shape", "unknown to the rules of the source: a person must look at it");
+    }
     let incident = text(document, "/incident");
     pair(screen, "incident", &incident);
     for related in items(document, "/related_because").iter().filter_map(Value::as_str) {
@@ -131,6 +137,9 @@ async fn runs(incident: &str, only: &[Value], client: &Client) -> Result<Vec<Lin
         let since = text(run, "/waiting_on/0/since");
         let since = if since.is_empty() { text(run, "/started_at") } else { since };
         lines.push((since, format!("run {id} stands at: {status}{waits}")));
+    }
+    if let (Some(_), Some((at, _))) = (page["next"].as_str(), lines.last().cloned()) {
+        lines.push((at, format!("more runs than {RUNS_TOLD}: `quell runs --incident {incident}` lists all")));
     }
     Ok(lines)
 }

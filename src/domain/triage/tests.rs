@@ -43,6 +43,7 @@ fn wants(playbook: &str, once: Option<&str>) -> Wanted {
     Wanted {
         playbook: playbook.to_owned(),
         once_per: once.map(|once| (Tie::once_per(playbook, once), within)),
+        needs_subject: playbook.contains("subject"),
     }
 }
 
@@ -85,7 +86,8 @@ fn follows(desk: &mut Desk, alert: &Alert, wanted: &[Wanted]) -> String {
         let (alert_id, at) = (alert.id, alert.received_at);
         let (status, id) = (alert.status, Tie::own_id(alert));
         let (ran, worst) = (placement.ran.clone(), placement.worst);
-        let tied = Tied { incident, alert: alert_id, at, status, id, worst, ran };
+        let (people, finding) = (placement.people, placement.finding.clone());
+        let tied = Tied { incident, alert: alert_id, at, status, id, worst, ran, people, finding };
         desk.ties.extend(placement.ties.iter().map(|key| (*key, tied.clone())));
     }
     words.extend(placement.related.iter().map(|related| format!("~{}", related.incident.ulid().0)));
@@ -269,4 +271,66 @@ fn an_incident_that_was_erased_is_not_joined() {
     assert_eq!(follows(&mut desk, &alert(1, 0, finding.clone()), &suspend), "opens +suspend");
     desk.incidents.clear();
     assert_eq!(follows(&mut desk, &alert(2, 1, finding), &suspend), "opens +suspend");
+}
+
+/// A fingerprint as intake makes it: of the fields, and of whom it is about.
+fn of_person(fields: char, person: &str) -> String {
+    let fields = fields.to_string().repeat(64);
+    if person.is_empty() { fields } else { format!("{fields}-{person}") }
+}
+
+#[test]
+fn the_same_finding_of_another_person_is_another_finding() {
+    let mut desk = Desk::default();
+    let of = |name: &str| {
+        let email = format!("{name}@example.com");
+        json!({ "fingerprint": of_person('a', name), "source_id": "x", "user": { "email": email } })
+    };
+    let suspend = [wants("suspend", None)];
+    assert_eq!(follows(&mut desk, &alert(1, 0, of("ana")), &suspend), "opens +suspend");
+    assert_eq!(follows(&mut desk, &alert(2, 0, of("ben")), &suspend), "opens +suspend ~1");
+    assert_eq!(follows(&mut desk, &alert(3, 1, of("ana")), &suspend), "again 1");
+    assert_eq!(follows(&mut desk, &alert(4, 1, of("ben")), &suspend), "again 2");
+    // Without a subject, another actor is another finding.
+    let by = |name: &str| {
+        let actor = json!({ "email": format!("{name}@example.com") });
+        json!({ "fingerprint": of_person('b', name), "source_id": "y", "user": {}, "actor": actor })
+    };
+    assert_eq!(follows(&mut desk, &alert(5, 1, by("eve")), &suspend), "opens +suspend");
+    assert_eq!(follows(&mut desk, &alert(6, 1, by("mallory")), &suspend), "opens +suspend ~5");
+}
+
+#[test]
+fn a_subject_that_is_learnt_later_starts_the_playbooks_that_need_one() {
+    let mut desk = Desk::default();
+    let of = |user: Value, person: &str| json!({ "fingerprint": of_person('a', person), "source_id": "x", "user": user });
+    let wanted = [wants("log", None), wants("suspend-subject", None)];
+    assert_eq!(follows(&mut desk, &alert(1, 0, of(json!({}), "")), &wanted), "opens +log +suspend-subject");
+    assert_eq!(follows(&mut desk, &alert(2, 0, of(json!({}), "")), &wanted), "again 1");
+    let ana = || of(json!({ "email": "ana@example.com", "name": "ana" }), "ana");
+    assert_eq!(follows(&mut desk, &alert(3, 0, ana()), &wanted), "again 1 +suspend-subject");
+    assert_eq!(follows(&mut desk, &alert(4, 0, ana()), &wanted), "again 1", "once is enough");
+    assert_eq!(follows(&mut desk, &alert(5, 0, of(json!({}), "")), &wanted), "again 1");
+    // By her login she is the same person.
+    assert_eq!(
+        follows(&mut desk, &alert(6, 0, of(json!({ "name": "CORP\\ana" }), "login")), &wanted),
+        "again 1"
+    );
+    assert_eq!(
+        follows(&mut desk, &alert(7, 0, of(json!({ "email": "ben@example.com" }), "ben")), &wanted),
+        "opens +log +suspend-subject ~1"
+    );
+}
+
+#[test]
+fn who_ends_a_finding_is_not_who_did_it() {
+    let mut desk = Desk::default();
+    let by = |name: &str, status: &str| {
+        let actor = json!({ "email": format!("{name}@example.com") });
+        json!({ "fingerprint": of_person('c', name), "source_id": "z", "user": {}, "actor": actor, "status": status })
+    };
+    let log = [wants("log", None)];
+    assert_eq!(follows(&mut desk, &alert(1, 0, by("eve", "open")), &log), "opens +log");
+    assert_eq!(follows(&mut desk, &alert(2, 1, by("analyst", "closed")), &log), "ended 1");
+    assert_eq!(follows(&mut desk, &alert(3, 2, by("eve", "open")), &log), "back 1 +log");
 }

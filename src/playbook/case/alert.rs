@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use ulid::Ulid;
 
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, Counts};
 use crate::domain::id::AlertId;
 use crate::domain::time::Timestamp;
 use crate::playbook::case::file::report;
@@ -21,7 +21,8 @@ fn empty(now: Timestamp) -> Value {
         "title": "An alert", "description": null, "event_time": null, "received_at": now,
         "user": user(), "actor": user(), "users": [], "host": host(), "hosts": [], "src_ip": null,
         "objects": [], "dest": { "domain": null, "account": null, "device": null },
-        "indicators": [], "techniques": [], "url": null, "fingerprint": "test", "raw": null,
+        "indicators": [], "techniques": [],
+        "counts": Counts::default(), "shape_unknown": false, "url": null, "fingerprint": "test", "raw": null,
     })
 }
 
@@ -61,8 +62,8 @@ pub(super) fn read_alert(layers: &[Field<'_>], now: Timestamp) -> Option<Alert> 
     if value["hosts"] == json!([]) && value["host"] != host() {
         value["hosts"] = json!([value["host"].clone()]);
     }
-    match serde_json::from_value(value) {
-        Ok(alert) => Some(alert),
+    match serde_json::from_value::<Alert>(value) {
+        Ok(alert) => Some(alert.counted()),
         Err(error) => {
             let layer = layers.last()?;
             let help = "docs/alerts.md lists the fields of an alert and their types";

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{About, Item, Need, PAST_SHOWN, Raised};
+use super::{About, Item, Need, PAST_SHOWN, Raised, Unread};
 use crate::domain::firing::SkipReason;
 use crate::domain::id::{IncidentId, RunId, ScheduleId};
 use crate::domain::incident::Status;
@@ -113,7 +113,9 @@ impl Views {
         let asked = asked.chain(untold);
         let questions = self.questions.pressing(now).filter_map(|row| self.question(&row, now));
         let firings = self.schedules.armed().filter_map(|(id, row)| not_started(id, row, now));
-        let items = raised.chain(held).chain(asked).chain(questions).chain(firings);
+        let unread =
+            self.attention.unread.iter().filter_map(|(source, unread)| not_read(source, unread, now));
+        let items = raised.chain(held).chain(asked).chain(questions).chain(firings).chain(unread);
         let mut items: Vec<Item> = items.map(|item| self.released_first(item)).collect();
         items.sort_by(|a, b| a.place.cmp(&b.place));
         items
@@ -279,6 +281,20 @@ impl Views {
 /// A step as a shell takes it: brackets would be a pattern.
 fn quoted(step: &StepKey) -> String {
     if step.at.is_empty() { step.to_string() } else { format!("'{step}'") }
+}
+
+/// A source that sent what its rules do not know, until a week after the last.
+fn not_read(source: &str, unread: &Unread, now: Timestamp) -> Option<Item> {
+    if unread.last_at.after(PAST_SHOWN) <= now {
+        return None;
+    }
+    let many = if unread.count == 1 { "1 payload" } else { &*format!("{} payloads", unread.count) };
+    let what = format!(
+        "{many} of the source `{source}` had a shape that its rules do not know; the last was kept as {}, “{}”",
+        unread.last, unread.title
+    );
+    let item = Item::new(Need::Unread, None, source, unread.since, what).named(unread.last, None);
+    Some(item.next([format!("quell show {}", unread.last)]))
 }
 
 /// A schedule whose last firing could not start a run.

@@ -364,3 +364,33 @@ fn looking_after_what_is_contained_is_nothing_that_its_run_waits_for() {
     told.say(1, Event::AttemptDue { key, phase, at: minute(0).after(Duration::from_secs(30)) });
     assert_eq!(told.views.runs.get(RunId::new(ulid(1))).expect("it is there").waiting_on, []);
 }
+
+#[test]
+fn payloads_of_an_unknown_shape_are_listed_by_their_source_for_a_week() {
+    let mut views = Views::default();
+    let day = |day: i64| Timestamp::from_millis(1_790_000_000_000 + day * 86_400_000);
+    let mut came = |number: u128, at: Timestamp, shape_unknown: bool| {
+        let alert = crate::domain::id::AlertId::new(ulid::Ulid(number));
+        let event = Event::AlertReceived {
+            source: "okta".to_owned(),
+            source_id: None,
+            title: "Okta: odd".to_owned(),
+            severity: 50,
+            digest: crate::domain::value::digest(b"x"),
+            rule: None,
+            subject: None,
+            by: None,
+            counts: None,
+            shape_unknown,
+        };
+        views.apply(&Entry { stream: StreamId::Alert(alert), seq: 1, at, event });
+    };
+    came(1, day(0), true);
+    came(2, day(1), true);
+    came(3, day(2), false);
+    let needs = views.needs(day(3));
+    assert_eq!(needs.iter().map(|item| item.need).collect::<Vec<_>>(), [Need::Unread]);
+    assert!(needs[0].what.starts_with("2 payloads of the source `okta`"), "{}", needs[0].what);
+    assert!(needs[0].commands[0].starts_with("quell show alt_"));
+    assert_eq!(views.needs(day(9)), []);
+}

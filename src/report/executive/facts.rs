@@ -1,12 +1,15 @@
 //! Sentences on what is known, and on what follows from it.
 
 use super::{NOT_KNOWN, Sentence, Writer, shorten};
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, grouped};
 use crate::domain::approval::Verdict;
 use crate::domain::incident::Status;
 use crate::domain::run::{Hold, StepEnd};
 use crate::projection::dossier::{ApprovalPart, Cite, ContainmentPart, QuestionPart};
 use crate::report::words;
+
+/// Labels of data that are told; more of them are counted.
+const LABELS_MAX: usize = 3;
 
 impl Writer<'_> {
     pub(super) fn event(&self) -> Sentence {
@@ -251,8 +254,9 @@ impl Writer<'_> {
 
     fn objects(&self, alert: &Alert) -> String {
         let number = |count: Option<i64>| usize::try_from(count.unwrap_or(1)).unwrap_or(1);
+        let not_kept = alert.counts.objects.saturating_sub(alert.objects.len());
         let items: usize =
-            alert.objects.iter().map(|object| number(object.count)).fold(0, usize::saturating_add);
+            alert.objects.iter().map(|object| number(object.count)).fold(not_kept, usize::saturating_add);
         let size: u64 = alert
             .objects
             .iter()
@@ -267,13 +271,23 @@ impl Writer<'_> {
             .collect();
         labels.sort();
         labels.dedup();
-        labels.truncate(3);
-        let labels = if labels.is_empty() {
-            String::new()
-        } else {
-            format!(", labelled “{}”", labels.join("”, “"))
+        let more = labels.len().saturating_sub(LABELS_MAX);
+        labels.truncate(LABELS_MAX);
+        let labels = match (labels.is_empty(), more) {
+            (true, _) => String::new(),
+            (false, 0) => format!(", labelled “{}”", labels.join("”, “")),
+            (false, more) => format!(", labelled “{}” and {more} more", labels.join("”, “")),
         };
-        format!("The alert names {}{size}{labels}.", words::count(items, "item", "items"))
+        let items = if items == 1 { "1 item".to_owned() } else { format!("{} items", grouped(items)) };
+        if not_kept == 0 {
+            return format!("The alert names {items}{size}{labels}.");
+        }
+        let kept = alert.objects.len();
+        let of_kept = format!("{size}{labels}");
+        match of_kept.strip_prefix(", ") {
+            Some(of_kept) => format!("The alert names {items}, {kept} of them kept: {of_kept}."),
+            None => format!("The alert names {items}, {kept} of them kept."),
+        }
     }
 
     pub(super) fn people(&self) -> Vec<Sentence> {

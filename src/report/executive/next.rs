@@ -41,7 +41,13 @@ impl Writer<'_> {
         {
             add("Say how the response goes on: it stopped before its end.".to_owned(), when.cite, None);
         }
-        all.truncate(LINES_MAX);
+        let count = all.len();
+        if count > LINES_MAX {
+            all.truncate(LINES_MAX - 1);
+            let more =
+                format!("Decide {} more matters, which `quell attention` lists.", count - LINES_MAX + 1);
+            all.push(Decision { what: Sentence::plain(more), by: "as soon as possible".to_owned() });
+        }
         all
     }
 

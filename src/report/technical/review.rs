@@ -51,7 +51,12 @@ pub(super) fn review(dossier: &Dossier) -> Vec<Line> {
 }
 
 fn cites(all: impl Iterator<Item = Cite>) -> String {
-    all.take(CITES_MAX).map(|cite| cite.to_string()).collect::<Vec<_>>().join(", ")
+    let mut all = all.map(|cite| cite.to_string());
+    let told = all.by_ref().take(CITES_MAX).collect::<Vec<_>>().join(", ");
+    match all.count() {
+        0 => told,
+        more => format!("{told} and {more} more"),
+    }
 }
 
 fn went_right(dossier: &Dossier, name: &str) -> Option<Line> {

@@ -139,6 +139,7 @@ pub(super) fn scope(dossier: &Dossier) -> Vec<Line> {
     all.extend(users.iter().map(|user| ("Account", account(user))));
     all.extend(hosts.iter().map(|host| ("Machine", machine(host))));
     all.extend(alert.objects.iter().map(|object| ("Data", data(object))));
+    all.extend(alert.counts.words().into_iter().map(|words| ("In all", format!("the alert names {words}"))));
     all.push(("Destination", joined(&[&dest.domain, &dest.account, &device])));
     all.push(("From address", joined(&[&alert.src_ip])));
     let known = all.into_iter().filter(|(_, text)| !text.is_empty());

@@ -42,6 +42,8 @@ impl Story {
         let story = Story { alert, incident, run };
         let named = digest(b"content");
         let received = Event::AlertReceived {
+            counts: None,
+            shape_unknown: false,
             source: "siem".to_owned(),
             source_id: None,
             title: "A file".to_owned(),
@@ -171,6 +173,8 @@ fn content_is_due_by_the_day_that_it_came_with_a_run_or_without_and_once() {
     let mut views = Views::default();
     let alone = AlertId::new(ulid(90, 7));
     let received = Event::AlertReceived {
+        counts: None,
+        shape_unknown: false,
         source: "siem".to_owned(),
         source_id: None,
         title: "Nobody wants it".to_owned(),
