@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event};
 use crate::domain::incident::IncidentChange;
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{FailureClass, Outcome};
 use crate::domain::run::{RunState, Shared, Stage, StepEnd, StepKey, StepState};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
@@ -190,7 +190,13 @@ fn apply_step(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), 
         Event::StepUncertain { key, what } => {
             live(state, key)?.stage = Stage::Uncertain { what: what.clone() };
         }
-        Event::StepSettled { key, .. } => live(state, key)?.stage = Stage::Ready,
+        Event::StepSettled { key, happened, .. } => {
+            let step = live(state, key)?;
+            step.stage = Stage::Ready;
+            if !happened {
+                step.unheard = None;
+            }
+        }
         other => return Err(format!("{other:?} is no event of a step")),
     }
     Ok(())
@@ -212,6 +218,10 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
                 // A new act begins a new look.
                 step.looks = 0;
                 step.left = None;
+                if step.phase_since.contains_key(&Phase::Reconcile) {
+                    // The system was asked, and it was certain that the act before did not happen.
+                    step.unheard = None;
+                }
                 for look in [Phase::Verify, Phase::Reconcile] {
                     step.attempts.remove(&look);
                     step.phase_since.remove(&look);
@@ -222,6 +232,9 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
         }
         Event::AttemptEnded { outcome, .. } => {
             step.lost.remove(&phase);
+            if phase == Phase::Act {
+                hear_of_act(step, outcome);
+            }
             if outcome.not_begun() && phase != Phase::Act {
                 // Nothing was tried, so it does not count as a try. Acts are counted
                 // on: an earlier one may have happened unheard.
@@ -247,12 +260,27 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
         }
         Event::AttemptLost { .. } => {
             *step.lost.entry(phase).or_default() += 1;
+            if phase == Phase::Act {
+                step.unheard = Some("the server stopped while it was sent".to_owned());
+            }
             settle_stage(state, key, phase)?;
         }
         Event::AttemptDue { at, .. } => set_stage(state, key, phase, Stage::Due { phase, at: *at })?,
         _ => {}
     }
     Ok(())
+}
+
+/// What is known of whether the step's act happened. A refusal is about one
+/// attempt: of those before it, it says nothing.
+fn hear_of_act(step: &mut StepState, outcome: &Outcome) {
+    match outcome {
+        Outcome::Succeeded { .. } => step.unheard = None,
+        Outcome::Failed { failure, .. } if failure.class == FailureClass::Unknown => {
+            step.unheard = Some(format!("it was sent, and its outcome is unknown ({})", failure.message));
+        }
+        Outcome::Failed { .. } => {}
+    }
 }
 
 /// Takes in what an attempt that succeeded gave.
@@ -413,6 +441,7 @@ impl StepState {
             approval: None,
             question: None,
             containment: None,
+            unheard: None,
             looks: 0,
             lost: std::collections::BTreeMap::new(),
         }

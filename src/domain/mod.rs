@@ -27,6 +27,7 @@ pub mod queue;
 pub mod run;
 pub mod schedule;
 pub mod signal;
+pub mod status;
 pub mod tie;
 pub mod time;
 pub mod triage;

@@ -257,10 +257,11 @@ pub struct StepState {
     pub question: Option<QuestionId>,
     /// The containment it made.
     pub containment: Option<ContainmentId>,
+    /// Why nobody knows whether an act that was sent happened; nothing once that is known.
+    pub unheard: Option<String>,
     /// Looks that showed something since the last act.
     pub looks: u32,
-    /// The parts that were lost with their process and not heard of since, and
-    /// how often in a row.
+    /// The parts lost with their process and not heard of since, and how often in a row.
     pub lost: BTreeMap<Phase, u32>,
 }
 

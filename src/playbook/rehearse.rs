@@ -18,6 +18,7 @@ use crate::domain::plan::Plan;
 use crate::domain::playbook::{ActionSpec, Body, Effect, Trigger};
 use crate::domain::run::{RunState, Shared};
 use crate::domain::signal::{Person, Signal};
+use crate::domain::status::class_of_status;
 use crate::domain::time::Timestamp;
 use crate::domain::value::digest;
 use crate::guard::people::{People, entries_of};
@@ -354,14 +355,9 @@ impl Rehearsal<'_> {
             Reply::Absent => failed(FailureClass::Permanent, "not-found", "knows nothing of it"),
             Reply::Timeout => failed(FailureClass::Unknown, "timeout", "did not answer in time"),
             Reply::Status { status, retry_after } => {
-                let class = match status {
-                    429 | 425 => FailureClass::Transient,
-                    503 if retry_after.is_some() => FailureClass::Transient,
-                    408 | 500..=599 => FailureClass::Unknown,
-                    _ => FailureClass::Permanent,
-                };
-                let failure =
-                    Failure::new(class, "status", format!("`{}` was answered {status}", action.operation));
+                let (class, code) = class_of_status(status, action.effect, retry_after.is_some());
+                let message = format!("`{}` was answered {status}", action.operation);
+                let failure = Failure::new(class, code, message);
                 Some(Failure { retry_after, ..failure }.into())
             }
             Reply::CrashBefore | Reply::CrashAfter => None,

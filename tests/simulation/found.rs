@@ -58,6 +58,12 @@ impl Life {
         self.tell(&Signal::Lost { key: perform.key, phase: perform.phase, attempt: perform.attempt });
     }
 
+    /// A person says what came of a step.
+    fn say(&mut self, step: &str, happened: bool) {
+        let by = "ana@example.com".to_owned();
+        self.tell(&Signal::Settle { key: StepKey::root(step), happened, by, note: None });
+    }
+
     fn wait(&mut self) {
         let at = wake_time(&self.state).expect("it waits for a time");
         self.now = self.now.max(at);
@@ -169,6 +175,108 @@ fn a_peer_that_asks_for_an_endless_wait_is_looked_at_again_within_the_hour() {
     });
     assert!(due.is_some_and(|due| due.since(life.now) <= Duration::from_secs(3600)), "{due:?}");
     assert_eq!(unpack(&pack(&life.journal).expect("it packs")).expect("it unpacks"), life.journal);
+}
+
+#[test]
+fn an_act_that_nobody_heard_of_is_never_called_failed() {
+    let refused = Answer::Fails(FailureClass::Permanent, None);
+    let unheard = Answer::Fails(FailureClass::Unknown, None);
+    let is_uncertain = |life: &Life| matches!(life.stage("s0"), Stage::Uncertain { .. });
+    for effect in [Effect::Idempotent, Effect::Keyed, Effect::Once] {
+        let does = Does::Act { effect, reconciles: None };
+        let act = || Life::of(vec![StepSketch { retries: 2, ..does.clone().into() }]);
+        // Never an answer that proves anything.
+        let mut life = act();
+        life.answer("s0", &unheard);
+        while !is_uncertain(&life) {
+            life.wait();
+            life.answer("s0", &unheard);
+        }
+        // One that proves nothing, and then a refusal, which is of the second alone.
+        let mut life = act();
+        life.answer("s0", &unheard);
+        if effect != Effect::Once {
+            life.wait();
+            life.answer("s0", &refused);
+        }
+        assert!(is_uncertain(&life), "{effect:?}: {:?}", life.stage("s0"));
+        // A person says that it did not happen: then a refusal is a refusal.
+        life.say("s0", false);
+        life.answer("s0", &refused);
+        assert_eq!(*life.stage("s0"), Stage::Ended(StepEnd::Failed), "{effect:?}");
+        // The same when its process was lost while it was sent.
+        let mut life = act();
+        life.lose("s0");
+        if effect != Effect::Once {
+            life.answer("s0", &refused);
+        }
+        assert!(is_uncertain(&life), "{effect:?}: {:?}", life.stage("s0"));
+        // Cut off while it waits to be tried again.
+        let mut life = act();
+        life.answer("s0", &unheard);
+        life.tell(&Signal::Cancel { by: "ana@example.com".to_owned(), why: None });
+        assert_eq!(*life.stage("s0"), Stage::Ended(StepEnd::Uncertain), "{effect:?}");
+        // A refusal from the start.
+        let mut life = act();
+        life.answer("s0", &refused);
+        assert_eq!(*life.stage("s0"), Stage::Ended(StepEnd::Failed), "{effect:?}");
+    }
+    let reads = Does::Act { effect: Effect::Read, reconciles: None };
+    let mut life = Life::of(vec![StepSketch { retries: 2, ..reads.into() }]);
+    life.answer("s0", &unheard);
+    life.wait();
+    life.answer("s0", &refused);
+    assert_eq!(*life.stage("s0"), Stage::Ended(StepEnd::Failed), "what only reads leaves nothing open");
+}
+
+#[test]
+fn what_can_be_read_back_is_read_back_whatever_its_effect() {
+    let unheard = Answer::Fails(FailureClass::Unknown, None);
+    for effect in [Effect::Idempotent, Effect::Keyed, Effect::Once] {
+        let contain = || {
+            let does = Does::Contain { effect, verifies: true, hold: Some(7200), undo: true };
+            let mut life = Life::of(vec![StepSketch { retries: 1, ..does.into() }]);
+            life.answer("s0", &Answer::Fine);
+            life.answer("s0", &unheard);
+            life
+        };
+        let mut life = contain();
+        life.answer("s0", &Answer::Fine);
+        assert_eq!(hold(&life), Hold::Accepted, "{effect:?}: it is ours");
+        life.answer("s0", &Answer::Fine);
+        assert_eq!(hold(&life), Hold::Verified, "{effect:?}");
+        // It does not show: then what converges is sent again, and nothing else is.
+        let mut life = contain();
+        life.answer("s0", &Answer::Otherwise);
+        let acts = |life: &Life| {
+            let acts = |entry: &&quell::domain::event::Entry| {
+                matches!(&entry.event, Event::AttemptStarted { phase: Phase::Act, .. })
+            };
+            life.journal.iter().filter(acts).count()
+        };
+        assert_eq!(acts(&life), if effect == Effect::Once { 1 } else { 2 }, "{effect:?}");
+        // And it is said that it did not happen only after the time that it may take to show.
+        while !matches!(life.stage("s0"), Stage::Ended(_)) {
+            if matches!(life.stage("s0"), Stage::Due { .. }) {
+                life.wait();
+            }
+            let acting = matches!(life.stage("s0"), Stage::InFlight { phase: Phase::Act, .. });
+            life.answer("s0", if acting { &unheard } else { &Answer::Otherwise });
+        }
+        assert_eq!(*life.stage("s0"), Stage::Ended(StepEnd::Failed), "{effect:?}");
+        assert!(life.state.containments.is_empty());
+    }
+}
+
+#[test]
+fn a_system_that_asks_to_be_left_alone_is_read_back_in_time_all_the_same() {
+    let mut life = Life::of(vec![CONTAIN.into()]);
+    life.answer("s0", &Answer::Fine);
+    life.answer("s0", &Answer::Fails(FailureClass::Unknown, Some(Duration::MAX)));
+    let Stage::Due { phase: Phase::Verify, at } = *life.stage("s0") else {
+        panic!("it is not read back: {:?}", life.stage("s0"))
+    };
+    assert!(at.since(life.now) <= Duration::from_secs(3600), "{at}");
 }
 
 #[test]

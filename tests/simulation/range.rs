@@ -59,6 +59,8 @@ struct Peer {
     /// The keys under which a keyed effect came; one is one effect, however
     /// often it came.
     keyed: BTreeMap<StepKey, BTreeSet<String>>,
+    /// Steps whose act happened, whether anybody heard of it or not.
+    acted: BTreeSet<StepKey>,
 }
 
 #[derive(Clone)]
@@ -345,7 +347,9 @@ impl Range {
             self.state.steps.iter().find(|(_, step)| matches!(step.stage, Stage::Uncertain { .. }));
         if let Some((key, _)) = uncertain {
             let once = self.peer.once.get(&format!("{}/{key}/do", self.run)).copied().unwrap_or(0);
-            let happened = once > 0 || self.peer.contained.get(&key.to_string()) == Some(&true);
+            let happened = once > 0
+                || self.peer.acted.contains(key)
+                || self.peer.contained.get(&key.to_string()) == Some(&true);
             return Some(Signal::Settle {
                 key: key.clone(),
                 happened,
@@ -640,6 +644,10 @@ impl Range {
                 succeeded(json!({}))
             }
             Phase::Act => {
+                // That a question was asked is not what its step is about.
+                if effect != Effect::Read && action.question.is_none() {
+                    self.peer.acted.insert(perform.key.clone());
+                }
                 match effect {
                     Effect::Once => {
                         *self.peer.once.entry(perform.idempotency_key.clone()).or_default() += 1;
@@ -673,6 +681,7 @@ impl Range {
             return Err("something begins while the run waits for its turn, or the process stops".to_owned());
         }
         self.once_is_as_recorded(event)?;
+        self.is_not_done_on_record(event)?;
         match event {
             Event::RunQueued { .. } => self.queued = true,
             Event::RunAdmitted {} | Event::RunEnding { .. } => self.queued = false,
@@ -685,6 +694,20 @@ impl Range {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Of what happened it is never said that it did not.
+    fn is_not_done_on_record(&self, event: &Event) -> Result<(), String> {
+        match event {
+            Event::StepEnded {
+                key,
+                end: end @ (StepEnd::Failed | StepEnd::Skipped | StepEnd::Cancelled),
+                ..
+            } if self.peer.acted.contains(key) => {
+                Err(format!("{key} is {} on record, and it happened", end.name()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A once-only effect is done when its step says so, and not done when it says

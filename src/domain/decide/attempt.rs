@@ -228,14 +228,15 @@ impl Turn<'_> {
                     // Who acts again looks first: the act before may still show.
                     return self.attempt(key, Phase::Verify);
                 }
-                if !self.is_cut_off(key) && tried <= spec.retry.times {
+                let converges = action.effect != Effect::Once;
+                if converges && !self.is_cut_off(key) && tried <= spec.retry.times {
                     return self.attempt(key, Phase::Act);
                 }
                 // Directories show changes late: one look proves nothing.
                 if !planted(Bug::OneLookIsEnough) && self.look_later(key, action)? {
                     return Ok(());
                 }
-                let why = "it was sent and its outcome is unknown; reading back shows that it did not happen";
+                let why = format!("{}; reading back shows that it did not happen", self.not_heard(key)?);
                 self.fail_step(key, why)
             }
             (false, Some(id)) if self.state.containments[&id].hold != Hold::Accepted => {
@@ -311,6 +312,12 @@ impl Turn<'_> {
                 if converges && action.containment.is_none() {
                     return self.again(key, spec, phase, failure);
                 }
+                let window = action.containment.as_ref().and_then(|spec| spec.verify_within);
+                if let (Some(wish), Some(window)) = (failure.retry_after, window) {
+                    // Left alone as it asks, but whether somebody is contained cannot wait for long.
+                    let at = self.now.after(wish.min(window));
+                    return self.record(Event::AttemptDue { key: key.clone(), phase: Phase::Verify, at });
+                }
                 self.unknown(key, action, phase, &failure.message)
             }
         }
@@ -331,7 +338,7 @@ impl Turn<'_> {
         match action.effect {
             _ if verifies && planted(Bug::CapturedAfterActing) => self.attempt(key, Phase::Capture),
             // Read back first, then converge.
-            Effect::Idempotent | Effect::Keyed if verifies => self.attempt(key, Phase::Verify),
+            _ if verifies => self.attempt(key, Phase::Verify),
             Effect::Idempotent | Effect::Keyed => self.attempt(key, phase),
             // The question may have arrived: its answer, or its deadline, will tell.
             _ if action.question.is_some() => self.asked(key, action, false),
@@ -363,14 +370,21 @@ impl Turn<'_> {
         self.record(Event::AttemptDue { key: key.clone(), phase, at })
     }
 
-    /// Whether an earlier act of this containment may have happened unheard.
+    /// Whether an act of this step may have happened unheard.
+    pub(super) fn may_have_acted(&self, key: &StepKey) -> Result<bool, Refusal> {
+        let (_, spec) = self.spec(&self.plan, key)?;
+        let acts = matches!(&spec.body, Body::Perform(action) if action.effect != Effect::Read);
+        Ok(acts && self.step(key)?.unheard.is_some())
+    }
+
+    /// The same for a containment that can be read back.
     pub(super) fn may_have_contained(&self, key: &StepKey) -> Result<bool, Refusal> {
-        let acts = self.step(key)?.attempts.get(&Phase::Act).copied().unwrap_or(0);
         let (_, spec) = self.spec(&self.plan, key)?;
         let verifies = |action: &ActionSpec| {
             action.containment.as_ref().is_some_and(|spec| spec.verify_within.is_some())
         };
-        Ok(acts > 1 && matches!(&spec.body, Body::Perform(action) if verifies(action)))
+        let verifies = matches!(&spec.body, Body::Perform(action) if verifies(action));
+        Ok(verifies && self.may_have_acted(key)?)
     }
 
     pub(super) fn give_up(&mut self, key: &StepKey, phase: Phase, failure: &Failure) -> Result<(), Refusal> {
@@ -383,13 +397,28 @@ impl Turn<'_> {
         }
         if phase == Phase::Verify && step.containment.is_none() {
             // Acting was not heard of, and now it cannot be looked at either.
-            let what =
-                format!("it was sent and its outcome is unknown; reading back fails: {}", failure.message);
+            let what = format!("{}; reading back fails: {}", self.not_heard(key)?, failure.message);
             return self.uncertain(key, &what);
         }
         let tried = step.attempts.get(&phase).copied().unwrap_or(1);
         let times = if tried > 1 { format!(" (tried {tried} times)") } else { String::new() };
-        self.fail_step(key, format!("{}{times}", failure.message))
+        let why = format!("{}{times}", failure.message);
+        self.end_without_success(key, phase, why)
+    }
+
+    /// A step that is not tried again fails, unless an act of it may have
+    /// happened: then only a person can say.
+    pub(super) fn end_without_success(
+        &mut self,
+        key: &StepKey,
+        phase: Phase,
+        why: String,
+    ) -> Result<(), Refusal> {
+        if phase != Phase::Act || !self.may_have_acted(key)? {
+            return self.fail_step(key, why);
+        }
+        let not_heard = self.not_heard(key)?;
+        self.uncertain(key, &format!("{not_heard}; it is not tried again: {why}"))
     }
 
     /// How long to wait before the next attempt: doubling, spread by a hash so

@@ -129,6 +129,7 @@ impl Turn<'_> {
                 StepEnd::Uncertain
             }
             Stage::Due { phase: Phase::Reconcile, .. } => StepEnd::Uncertain,
+            Stage::Due { phase: Phase::Act, .. } if self.may_have_acted(key)? => StepEnd::Uncertain,
             _ => StepEnd::Cancelled,
         };
         self.end_step(key, end, None, Some("what it belongs to ended before it did".to_owned()))

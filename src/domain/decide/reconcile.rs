@@ -97,12 +97,8 @@ impl Turn<'_> {
     }
 
     /// Why nobody knows what came of the act.
-    fn not_heard(&self, key: &StepKey) -> Result<String, Refusal> {
-        let step = self.step(key)?;
-        Ok(match &step.failure {
-            _ if step.lost.contains_key(&Phase::Act) => "the server stopped while it was sent".to_owned(),
-            Some(failure) => format!("it was sent, and its outcome is unknown ({})", failure.message),
-            None => "it was sent, and its outcome is unknown".to_owned(),
-        })
+    pub(super) fn not_heard(&self, key: &StepKey) -> Result<String, Refusal> {
+        let unheard = self.step(key)?.unheard.clone();
+        Ok(unheard.unwrap_or_else(|| "it was sent, and its outcome is unknown".to_owned()))
     }
 }

@@ -88,7 +88,8 @@ impl Turn<'_> {
             Stage::Due { phase: Phase::Act, .. } if late && self.may_have_contained(key)? => {
                 self.attempt(key, Phase::Verify)
             }
-            Stage::Sleeping { .. } | Stage::Asking(_) | Stage::Approving(_) | Stage::Due { .. } if late => {
+            Stage::Due { phase, .. } if late => self.end_without_success(key, phase, too_long(spec)),
+            Stage::Sleeping { .. } | Stage::Asking(_) | Stage::Approving(_) if late => {
                 self.fail_step(key, too_long(spec))
             }
             Stage::Asking(id) => self.remind(id, spec),

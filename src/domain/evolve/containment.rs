@@ -11,7 +11,9 @@ pub(super) fn apply_containment(state: &mut RunState, event: &Event, at: Timesta
     match event {
         Event::ContainmentAccepted { key, containment, changed, until, .. } => {
             let accepted = state.containments.len() as u64 + 1;
-            live(state, key)?.containment = Some(*containment);
+            let step = live(state, key)?;
+            step.containment = Some(*containment);
+            step.unheard = None;
             let held = accepted_now(key, *changed, *until, accepted);
             state.containments.insert(*containment, held);
         }

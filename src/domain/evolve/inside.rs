@@ -130,6 +130,7 @@ fn slim(step: &mut StepState) {
     step.acted = None;
     step.observed = None;
     step.failure = None;
+    step.unheard = None;
     step.attempts.clear();
     step.phase_since.clear();
 }
