@@ -2,6 +2,8 @@
 
 #[path = "connectors/addresses.rs"]
 mod addresses;
+#[path = "connectors/answers.rs"]
+mod answers;
 #[path = "connectors/faults.rs"]
 mod faults;
 #[path = "connectors/lab.rs"]

@@ -16,6 +16,7 @@ use crate::connector::secret::{SECRET_MISSING, placeholder, resolve};
 use crate::connector::spec::{Auth, ConnectorSpec, DriverKind};
 use crate::domain::expr::scope::Scope;
 use crate::domain::expr::template::Template;
+use crate::domain::kept::is_secret;
 use crate::domain::value::Value;
 use crate::yaml::diagnostic::{Diagnostic, Severity, did_you_mean};
 use crate::yaml::map::MapReader;
@@ -231,5 +232,16 @@ fn http(
         });
     }
     let auth = auth.map(|(header, value)| (header, SecretString::from(value)));
-    HttpDriver::new(address, auth, secrets.values().cloned().collect(), spec.limits.body_bytes)
+    let hidden = secrets.iter().filter(|(name, _)| is_hidden(name, spec.auth.as_ref()));
+    HttpDriver::new(address, auth, hidden.map(|(_, secret)| secret.clone()).collect(), spec.limits.body_bytes)
+}
+
+/// Whether what is configured under this name is to be hidden. A user name is
+/// not a secret, unless it is a key in the place of one, as some systems take it.
+fn is_hidden(name: &str, auth: Option<&Auth>) -> bool {
+    let Some(Auth::Basic { password, .. }) = auth else {
+        return true;
+    };
+    let in_password = password.references().paths.iter().any(|path| path.get(1).is_some_and(|it| it == name));
+    in_password || is_secret(name) || name.to_lowercase().contains("key")
 }

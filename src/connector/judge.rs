@@ -5,10 +5,11 @@ use serde_json::json;
 use crate::connector::driver::http::{HttpAnswer, HttpDriver};
 use crate::connector::hub::{OperationCall, permanent, request_scope};
 use crate::connector::spec::Operation;
-use crate::domain::expr::EvalError;
 use crate::domain::expr::scope::Scope;
+use crate::domain::expr::{EvalError, Expr};
 use crate::domain::outcome::{Evidence, Failure, FailureClass, Outcome};
 use crate::domain::playbook::Effect;
+use crate::domain::status::class_of_status;
 use crate::domain::value::Value;
 
 /// Whether it was done, as the operation declares it; else what may follow. And
@@ -22,15 +23,16 @@ pub(super) fn judge(
     evidence: Evidence,
 ) -> (Outcome, bool) {
     let status = Value::from(answer.status);
-    let scope = request_scope(call)
-        .with("status", &status)
-        .with("headers", &answer.headers)
-        .with("body", &answer.body);
+    let mut scope = request_scope(call).with("status", &status).with("headers", &answer.headers);
+    // What could not be read has no name: an expression that asks for it fails.
+    if let Ok(body) = &answer.body {
+        scope = scope.with("body", body);
+    }
     let evidence = Some(evidence);
     let judged = match done(operation, answer, &scope) {
-        Ok(true) => output(operation, call, answer, &scope),
-        Ok(false) if absent(operation, &scope) => Err(None),
-        Ok(false) => Err(Some(refused(operation, call, answer))),
+        Ok(true) => output(driver, operation, call, answer, &scope),
+        Ok(false) if says(operation.absent.as_ref(), &scope) => Err(None),
+        Ok(false) => Err(Some(not_done(operation, call, answer, &scope))),
         Err(error) => Err(Some(unexpected(FailureClass::Unknown, call, answer, &error))),
     };
     match judged {
@@ -57,14 +59,15 @@ fn done(operation: &Operation, answer: &HttpAnswer, scope: &Scope<'_>) -> Result
     }
 }
 
-fn absent(operation: &Operation, scope: &Scope<'_>) -> bool {
-    let absent = operation.absent.as_ref();
-    absent.is_some_and(|absent| absent.eval_bool(scope).unwrap_or(false))
+/// Whether the peer says what this declares, in the words that are declared.
+fn says(declared: Option<&Expr>, scope: &Scope<'_>) -> bool {
+    declared.is_some_and(|declared| declared.eval_bool(scope).unwrap_or(false))
 }
 
 /// What was done gives, when it is about exactly one thing; no failure when
 /// there is no such thing.
 fn output(
+    driver: &HttpDriver,
     operation: &Operation,
     call: &OperationCall<'_>,
     answer: &HttpAnswer,
@@ -91,10 +94,20 @@ fn output(
             }
         }
     }
-    match &operation.output {
-        None => Ok(json!({})),
-        Some(output) => output.render(scope).map_err(unexpected),
+    let output = match &operation.output {
+        None => json!({}),
+        Some(output) => output.render(scope).map_err(unexpected)?,
+    };
+    if driver.has_secret(&output) {
+        // With the secret it would stand in the journal; without it, it would be
+        // another value, which decides otherwise or is written back to the peer.
+        let message = format!(
+            "{} gives back one of the connector's own secrets, so its output is not kept. Declare an output without it, or change the secret",
+            name(call)
+        );
+        return Err(Some(Failure::new(unread, "answer-holds-secret", message)));
     }
+    Ok(output)
 }
 
 fn name(call: &OperationCall<'_>) -> String {
@@ -122,45 +135,64 @@ fn unexpected(
     answer: &HttpAnswer,
     error: &EvalError,
 ) -> Failure {
-    let message = format!("{} answered {}, but not as it declares: {error}", name(call), answer.status);
-    Failure::new(class, "answer-unexpected", message)
+    let (name, status) = (name(call), answer.status);
+    match &answer.body {
+        Ok(_) => {
+            let message = format!("{name} answered {status}, but not as it declares: {error}");
+            Failure::new(class, "answer-unexpected", message)
+        }
+        Err(unread) => {
+            let message = format!("{name} answered {status}, and the answer cannot be read: {}", unread.why);
+            Failure::new(class, "answer-unreadable", message)
+        }
+    }
 }
 
 /// What an answer that is no success means.
-fn refused(operation: &Operation, call: &OperationCall<'_>, answer: &HttpAnswer) -> Failure {
-    let said = match &answer.body {
-        Value::Null => String::new(),
-        Value::String(text) => format!(": {text}"),
-        body => {
+fn not_done(
+    operation: &Operation,
+    call: &OperationCall<'_>,
+    answer: &HttpAnswer,
+    scope: &Scope<'_>,
+) -> Failure {
+    let status = answer.status;
+    let (class, code) = match class_of_status(status, operation.effect, answer.retry_after.is_some()) {
+        // A no in the words that are declared for it.
+        (FailureClass::Unknown | FailureClass::Permanent, _) if says(operation.refused.as_ref(), scope) => {
+            (FailureClass::Permanent, "refused")
+        }
+        said => said,
+    };
+    let sent_on = answer.headers.get("location").and_then(Value::as_str);
+    let what = match (code, sent_on) {
+        ("redirected", Some(to)) => format!(
+            " and sent on to {to}, which is not followed; if that is right, write it as the connector's `url`"
+        ),
+        ("answer-unlisted", _) => format!(", which its `success` does not list{}", words(answer)),
+        _ => words(answer),
+    };
+    let unsaid = match class {
+        FailureClass::Unknown if operation.effect != Effect::Read => {
+            "; that does not say whether it was done"
+        }
+        _ => "",
+    };
+    let message = format!("{} was answered {status}{what}{unsaid}", name(call));
+    Failure { retry_after: answer.retry_after, ..Failure::new(class, code, message) }
+}
+
+/// What a peer says in its answer, after a colon; nothing when it says nothing.
+fn words(answer: &HttpAnswer) -> String {
+    match &answer.body {
+        Ok(Value::Null) => String::new(),
+        Ok(Value::String(text)) => format!(": {text}"),
+        Ok(body) => {
             let telling = ["detail", "message", "errorSummary", "error_description", "title", "error"]
                 .iter()
                 .find_map(|name| body.get(name)?.as_str());
             format!(": {}", telling.map_or_else(|| body.to_string(), str::to_owned))
         }
-    };
-    let status = answer.status;
-    let (class, code) = match status {
-        // Refused before anything was done (RFC 6585 §4, RFC 8470 §5.2).
-        429 | 425 => (FailureClass::Transient, "too-many-requests"),
-        // GitHub and Google say "too many" so, with the time to come back.
-        403 if answer.retry_after.is_some() => (FailureClass::Transient, "too-many-requests"),
-        // A server that says when to come back has most likely not begun
-        // (RFC 9110 §15.6.4): enough to try again what may be done twice.
-        503 if answer.retry_after.is_some() && operation.effect != Effect::Once => {
-            (FailureClass::Transient, "unavailable")
-        }
-        408 | 500..=599 => (FailureClass::Unknown, "server-error"),
-        300..=399 => (FailureClass::Permanent, "redirected"),
-        401 | 403 => (FailureClass::Permanent, "not-allowed"),
-        404 => (FailureClass::Permanent, "not-found"),
-        _ => (FailureClass::Permanent, "refused"),
-    };
-    let to = match (code, answer.headers.get("location").and_then(Value::as_str)) {
-        ("redirected", Some(to)) => format!(
-            " and sent on to {to}, which is not followed; if that is right, write it as the connector's `url`"
-        ),
-        _ => said,
-    };
-    let message = format!("{} was answered {status}{to}", name(call));
-    Failure { retry_after: answer.retry_after, ..Failure::new(class, code, message) }
+        Err(unread) if unread.shown.is_empty() => format!(" (its text cannot be read: {})", unread.why),
+        Err(unread) => format!(": {} (bytes that are not text are written as \\xNN)", unread.shown),
+    }
 }

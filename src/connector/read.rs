@@ -193,6 +193,7 @@ fn read_operation(field: Field<'_>, text: &str, driver: DriverKind) -> Option<Op
         })
     };
     let (success, absent, matches) = (answer("success"), answer("absent"), answer("matches"));
+    let refused = answer("refused");
     let mut output_names = Vec::new();
     let output = map.optional("output").and_then(|field| {
         output_names =
@@ -233,6 +234,7 @@ fn read_operation(field: Field<'_>, text: &str, driver: DriverKind) -> Option<Op
         request,
         success,
         absent,
+        refused,
         matches,
         output,
         marker,

@@ -85,6 +85,9 @@ pub struct Operation {
     pub success: Option<Expr>,
     /// When there is no such thing.
     pub absent: Option<Expr>,
+    /// When the peer says no in words of its own, such as a 200 with an error
+    /// in it. Statuses that are refusals need no such words.
+    pub refused: Option<Expr>,
     /// How many things a successful answer shows, where exactly one is wanted.
     pub matches: Option<Expr>,
     /// What it gives.

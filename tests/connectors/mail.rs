@@ -142,6 +142,14 @@ async fn only_after_the_text_began_may_a_mail_be_uncertain() {
         (Text, Does::Cuts, Unknown),
         (Text, Does::Hangs, Unknown),
         (Text, Does::Says("what?"), Unknown),
+        // Replies that fit somewhere else.
+        (From, Does::Says("354 go on"), Transient),
+        (Recipient, Does::Says("354 go on"), Transient),
+        (Data, Does::Says("250 ok"), Transient),
+        (Data, Does::Says("334 VXNlcm5hbWU6"), Transient),
+        (Text, Does::Says("354 go on"), Unknown),
+        (Text, Does::Says("334 go on"), Unknown),
+        (Text, Does::Says("421 4.3.2 shutting down"), Transient),
     ];
     let mut ready = Vec::new();
     for case in cases {

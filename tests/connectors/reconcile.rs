@@ -65,7 +65,7 @@ async fn only_what_is_declared_to_mean_no_is_a_no() {
         (says(401, &json!({})), "not-allowed", FailureClass::Permanent),
         (says(500, &json!({})), "server-error", FailureClass::Unknown),
         (says(200, &json!({ "result": [two, two] })), "ambiguous", FailureClass::Permanent),
-        (says(200, &json!({ "records": [] })), "refused", FailureClass::Permanent),
+        (says(200, &json!({ "records": [] })), "answer-unlisted", FailureClass::Permanent),
         (Act::SayAndReset(b"HTTP/1.1 200 OK\r\n".to_vec()), "", FailureClass::Unknown),
     ] {
         let (answer, _peer) = asked(act, &input).await;

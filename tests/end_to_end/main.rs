@@ -1,6 +1,7 @@
 //! The real binary, as its users meet it: the lab's whole story, the server's
 //! door, the words and exit codes of the command line.
 
+mod answers;
 mod attention;
 mod authors;
 mod backtest;

@@ -6,12 +6,13 @@
 //! followed; proxies of the environment are not used; some addresses are never
 //! called, whatever a name resolves to (see `address`).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use reqwest::{Client, Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -19,6 +20,7 @@ use crate::connector::driver::address::{GuardedResolver, never_called};
 use crate::connector::driver::redact::Redactor;
 use crate::domain::outcome::{Failure, FailureClass};
 use crate::domain::value::{Value, truncate_text};
+use crate::encoding;
 use crate::failpoint::pass_with;
 
 /// How long to wait for a connection, its encryption included.
@@ -33,9 +35,6 @@ const IDLE_CONNECTIONS_MAX: usize = 64;
 
 /// The longest a peer's `Retry-After` is believed.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
-
-/// Headers of an answer that expressions can see.
-const HEADERS_SEEN_MAX: usize = 100;
 
 /// The longest request line kept for the record, in bytes.
 const LINE_BYTES_MAX: usize = 500;
@@ -60,15 +59,26 @@ pub struct HttpRequest {
 pub struct HttpAnswer {
     /// The status.
     pub status: u16,
-    /// Headers, names in lower case.
+    /// Headers, names in lower case. One that comes several times is joined by
+    /// `, ` (RFC 9110 §5.3); `set-cookie`, which cannot be joined, is a list.
     pub headers: Value,
     /// The body as JSON (at most 128 levels deep, serde_json's own limit); text
-    /// when it is none, null when empty.
-    pub body: Value,
-    /// The body as it came, without our secrets should it repeat them.
+    /// when it is not JSON, null when empty. It is the peer's own, with our
+    /// secrets should it repeat them: it decides and is written back.
+    pub body: Result<Value, Unread>,
+    /// The body as it is kept for the record: unpacked, without our secrets.
     pub bytes: Vec<u8>,
     /// How long the peer asks us to wait.
     pub retry_after: Option<Duration>,
+}
+
+/// A body that could not be read as its sender labels it.
+pub struct Unread {
+    /// Why, with the label.
+    pub why: String,
+    /// What of it can be shown all the same, bytes that are not text made
+    /// visible; it may hold secrets. Empty when nothing can.
+    pub shown: String,
 }
 
 /// One peer.
@@ -159,6 +169,9 @@ impl HttpDriver {
             })?;
             built = built.header(name, value);
         }
+        if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("accept-encoding")) {
+            built = built.header("accept-encoding", encoding::ACCEPTED);
+        }
         if let Some((bytes, media_type)) = &request.body {
             built = built.header("content-type", media_type).body(bytes.clone());
         }
@@ -175,37 +188,68 @@ impl HttpDriver {
 
     async fn read(&self, response: reqwest::Response) -> Result<HttpAnswer, Failure> {
         let status = response.status();
-        let retry_after = retry_after(response.headers());
-        let headers = headers_of(response.headers());
+        let labels = response.headers().clone();
+        let (body, bytes) = match self.bytes_of(response).await {
+            Ok(bytes) => self.understood(&labels, bytes),
+            // A refusal is one with its status alone, however its text ends.
+            Err((_, why)) if status.is_client_error() => {
+                (Err(Unread { why: format!("it {why}"), shown: String::new() }), Vec::new())
+            }
+            Err((code, why)) => {
+                let message = self.clean(&format!("the answer (status {}) {why}", status.as_u16()));
+                return Err(Failure::new(FailureClass::Unknown, code, message));
+            }
+        };
+        let (headers, retry_after) = (headers_of(&labels), retry_after(&labels));
+        Ok(HttpAnswer { status: status.as_u16(), headers, body, bytes, retry_after })
+    }
+
+    /// The bytes of an answer, to its end; else a code and why not.
+    async fn bytes_of(&self, response: reqwest::Response) -> Result<Vec<u8>, (&'static str, String)> {
         let mut bytes = Vec::new();
         let mut stream = response.bytes_stream();
         while let Some(chunk) = stream.next().await {
-            let trouble = match chunk {
-                Ok(chunk) if bytes.len() + chunk.len() <= self.body_bytes_max => {
-                    bytes.extend_from_slice(&chunk);
-                    continue;
-                }
-                Ok(_) => (
-                    "answer-too-large",
-                    format!("is larger than {} bytes; reading was stopped", self.body_bytes_max),
-                ),
-                Err(error) => ("answer-cut", format!("broke off: {}", reason(&error))),
-            };
-            // A refusal is one with its status alone, however its text ends.
-            if status.is_client_error() || status.is_redirection() {
-                break;
+            let chunk = chunk.map_err(|error| ("answer-cut", format!("broke off: {}", reason(&error))))?;
+            if bytes.len() + chunk.len() > self.body_bytes_max {
+                let why = format!("is larger than {} bytes; reading was stopped", self.body_bytes_max);
+                return Err(("answer-too-large", why));
             }
-            let message = self.clean(&format!("the answer (status {}) {}", status.as_u16(), trouble.1));
-            return Err(Failure::new(FailureClass::Unknown, trouble.0, message));
+            bytes.extend_from_slice(&chunk);
         }
-        drop(stream);
-        let bytes = self.redactor.clean_bytes(bytes);
-        let body = match serde_json::from_slice(&bytes) {
-            Ok(body) => body,
-            Err(_) if bytes.is_empty() => Value::Null,
-            Err(_) => Value::from(String::from_utf8_lossy(&bytes).into_owned()),
+        Ok(bytes)
+    }
+
+    /// What the bytes say, read as their sender labels them, and what of them is
+    /// kept for the record. Secrets are taken out of the latter alone.
+    fn understood(&self, labels: &HeaderMap, packed: Vec<u8>) -> (Result<Value, Unread>, Vec<u8>) {
+        let codings = joined(labels, &CONTENT_ENCODING);
+        let unpacked = match encoding::unpack(&packed, &codings, self.body_bytes_max) {
+            Ok(Cow::Owned(bytes)) => Some(bytes),
+            Ok(Cow::Borrowed(_)) => None,
+            // What is still packed cannot be searched for secrets, so it is not kept.
+            Err(why) => return (Err(Unread { why: why.to_string(), shown: String::new() }), Vec::new()),
         };
-        Ok(HttpAnswer { status: status.as_u16(), headers, body, bytes, retry_after })
+        let bytes = unpacked.unwrap_or(packed);
+        let (body, kept) = match encoding::text(&bytes, &joined(labels, &CONTENT_TYPE)) {
+            Ok(text) if text.is_empty() => (Ok(Value::Null), None),
+            Ok(text) => {
+                let body = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text.as_ref()));
+                let kept = self.redactor.kept(&text, &body);
+                (Ok(body), kept)
+            }
+            Err(why) => {
+                // Two bytes a character leave zeros between those of a secret.
+                let shown = encoding::shown(&bytes).replace('\0', "");
+                let kept = self.redactor.kept(&shown, &Value::from(shown.as_str()));
+                (Err(Unread { why: why.to_string(), shown }), kept)
+            }
+        };
+        (body, kept.map_or(bytes, String::into_bytes))
+    }
+
+    /// Whether one of our secrets stands in this value, by no accident.
+    pub fn has_secret(&self, value: &Value) -> bool {
+        self.redactor.is_in_value(value)
     }
 
     /// The address of a request. Built by hand: the url crate drops line breaks
@@ -324,11 +368,26 @@ fn reason(error: &reqwest::Error) -> String {
     source.to_string()
 }
 
+/// The headers as expressions see them.
 fn headers_of(headers: &HeaderMap) -> Value {
-    let texts = headers
-        .iter()
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), Value::from(value.to_str().ok()?))));
-    Value::Object(texts.take(HEADERS_SEEN_MAX).collect())
+    let texts = headers.keys().map(|name| {
+        let value = match name {
+            // RFC 9110 §5.3: a comma may stand in it.
+            name if *name == SET_COOKIE => Value::Array(fields(headers, name).map(Value::from).collect()),
+            name => Value::from(joined(headers, name)),
+        };
+        (name.as_str().to_owned(), value)
+    });
+    Value::Object(texts.collect())
+}
+
+/// All fields of this name in one text (RFC 9110 §5.3).
+fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
+    fields(headers, name).collect::<Vec<_>>().join(", ")
+}
+
+fn fields<'a>(headers: &'a HeaderMap, name: &'a HeaderName) -> impl Iterator<Item = Cow<'a, str>> {
+    headers.get_all(name).iter().map(|value| encoding::field_text(value.as_bytes()))
 }
 
 /// RFC 9110 §10.2.3: seconds, or a date.

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use lettre::Message;
 use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
-use lettre::transport::smtp::response::Response;
+use lettre::transport::smtp::response::{Response, Severity};
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
@@ -35,6 +36,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// ones after some minutes (RFC 5321 §4.5.3.2.7 asks for five).
 const IDLE_MAX: usize = 4;
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// "Start mail input" (RFC 5321 §4.3.2): the one reply after which the text goes.
+const START_OF_TEXT: u16 = 354;
 
 /// People one mail may go to; RFC 5321 §4.5.3.1.8 has servers take 100.
 const RECIPIENTS_MAX: usize = 100;
@@ -115,7 +119,11 @@ impl SmtpDriver {
             _ => return Err("`auth` of a mail server needs `user` and `password`".to_owned()),
         };
         let port = url.port().unwrap_or(usual);
-        let redactor = Redactor::new(secrets.get("password"));
+        // As `AUTH PLAIN` carries them (RFC 4616 §2), should a server repeat the command.
+        let pair = secrets.get("user").zip(secrets.get("password")).map(|(user, password)| {
+            SecretString::from(format!("\0{}\0{}", user.expose_secret(), password.expose_secret()))
+        });
+        let redactor = Redactor::new(secrets.get("password").into_iter().chain(pair.as_ref()));
         Ok(Self { host, port, security, credentials, idle: Mutex::new(Vec::new()), redactor })
     }
 
@@ -136,19 +144,23 @@ impl SmtpDriver {
         let deadline = Instant::now() + timeout;
         let mut connection = self.connection(deadline).await?;
         pass("mail.connected");
-        match timeout_at(deadline, begin(&mut connection, &message)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(self.not_begun(&error)),
+        match timeout_at(deadline, self.begin(&mut connection, &message)).await {
+            Ok(begun) => begun?,
             Err(_) => return Err(self.too_slow()),
         }
         let formatted = message.formatted();
         pass("mail.begun");
         match timeout_at(deadline, hand_over(&mut connection, &formatted)).await {
+            // A reply that asks for more neither takes the mail nor refuses it.
+            Ok(Ok(response)) if !is_done(&response) => {
+                Err(self.unsure(&format!("{} answered the mail with `{}`", self.host, words(&response))))
+            }
             Ok(Ok(response)) => {
                 pass("mail.taken");
                 self.keep(connection);
                 Ok(Sent { response: self.redactor.clean(&words(&response)), message: formatted })
             }
+            // A server that says no then never delivers it (RFC 5321 §4.2.5).
             Ok(Err(error)) if error.is_permanent() || error.is_transient() => Err(self.not_begun(&error)),
             Ok(Err(error)) => Err(self.unsure(&format!(
                 "the connection to {} broke while it took the mail: {}",
@@ -159,6 +171,33 @@ impl SmtpDriver {
                 Err(self.unsure(&format!("{} did not say in time whether it took the mail", self.host)))
             }
         }
+    }
+
+    /// Everything before the mail's text. The server has no mail until all of it
+    /// was answered and the text was sent.
+    async fn begin(&self, connection: &mut AsyncSmtpConnection, message: &Message) -> Result<(), Failure> {
+        let envelope = message.envelope();
+        let mut options = Vec::new();
+        // A server without SMTPUTF8 refuses such an address itself (RFC 6531 §3.5).
+        let ascii = envelope
+            .to()
+            .iter()
+            .chain(envelope.from())
+            .all(|address| AsRef::<str>::as_ref(address).is_ascii());
+        if !ascii && connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            options.push(MailParameter::SmtpUtfEight);
+        }
+        let fits = |command: &str, reply: Result<Response, Error>, expected: fn(&Response) -> bool| {
+            let reply = reply.map_err(|error| self.not_begun(&error))?;
+            if expected(&reply) { Ok(()) } else { Err(self.out_of_turn(command, &reply)) }
+        };
+        let reply = connection.command(Mail::new(envelope.from().cloned(), options)).await;
+        fits("MAIL", reply, is_done)?;
+        for recipient in envelope.to() {
+            let reply = connection.command(Rcpt::new(recipient.clone(), vec![])).await;
+            fits("RCPT", reply, is_done)?;
+        }
+        fits("DATA", connection.command(Data).await, |reply| reply.has_code(START_OF_TEXT))
     }
 
     /// A connection that is ready for a mail: a kept one that still answers, or
@@ -214,7 +253,7 @@ impl SmtpDriver {
 
     /// A failure after which the server surely has no mail: it said so, or was
     /// never given one.
-    fn not_begun(&self, error: &lettre::transport::smtp::Error) -> Failure {
+    fn not_begun(&self, error: &Error) -> Failure {
         let host = &self.host;
         let (class, code, message) = if error.is_permanent() {
             (FailureClass::Permanent, "mail-refused", format!("{host} refused the mail: {error}"))
@@ -239,6 +278,17 @@ impl SmtpDriver {
         Failure::new(class, code, self.redactor.clean(&message))
     }
 
+    /// A reply that RFC 5321 §4.3.2 does not know there: what is answered may be
+    /// another command, so nothing more is said on this connection.
+    fn out_of_turn(&self, command: &str, reply: &Response) -> Failure {
+        let message = format!(
+            "{} answered {command} with `{}`, which does not fit; nothing was sent",
+            self.host,
+            words(reply)
+        );
+        Failure::new(FailureClass::Transient, "mail-out-of-turn", self.redactor.clean(&message))
+    }
+
     fn too_slow(&self) -> Failure {
         Failure::new(
             FailureClass::Transient,
@@ -256,34 +306,14 @@ impl SmtpDriver {
     }
 }
 
-/// Everything before the mail's text. The server has no mail until all of it
-/// was answered and the text was sent.
-async fn begin(
-    connection: &mut AsyncSmtpConnection,
-    message: &Message,
-) -> Result<(), lettre::transport::smtp::Error> {
-    let envelope = message.envelope();
-    let mut options = Vec::new();
-    // A server without SMTPUTF8 refuses such an address itself (RFC 6531 §3.5).
-    let ascii =
-        envelope.to().iter().chain(envelope.from()).all(|address| AsRef::<str>::as_ref(address).is_ascii());
-    if !ascii && connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-        options.push(MailParameter::SmtpUtfEight);
-    }
-    connection.command(Mail::new(envelope.from().cloned(), options)).await?;
-    for recipient in envelope.to() {
-        connection.command(Rcpt::new(recipient.clone(), vec![])).await?;
-    }
-    connection.command(Data).await?;
-    Ok(())
+/// Whether it says that what was asked is done (2yz, RFC 5321 §4.2.1).
+fn is_done(reply: &Response) -> bool {
+    reply.code().severity == Severity::PositiveCompletion
 }
 
 /// The mail's text with what ends it, written in one piece. In two, the second would
 /// wait until the first is acknowledged, which a server may put off for 40 ms.
-async fn hand_over(
-    connection: &mut AsyncSmtpConnection,
-    formatted: &[u8],
-) -> Result<Response, lettre::transport::smtp::Error> {
+async fn hand_over(connection: &mut AsyncSmtpConnection, formatted: &[u8]) -> Result<Response, Error> {
     match std::str::from_utf8(formatted) {
         Ok(text) => connection.command(Ended(text)).await,
         Err(_) => connection.message(formatted).await,
@@ -308,7 +338,7 @@ fn words(response: &Response) -> String {
 }
 
 /// The innermost reason of an error.
-fn root(error: &lettre::transport::smtp::Error) -> String {
+fn root(error: &Error) -> String {
     let mut source: &dyn std::error::Error = error;
     while let Some(inner) = source.source() {
         source = inner;
