@@ -60,7 +60,7 @@ pub async fn open(
             return Ok(Some((Arc::new(shelf), upto.position)));
         }
         Ok(Some(_)) => Some("they are of another journal".to_owned()),
-        Ok(None) => path.exists().then(|| "another version folded them".to_owned()),
+        Ok(None) => None,
         Err(why) => Some(why),
     };
     if let Some(why) = why {
@@ -103,7 +103,18 @@ impl FileShelf {
         let said = |error: &dyn std::error::Error| error.to_string();
         let shelf = Self::over(path, checked(path).map_err(|error| said(&error))?);
         let upto = shelf.try_get(UPTO, FOLD.as_bytes()).map_err(|error| said(&error))?;
-        Ok(upto.and_then(|upto| read_upto(&upto)).map(|upto| (shelf, upto)))
+        match upto.and_then(|upto| read_upto(&upto)) {
+            Some(upto) => Ok(Some((shelf, upto))),
+            None => {
+                let others = shelf.try_newest(UPTO, &[], None, 1).map_err(|error| said(&error))?;
+                let why = if others.is_empty() {
+                    "nothing was put there yet"
+                } else {
+                    "another version folded them"
+                };
+                Err(why.to_owned())
+            }
+        }
     }
 
     /// An empty shelf in place of what was there.

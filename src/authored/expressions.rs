@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::domain::expr::template::{PathPart, Template};
 use crate::domain::expr::{Expr, References};
 use crate::yaml::diagnostic::{Diagnostic, quoted};
+use crate::yaml::foreign::{CUT_BY_COMMENT, is_cut_by_comment, look_alike, type_it_anew};
 use crate::yaml::node::{Node, NodeValue, Place};
 use crate::yaml::shape::{Field, Reader};
 
@@ -23,6 +24,11 @@ pub fn expression(field: Field<'_>, source: &str) -> Option<Expr> {
             _ => "the whole must be one ${ … }",
         };
         let whole = begun.replace("${", "").replace('}', "");
+        if is_cut_by_comment(source, field.place().end) {
+            let message = format!("{} is no whole expression", quoted(text.trim()));
+            field.mistake("not-an-expression", message, CUT_BY_COMMENT);
+            return None;
+        }
         field.mistake(
             "not-an-expression",
             format!("{} is no expression", quoted(text.trim())),
@@ -36,7 +42,7 @@ pub fn expression(field: Field<'_>, source: &str) -> Option<Expr> {
             let skipped = text.find(inner.trim()).unwrap_or(0);
             let place =
                 field.node().place_within(source, skipped + error.range.start, skipped + error.range.end);
-            field.reader().report(wrong(field.reader(), place, error.message));
+            field.reader().report(wrong(field.reader(), place, error.message, source));
             None
         }
     }
@@ -62,13 +68,13 @@ pub fn examined(reader: &Reader, node: &Node, source: &str) -> (References, Opti
     reader.leave_out(errors.len().saturating_sub(MISTAKES_MAX));
     for error in errors.into_iter().take(MISTAKES_MAX) {
         let place = place_of(node, &error.path, error.range.start, error.range.end, source);
-        reader.report(wrong(reader, place, error.message));
+        reader.report(wrong(reader, place, error.message, source));
     }
     (references, None)
 }
 
 /// An expression that can't be read.
-fn wrong(reader: &Reader, place: Place, message: String) -> Diagnostic {
+fn wrong(reader: &Reader, place: Place, message: String, source: &str) -> Diagnostic {
     let help = match message.as_str() {
         "this ${ has no closing }" => "close it: ${ … }; for a plain ${ in a text write $${",
         "the expression is empty" => "write what is to be worked out, such as ${ alert.severity }",
@@ -81,7 +87,14 @@ fn wrong(reader: &Reader, place: Place, message: String) -> Diagnostic {
         }
         _ => (message.as_str(), help),
     };
-    Diagnostic::error("expression-wrong", reader.file(), place, message).label("here").help(help)
+    let told = Diagnostic::error("expression-wrong", reader.file(), place, message).label("here");
+    // What stands there is the cause, whatever the parser makes of it.
+    let spelt = source.get(place.start..place.end).and_then(look_alike);
+    match spelt {
+        Some(what) => told.help(type_it_anew(&what)),
+        None if is_cut_by_comment(source, place.end) => told.help(CUT_BY_COMMENT),
+        None => told.help(help),
+    }
 }
 
 /// The place of some bytes of a text deep in a node.

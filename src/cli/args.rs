@@ -10,10 +10,18 @@ mod triage;
 
 use crate::service::preview::how::Reads;
 
+/// What the environment may say, for the help.
+const ENVIRONMENT: &str = "\
+Environment:
+  QUELL_SERVER  The server to speak to, as https://quell.example.com [default: the one of the data directory]
+  QUELL_TOKEN   The token to speak with, which an administrator gives you [default: the operator's own, on the server's machine]
+  QUELL_LOG     What is logged to standard error, such as `info` or `quell=debug` [default: warn]
+  QUELL_CONFIG, QUELL_DATA and QUELL_LISTEN stand for --config, --data and `serve --listen`.";
+
 /// Runs YAML playbooks on alerts: enriches them, asks the owners, suspends
 /// access, lifts it on time, and writes the summaries.
 #[derive(Debug, Parser)]
-#[command(name = "quell", version, about, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "quell", version, about, max_term_width = 100, disable_help_subcommand = true, after_help = ENVIRONMENT)]
 pub struct Cli {
     /// The settings file [default: quell.yaml here, if there is one].
     #[arg(long, global = true, value_name = "FILE", env = "QUELL_CONFIG")]

@@ -1,10 +1,10 @@
 //! `quell test`: the playbooks' own tests, in virtual time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::app::load::{Loaded, load_to_check};
+use crate::app::load::{Loaded, load_all};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::screen::{Screen, Style, visible};
 use crate::domain::plan::Plan;
@@ -15,7 +15,8 @@ use crate::playbook::judge::{Reached, judge};
 use crate::playbook::library::{Library, SHIPPED_TESTS, files_in, is_test, signature};
 use crate::playbook::rehearse::play;
 use crate::settings::Settings;
-use crate::yaml::diagnostic::Diagnostic;
+use crate::yaml::diagnostic::{Diagnostic, Severity};
+use crate::yaml::reader::read;
 use crate::yaml::render::render;
 
 /// Runs the tests of files and directories, or of the settings' playbooks.
@@ -28,7 +29,17 @@ pub fn test(
     settings: &Settings,
     screen: &Screen,
 ) -> Result<Exit, CliError> {
-    let (loaded, _) = load_to_check(settings).map_err(CliError::mistakes)?;
+    let (loaded, mut found) = load_all(settings);
+    // Who names a file asks of that file: the other playbooks of the settings are not it.
+    let other = |told: &Diagnostic| {
+        let own = settings.playbooks.as_ref();
+        !paths.is_empty() && own.is_some_and(|dir| Path::new(&*told.file).starts_with(dir))
+    };
+    found.retain(|told| !other(told));
+    let loaded = match loaded {
+        Some(loaded) if found.iter().all(|told| told.severity == Severity::Warning) => loaded,
+        _ => return Err(CliError::mistakes(found)),
+    };
     let files = files(paths, settings)?;
     if files.is_empty() {
         return Err(CliError::new(
@@ -38,14 +49,20 @@ pub fn test(
         ));
     }
     let (mut passed, mut failed) = (0, 0);
-    let (beside, mistakes) = beside(paths, &loaded);
+    let (beside, mistakes, named) = beside(paths, &loaded);
     for (file, text) in &files {
         let plan_of = |name: &str| {
             let found = beside.playbooks.get(name).or_else(|| loaded.library.playbooks.get(name));
             found.map(|prepared| Arc::clone(&prepared.plan))
         };
         // A playbook with a mistake is not there for its test: the mistake says more.
-        let wrong = |found: Vec<_>| CliError::mistakes(mistakes.iter().cloned().chain(found).collect());
+        // Mistakes of its neighbours say nothing about this test.
+        let wrong = |found: Vec<_>| {
+            let tested = read(file, text).ok();
+            let tested = tested.as_ref().and_then(|node| node.get("test")).and_then(|name| name.as_str());
+            let own = |mistake: &&Diagnostic| named.get(&*mistake.file).map(String::as_str) == tested;
+            CliError::mistakes(mistakes.iter().filter(own).cloned().chain(found).collect())
+        };
         let cases = read_cases(file, text, &plan_of).map_err(wrong)?;
         let Some(plan) = plan_of(&cases.playbook) else {
             return Err(CliError::new(
@@ -67,15 +84,20 @@ pub fn test(
 }
 
 /// The playbooks beside the tests that are named, which a test may be of whatever
-/// the settings' own are; and the mistakes in them.
-fn beside(paths: &[PathBuf], loaded: &Loaded) -> (Library, Vec<Diagnostic>) {
+/// the settings' own are; the mistakes in them;
+/// and the name of the playbook in each of the files.
+fn beside(paths: &[PathBuf], loaded: &Loaded) -> (Library, Vec<Diagnostic>, BTreeMap<String, String>) {
     let dirs: BTreeSet<&Path> = paths
         .iter()
         .map(|path| if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(Path::new("")) })
         .map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir })
         .collect();
     let texts = dirs.into_iter().filter_map(|dir| files_in(dir).ok()).flat_map(|texts| texts.files);
-    Library::load(texts.filter(|(file, text)| signature(file, text).is_some()), &loaded.around)
+    let texts: Vec<(String, String)> = texts.filter(|(file, text)| signature(file, text).is_some()).collect();
+    let named = texts.iter().filter_map(|(file, text)| Some((file.clone(), signature(file, text)?.0)));
+    let named = named.collect();
+    let (library, mistakes) = Library::load(texts, &loaded.around);
+    (library, mistakes, named)
 }
 
 fn run_file(

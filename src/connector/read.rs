@@ -18,8 +18,9 @@ use crate::connector::read::request::{check_header, check_inputs, over, read_req
 use crate::connector::spec::{Auth, ConnectorSpec, DriverKind, InputField, Limits, Operation};
 use crate::domain::expr::template::Template;
 use crate::domain::playbook::{Effect, InputKind};
-use crate::yaml::diagnostic::Diagnostic;
+use crate::yaml::diagnostic::{Diagnostic, quoted};
 use crate::yaml::map::MapReader;
+use crate::yaml::node::{Key, Node};
 use crate::yaml::reader::read;
 use crate::yaml::shape::{Field, Reader, is_id};
 
@@ -55,7 +56,11 @@ impl ConnectorSpec {
         let diagnostics_found = reader.has_errors();
         match spec {
             Some(spec) if !diagnostics_found => Ok(spec),
-            _ => Err(reader.into_diagnostics()),
+            _ => {
+                let mut mistakes = reader.into_diagnostics();
+                mistakes.sort_by_key(|mistake| (mistake.place.start, mistake.code));
+                Err(mistakes)
+            }
         }
     }
 }
@@ -64,8 +69,11 @@ fn connector(map: MapReader<'_>, text: &str) -> Option<ConnectorSpec> {
     let name = map.required("connector").and_then(Field::id);
     let title = map.required("title").and_then(Field::non_empty);
     let docs = map.optional("docs").and_then(Field::non_empty).map(str::to_owned);
-    let driver = match map.optional("driver").and_then(|field| field.one_of(&["http", "smtp"])) {
-        Some("smtp") => DriverKind::Smtp,
+    let driver_field = map.optional("driver");
+    let driver = match driver_field.map(|field| field.one_of(&["http", "smtp"])) {
+        Some(Some("smtp")) => DriverKind::Smtp,
+        // What an operation needs depends on it, so nothing more is told of them.
+        Some(None) => return None,
         _ => DriverKind::Http,
     };
     let auth = map.optional("auth").and_then(|field| read_auth(field, text));
@@ -114,6 +122,14 @@ fn connector(map: MapReader<'_>, text: &str) -> Option<ConnectorSpec> {
 
 fn read_auth(field: Field<'_>, text: &str) -> Option<Auth> {
     let map = field.map()?;
+    let entries = field.node().as_map().unwrap_or_default();
+    let known = |(key, _): &&(Key, Node)| ["basic", "header", "value"].contains(&key.name.as_str());
+    if let Some((key, _)) = entries.first().filter(|_| !entries.iter().any(|entry| known(&entry))) {
+        let help = "write `header: Authorization` with `value: \"Bearer ${ secret.token }\"`, or `basic: { user: …, password: … }`; a token that OAuth gives out is fetched outside and given as `secret.token`";
+        let message = format!("a connector cannot sign in by {}", quoted(&key.name));
+        field.mistake_at(key.place, "unknown-auth", message, help);
+        return None;
+    }
     let auth = if let Some(basic) = map.optional("basic") {
         let basic = basic.map()?;
         let user = basic.required("user").and_then(|value| over_secrets(value, text));
@@ -178,8 +194,14 @@ fn read_operation(field: Field<'_>, text: &str, driver: DriverKind) -> Option<Op
                 _ => Effect::Once,
             },
         );
-    let input = map.optional("input").map(read_input).unwrap_or_default();
-    let names: Vec<String> = input.iter().map(|field| field.name.clone()).collect();
+    let input_field = map.optional("input");
+    let input = input_field.map(read_input).unwrap_or_default();
+    // An input with a mistake is there: where it is used there is no second one.
+    let names = input_field.and_then(|field| field.node().as_map()).unwrap_or_default();
+    let names: Vec<String> = names.iter().map(|(key, _)| key.name.clone()).collect();
+    if input_field.is_some_and(|field| field.node().as_map().is_none()) {
+        return None;
+    }
     let request = match driver {
         DriverKind::Http => map.required("request").and_then(|field| read_request(field, text, &names)),
         DriverKind::Smtp => None,

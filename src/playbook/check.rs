@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::authored::places::each_text;
 use crate::domain::playbook::{Playbook, Section};
 use crate::playbook::header::read_header;
 use crate::playbook::names::check_names;
@@ -11,7 +12,8 @@ use crate::step::kind::{Called, Surroundings};
 use crate::step::using::CONNECTOR_NOT_CONFIGURED;
 use crate::yaml::codes::YAML_SYNTAX;
 use crate::yaml::diagnostic::{Diagnostic, Severity};
-use crate::yaml::node::NodeValue;
+use crate::yaml::foreign::{CUT_BY_COMMENT, is_cut_by_comment};
+use crate::yaml::node::{Node, NodeValue};
 use crate::yaml::reader::read;
 use crate::yaml::shape::Reader;
 
@@ -65,6 +67,7 @@ pub fn check(file: &str, text: &str, around: &Surroundings) -> Result<Checked, V
         let (main, on_failure, finally) =
             (roots(Section::Main), roots(Section::OnFailure), roots(Section::Finally));
         map.finish();
+        warn_of_cut_texts(&reader, &node, text);
         check_names(&reader, &reading, &header);
         let finished = reading.finish(&reader)?;
         let playbook = Playbook {
@@ -102,6 +105,24 @@ pub fn check(file: &str, text: &str, around: &Surroundings) -> Result<Checked, V
         }
         _ => Err(diagnostics),
     }
+}
+
+/// Warns of texts without quotes that a comment cuts where it looks like part of the
+/// text: `Alert #5`. A comment has a space after its sign.
+fn warn_of_cut_texts(reader: &Reader, node: &Node, source: &str) {
+    each_text(node, &mut |leaf, text| {
+        let end = leaf.place.end;
+        let rest = source.get(end..).unwrap_or_default().trim_start_matches([' ', '\t']);
+        let quoted = source.get(..end).is_some_and(|before| before.ends_with(['"', '\'']));
+        let mut after = rest.chars();
+        let glued = after.next() == Some('#') && after.next().is_some_and(char::is_alphanumeric);
+        // An expression that is cut is a mistake of its own.
+        if glued && !quoted && !text.contains("${") && is_cut_by_comment(source, end) {
+            let message = "this text ends before the `#`: what follows is read as a comment";
+            let warning = Diagnostic::warning("text-cut", reader.file(), leaf.place, message);
+            reader.report(warning.label("the value is this").help(CUT_BY_COMMENT));
+        }
+    });
 }
 
 /// Keeps the first [`MISTAKES_MAX`] and says how many more there are.

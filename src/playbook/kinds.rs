@@ -7,6 +7,7 @@ use crate::domain::playbook::Body;
 use crate::domain::value::Value;
 use crate::step::kind::{Check, KINDS, Named, StepKind};
 use crate::yaml::diagnostic::{Diagnostic, did_you_mean};
+use crate::yaml::foreign::{is_foreign, is_foreign_kind};
 use crate::yaml::map::MapReader;
 use crate::yaml::shape::Field;
 
@@ -97,14 +98,28 @@ pub(super) fn read_kind<'a>(
             let names: Vec<&str> = KINDS.iter().map(|kind| kind.name()).collect();
             let unknown = entries.iter().find_map(|(key, _)| {
                 did_you_mean(&key.name, &names)
-                    .filter(|_| !COMMON.contains(&key.name.as_str()))
+                    .filter(|_| !COMMON.contains(&key.name.as_str()) && !is_foreign(&key.name))
                     .map(|meant| (key, meant))
             });
-            // What its other keys mean depends on the kind, so they are left for later.
-            entries.iter().for_each(|(key, _)| map.also_known(&[&key.name]));
-            let (place, help) = match unknown {
-                Some((key, meant)) => (key.place, format!("did you mean `{meant}`?")),
-                None => (field.place(), format!("add one of: {}", names.join(", "))),
+            let foreign = entries.iter().map(|(key, _)| key).find(|key| is_foreign_kind(&key.name));
+            // What its other keys mean may depend on the kind. Those that any step
+            // may hold are told of all the same.
+            map.also_known(&["with", "for"]);
+            for (key, _) in entries {
+                let name = key.name.as_str();
+                let misspelt = did_you_mean(name, COMMON).is_some() && !COMMON.contains(&name);
+                let is_kind = unknown.as_ref().is_some_and(|(of, _)| of.name == name);
+                if is_kind || !(misspelt || is_foreign(name)) {
+                    map.also_known(&[name]);
+                }
+            }
+            let (place, help) = match (unknown, foreign) {
+                (Some((key, meant)), _) => (key.place, format!("did you mean `{meant}`?")),
+                (None, Some(key)) => {
+                    let help = "say what it does: `enrich: CONNECTOR.OPERATION` reads, `call:` acts, `contain:` limits harm, `ask:` asks people";
+                    (key.place, help.to_owned())
+                }
+                (None, None) => (field.place(), format!("add one of: {}", names.join(", "))),
             };
             let reader = field.reader();
             reader.report(

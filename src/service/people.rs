@@ -73,7 +73,27 @@ impl Service {
                 .ok_or_else(|| ServiceError::absent("approval", &approval))?
         };
         let by = Person { address: by.to_lowercase(), groups: self.world.people.groups_of(by) };
-        self.tell(run, Signal::Decide { approval, by, approve, note }, only_if).await
+        let told = self.tell(run, Signal::Decide { approval, by, approve, note }, only_if).await;
+        match told {
+            Err(error) if error.code == "approval-closed" => Err(self.too_late(approval, error).await),
+            told => told,
+        }
+    }
+
+    /// What a word that came too late is told: how and when it was decided.
+    async fn too_late(&self, approval: ApprovalId, error: ServiceError) -> ServiceError {
+        self.caught_up().await;
+        let row = self.views.read().approvals.get(approval).map(|row| row.into_owned());
+        let Some(row) = row else { return error };
+        let (Some(verdict), Some(at)) = (row.verdict, row.closed_at) else { return error };
+        let verdict = serde_json::to_value(verdict).ok().and_then(|word| word.as_str().map(str::to_owned));
+        let message = format!(
+            "{approval} was closed as {} at {}, before this came; nothing was changed. `quell show {}` says how the run goes on",
+            verdict.unwrap_or_default(),
+            at.to_minute(),
+            row.run
+        );
+        ServiceError { message, ..error }
     }
 
     /// An approval, and what a yes lets its step do when it is a single one; of a

@@ -2,6 +2,7 @@
 
 use crate::yaml::codes;
 use crate::yaml::diagnostic::{Diagnostic, did_you_mean, list_of, quoted};
+use crate::yaml::foreign;
 use crate::yaml::node::{Key, Node, Place};
 use crate::yaml::shape::{Field, Name};
 use std::cell::RefCell;
@@ -84,11 +85,14 @@ impl<'a> MapReader<'a> {
                 continue;
             }
             let message = format!("{name} has no key {}", quoted(&key.name));
-            let help = match did_you_mean(&key.name, &known) {
+            let foreign = foreign::meant(&key.name, &known).map(str::to_owned);
+            let odd = || foreign::look_alike(&key.name).map(|what| foreign::type_it_anew(&what));
+            let near = || match did_you_mean(&key.name, &known) {
                 Some(meant) => format!("did you mean {}?", quoted(&meant)),
                 None if known.is_empty() => "it takes no keys".to_owned(),
                 None => format!("its keys are {}", list_of(&known)),
             };
+            let help = foreign.or_else(odd).unwrap_or_else(near);
             reader.report(
                 Diagnostic::error(codes::UNKNOWN_KEY, &reader.file, key.place, message)
                     .label("unknown key")

@@ -12,6 +12,7 @@
 mod characters;
 pub mod codes;
 pub mod diagnostic;
+pub mod foreign;
 pub mod map;
 pub mod node;
 pub mod reader;

@@ -11,7 +11,7 @@ use crate::yaml::characters::refused_characters;
 use crate::yaml::codes;
 use crate::yaml::diagnostic::{Diagnostic, quoted};
 use crate::yaml::node::{Key, Node, NodeValue, Place, advance};
-use crate::yaml::{scalar, syntax};
+use crate::yaml::{foreign, scalar, syntax};
 use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle, options};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -147,7 +147,13 @@ impl Builder<'_> {
                     let place = self.place(&Span::empty(*mistake.marker()));
                     let place = if syntax::is_tab(mistake.kind()) { self.tab_from(place) } else { place };
                     let place = self.widen(place);
-                    self.found.push(syntax::diagnose(mistake.kind(), &self.file, place));
+                    let told = syntax::diagnose(mistake.kind(), &self.file, place);
+                    let begin = self.text[..place.start].rfind('\n').map_or(0, |at| at + 1);
+                    let line = self.text[begin..].lines().next().unwrap_or_default();
+                    self.found.push(match foreign::look_alike(line) {
+                        Some(what) => told.help(foreign::type_it_anew(&what)),
+                        None => told,
+                    });
                     false
                 }
             };

@@ -109,3 +109,57 @@ fn what_init_says_to_do_next_can_be_copied() {
     let here = quell(&["init"], &dir.path().join("my house/playbooks"));
     assert!(!here.text.contains("cd "), "{}", here.text);
 }
+
+#[test]
+fn a_test_of_one_file_does_not_tell_the_mistakes_of_its_neighbours() {
+    let good = playbook("good", "  - id: a\n    set: { b: \"${ 1 + 1 }\" }\n");
+    let bad = playbook("bad", "  - id: a\n    wiat: 1s\n");
+    let wrong = "test: good\ncases:\n  - case: it ends\n    inputs: {}\n    expct: {}\n";
+    let broken = "test: bad\ncases:\n  - case: it ends\n    inputs: {}\n    expect: {}\n";
+    let files: &[(&str, &str)] =
+        &[("good.yaml", &good), ("bad.yaml", &bad), ("good.test.yaml", wrong), ("bad.test.yaml", broken)];
+    let dir = house("playbooks: p\n", files);
+    let out = quell(&["test", "p/good.test.yaml"], dir.path());
+    assert_eq!(out.status.code(), Some(2), "{}", out.text);
+    assert!(
+        out.text.contains("did you mean `expect`?") && out.text.contains("2 mistakes found"),
+        "{}",
+        out.text
+    );
+    assert!(!out.text.contains("bad.yaml"), "{}", out.text);
+    // The mistake of the playbook that is tested is what matters.
+    let out = quell(&["test", "p/bad.test.yaml"], dir.path());
+    assert!(out.text.contains("did you mean `wait`?"), "{}", out.text);
+}
+
+#[test]
+fn one_mistake_in_a_connector_file_is_one_message() {
+    let operation = |name: &str| {
+        format!(
+            "  {name}:\n    effect: R\n    input: {{ user: {{ type: string, required: true }} }}\n    request: {{ method: GET, path: \"/users/${{ input.user }}\" }}\n    output: {{ user: \"${{ input.user }}\" }}\n"
+        )
+    };
+    let operations: String = ["one", "two", "three"].iter().map(|name| operation(name)).collect();
+    let whole = format!("connector: own\ntitle: Own\nproven: spec\ndriver: http\noperations:\n{operations}");
+    let slips = [
+        ("driver: http\n", "driver: htpp\n", "`http`"),
+        ("driver: http\n", "auth: { oauth: { client: a } }\n", "cannot sign in by `oauth`"),
+        ("type: string", "type: strng", "did you mean `string`?"),
+    ];
+    for (right, wrong, told) in slips {
+        let dir = house("playbooks: p\n", &[("../own.yaml", &whole.replacen(right, wrong, 1))]);
+        let out = quell(&["check", "own.yaml"], dir.path());
+        assert_eq!(out.status.code(), Some(2), "{wrong}: {}", out.text);
+        assert!(out.text.contains(told), "`{told}` in {}", out.text);
+        assert_eq!(out.text.matches("error[").count(), 2, "one, and the sum of them: {}", out.text);
+    }
+}
+
+#[test]
+fn the_help_names_what_the_environment_may_say() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let out = quell(&["--help"], dir.path());
+    for name in ["QUELL_SERVER", "QUELL_TOKEN", "QUELL_LOG", "QUELL_CONFIG", "QUELL_DATA"] {
+        assert!(out.text.contains(name), "`{name}` in {}", out.text);
+    }
+}

@@ -186,6 +186,16 @@ async fn who_is_asked_about_one_step_sees_what_it_would_do() {
     in_order(&shown, &["nobody yet", "To decide:", &format!(" approve {id}"), &format!(" reject {id}")]);
     let runs = server.quell(&["runs"]).text;
     assert!(runs.contains("lee.park@example.com"), "the people, and not the step: {runs}");
+    // A word that comes too late is told how and when it was decided.
+    let run = runs.split_whitespace().find(|word| word.starts_with("run_")).expect("it is listed").to_owned();
+    assert!(server.quell(&["cancel", &run]).status.success());
+    let late = server.quell(&["approve", &id]);
+    assert_eq!(late.status.code(), Some(3), "{}", late.text);
+    in_order(&late.text, &["approval-closed", "was closed as withdrawn at 20", "before this came", &run]);
+    for (step, told) in [("tell", "is not uncertain"), ("tall", "is not there")] {
+        let out = server.quell(&["settle", &run, step, "happened"]).text;
+        in_order(&out, &[&format!("step `{step}` {told}"), "no step of this run is uncertain"]);
+    }
     range.stop().await;
 }
 

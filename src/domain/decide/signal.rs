@@ -126,11 +126,21 @@ impl Turn<'_> {
         note: Option<String>,
     ) -> Result<(), Refusal> {
         self.not_set_aside()?;
-        if !matches!(self.step(key)?.stage, Stage::Uncertain { .. }) {
-            return Err(Refusal::new(
-                "not-uncertain",
-                format!("step `{key}` is not uncertain; there is nothing to settle"),
-            ));
+        let uncertain = |key: &StepKey| {
+            self.state.steps.get(key).is_some_and(|step| matches!(step.stage, Stage::Uncertain { .. }))
+        };
+        if !uncertain(key) {
+            let known = self.state.active.iter().filter(|key| uncertain(key));
+            let known: Vec<String> = known.map(|key| format!("`{key}`")).collect();
+            let known = match known.as_slice() {
+                [] => "no step of this run is uncertain".to_owned(),
+                known => format!("the uncertain steps of this run are: {}", known.join(", ")),
+            };
+            let (code, what) = match self.state.steps.contains_key(key) {
+                true => ("not-uncertain", "is not uncertain"),
+                false => ("step-unknown", "is not there or has not begun"),
+            };
+            return Err(Refusal::new(code, format!("step `{key}` {what}; {known}")));
         }
         self.record(Event::StepSettled { key: key.clone(), happened, by: by.to_owned(), note })?;
         if !happened {
