@@ -19,7 +19,7 @@ pub enum Sort {
     Refused,
     /// It is no longer as its sender has seen it (412, exit 3).
     Changed,
-    /// It can be read, and contradicts what was sent before (422, exit 2).
+    /// It is well formed, and cannot be done with what is here (422, exit 2).
     OtherContent,
     /// It is too large (413, exit 2).
     TooLarge,

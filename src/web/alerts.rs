@@ -45,15 +45,15 @@ pub async fn submit(
 async fn taken(web: &Web, source: &str, peer: Option<IpAddr>, request: Request) -> Result<Taken, Problem> {
     let (parts, body) = request.into_parts();
     let headers = listed(&parts.headers);
-    let knock = web.service.knock(source, &headers, peer, said_length(&parts.headers))?;
+    let knock = web.service.knock(source, &headers, peer, said_length(&parts.headers)).map_err(Problem)?;
     let (body, room) = match knock.is_proven() {
         true => (whole(body, &parts.headers, knock.most).await?, None),
         false => unproven(body, &parts.headers, knock.most, &UNPROVEN).await?,
     };
     let mut came = knock.with_body(&headers, &body, peer);
-    web.service.prove(source, &mut came)?;
+    web.service.prove(source, &mut came).map_err(Problem)?;
     drop(room);
-    Ok(web.service.submit(source, &came).await?)
+    web.service.submit(source, &came).await.map_err(Problem)
 }
 
 /// Who is connected: the last proxy, where there is one.

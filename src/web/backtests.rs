@@ -63,14 +63,14 @@ pub async fn backtest(
         _ => {
             let message =
                 "give either `text`, the changed playbook, or `playbook`, the name of one in the library";
-            return Err(Problem::new(Sort::Wrong, "playbook-missing", message));
+            return Err(Problem::new(Sort::OtherContent, "playbook-missing", message));
         }
     };
     let text = draft(body.against_text, body.against_file, "against.yaml");
     let old = match (text, body.against_version) {
         (Some(_), Some(_)) => {
             let message = "give either `against_text` or `against_version`, not both";
-            return Err(Problem::new(Sort::Wrong, "against-twice", message));
+            return Err(Problem::new(Sort::OtherContent, "against-twice", message));
         }
         (text, version) => text.or(version.map(Form::Version)),
     };

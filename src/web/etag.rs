@@ -102,7 +102,8 @@ fn read(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Vec<String>>, P
     match versions {
         Some(versions) if texts.len() == given.len() && versions.len() <= TAGS_MAX => Ok(Some(versions)),
         _ => Err(Problem::new(
-            Sort::Wrong,
+            // It has none of these versions, whatever was meant.
+            Sort::Changed,
             "if-match-wrong",
             format!(
                 "`If-Match` takes `*`, or up to {TAGS_MAX} versions in double quotes as `ETag` gave them; nothing was changed"

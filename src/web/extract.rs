@@ -4,16 +4,21 @@
 use std::collections::BTreeMap;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Query as AxumQuery, Request};
+use axum::extract::{
+    FromRequest, FromRequestParts, MatchedPath, OptionalFromRequest, Query as AxumQuery, Request,
+};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::service::error::Sort;
+use crate::web::openapi::{Described, Given};
 use crate::web::problem::Problem;
+use crate::web::routes::{ENTRIES_MAX, described};
+use crate::web::shapes::Shape;
 
 /// Words of a caller that a refusal repeats; more would drown it.
 const REPEATED_CHARS_MAX: usize = 200;
@@ -30,12 +35,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let headers = request.headers().clone();
+        let described = call_of(request.method(), request.extensions());
         let bytes = whole(request, state).await?;
         if bytes.is_empty() {
             return Err(wrong("body-missing", "this needs a body: send a JSON object"));
         }
         must_be_json(&headers)?;
-        read(&bytes).map(Self)
+        read(&bytes, described.map_or(&[], |call| call.body)).map(Self)
     }
 }
 
@@ -44,12 +50,13 @@ impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
         let headers = request.headers().clone();
+        let described = call_of(request.method(), request.extensions());
         let bytes = whole(request, state).await?;
         if bytes.is_empty() {
             return Ok(None);
         }
         must_be_json(&headers)?;
-        read(&bytes).map(|body| Some(Self(body)))
+        read(&bytes, described.map_or(&[], |call| call.body)).map(|body| Some(Self(body)))
     }
 }
 
@@ -74,7 +81,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                 return Err(query(format!("`{}` stands there twice", repeated(&name))));
             }
         }
-        AxumQuery::<T>::try_from_uri(&parts.uri).map(|AxumQuery(asked)| Self(asked)).map_err(|rejection| {
+        let asked = AxumQuery::<T>::try_from_uri(&parts.uri).map(|AxumQuery(asked)| Self(asked));
+        let asked = asked.map_err(|rejection| {
             let told = rejection.body_text();
             let told = told.rsplit_once("query string: ").map_or(told.as_str(), |(_, told)| told);
             let (name, why) = told.split_once(": ").unwrap_or(("", told));
@@ -83,8 +91,26 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                 Some(text) => query(format!("`{}={}`: {why}", repeated(name), repeated(text))),
                 None => query(words(told)),
             }
-        })
+        })?;
+        let described = call_of(&parts.method, &parts.extensions);
+        for given in described.map_or(&[][..], |call| call.query) {
+            let Some(text) = seen.get(given.name) else { continue };
+            given.shape.check_text(text).map_err(|why| {
+                if given.name == "after" {
+                    let message = format!("`after` is no place in this list: `{}`, {why}", repeated(text));
+                    return wrong("cursor-wrong", message);
+                }
+                query(format!("`{}={}`: {why}", given.name, repeated(text)))
+            })?;
+        }
+        Ok(asked)
     }
+}
+
+/// What the description of the API says of a call.
+fn call_of(method: &Method, extensions: &Extensions) -> Option<&'static Described> {
+    let path = extensions.get::<MatchedPath>()?.as_str().strip_prefix("/api/v1")?;
+    described(&method.as_str().to_ascii_lowercase(), path)
 }
 
 fn wrong(code: &str, message: impl Into<String>) -> Problem {
@@ -124,15 +150,36 @@ fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// The body as a `T`.
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let body: Value = serde_json::from_slice(bytes).map_err(|error| {
+fn read<T: DeserializeOwned>(bytes: &[u8], described: &[Given]) -> Result<T, Problem> {
+    let mut body: Value = serde_json::from_slice(bytes).map_err(|error| {
         wrong("body-not-json", format!("the body is no JSON: {}", words(&error.to_string())))
     })?;
-    let Value::Object(fields) = &body else {
+    let Value::Object(fields) = &mut body else {
         return Err(wrong("body-wrong", "the body must be a JSON object, such as {\"why\": \"…\"}"));
     };
+    // An optional value that is null is a value that is not there.
+    fields.retain(|name, value| {
+        !(value.is_null() && described.iter().any(|given| given.name == name && !given.required))
+    });
+    // A whole number may be written with a point and a zero.
+    for given in described.iter().filter(|given| matches!(given.shape, Shape::Whole(..))) {
+        if let Some(value) = fields.get_mut(given.name)
+            && let Some(whole) = whole_number(value)
+        {
+            *value = Value::from(whole);
+        }
+    }
+    let fields = fields.clone();
     let told = match T::deserialize(&body) {
-        Ok(value) => return Ok(value),
+        Ok(value) => {
+            for given in described {
+                let Some(value) = fields.get(given.name) else { continue };
+                let unfit =
+                    |why| wrong("body-wrong", format!("the body cannot be used: `{}`: {why}", given.name));
+                given.shape.check(value).map_err(unfit)?;
+            }
+            return Ok(value);
+        }
         Err(error) => error.to_string(),
     };
     // The field without which the same mistake is not made is the wrong one.
@@ -146,6 +193,13 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         Some(name) => wrong("body-wrong", format!("the body cannot be used: `{}`: {why}", repeated(name))),
         None => wrong("body-wrong", format!("the body cannot be used: {why}")),
     })
+}
+
+/// The whole number that a number with a point is; nothing for all that is large
+/// enough to be inexact.
+fn whole_number(value: &Value) -> Option<u64> {
+    let text = value.as_f64().filter(|_| value.is_f64())?.to_string();
+    text.parse().ok().filter(|whole| *whole < ENTRIES_MAX)
 }
 
 /// What a reader of values says, without the words of the language it is
@@ -235,7 +289,7 @@ mod tests {
             ),
             (r#"{"seconds":5,"wy":"x"}"#, "there is no `wy`; there are `seconds`, `why`"),
         ] {
-            let told = match read::<Sent>(body.as_bytes()) {
+            let told = match read::<Sent>(body.as_bytes(), &[]) {
                 Err(problem) => problem.0.message,
                 Ok(sent) => panic!("{body} is taken as {sent:?}"),
             };

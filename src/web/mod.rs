@@ -8,6 +8,7 @@
 //!   problem.rs   errors as RFC 9457 problem documents
 //!   etag.rs      versions of documents: read once, changed only as they were seen
 //!   extract.rs   bodies and queries, refused in plain words
+//!   shapes.rs    what a value may look like: described and checked by the same
 //!   routes.rs    every address with what it does; openapi.rs tells it
 //!   metrics.rs   counts for a monitoring system
 //!   alerts.rs    webhooks in, alerts out
@@ -40,6 +41,7 @@ pub mod problem;
 pub mod routes;
 pub mod runs;
 pub mod server;
+pub mod shapes;
 pub mod store;
 pub mod triage;
 pub mod undo;

@@ -20,8 +20,11 @@ impl Problem {
 }
 
 impl From<ServiceError> for Problem {
+    /// What came was read and is as described, so that what is wrong about it is what
+    /// it says of the things here.
     fn from(error: ServiceError) -> Self {
-        Self(error)
+        let sort = if error.sort == Sort::Wrong { Sort::OtherContent } else { error.sort };
+        Self(ServiceError { sort, ..error })
     }
 }
 

@@ -1,14 +1,17 @@
 //! Every address of the API with what it does, in one list to read. The
 //! handlers stand in `server.rs`; a test holds the two together.
 
+use crate::domain::alert::Fate;
+use crate::domain::incident::{Disposition, Status};
 use crate::web::openapi::{Answer, Described, Given};
+use crate::web::shapes::Shape;
 
-const fn given(name: &'static str, kind: &'static str, says: &'static str) -> Given {
-    Given { name, kind, required: false, says }
+const fn given(name: &'static str, shape: Shape, says: &'static str) -> Given {
+    Given { name, shape, required: false, says }
 }
 
-const fn needed(name: &'static str, kind: &'static str, says: &'static str) -> Given {
-    Given { name, kind, required: true, says }
+const fn needed(name: &'static str, shape: Shape, says: &'static str) -> Given {
+    Given { name, shape, required: true, says }
 }
 
 const fn get(says: &'static str, query: &'static [Given], answer: Answer) -> Described {
@@ -24,63 +27,84 @@ const fn open(method: &'static str, says: &'static str, answer: Answer) -> Descr
     Described { method, says, role: None, query: &[], body: &[], answer }
 }
 
-const PAGE: &[Given] = &[
-    given("after", "string", "the `next` of the page before"),
-    given("limit", "integer", "rows of a page, 1 to 500"),
+const INCIDENTS: &[Given] = &[
+    given("after", Shape::Id("inc"), "the `next` of the page before"),
+    given("limit", Shape::Whole(1, 500), "rows of a page, 1 to 500"),
+];
+const DETECTIONS: &[Given] = &[
+    given("after", Shape::Rule, "the `next` of the page before"),
+    given("limit", Shape::Whole(1, 500), "rows of a page, 1 to 500"),
 ];
 const ALERTS: &[Given] = &[
-    given("after", "string", "the `next` of the page before"),
-    given("limit", "integer", "rows of a page, 1 to 500"),
-    given("source", "string", "only of this source"),
-    given("severity_min", "integer", "only those at least this severe, 0 to 100"),
-    given("incident", "string", "only of this incident"),
+    given("after", Shape::Id("alt"), "the `next` of the page before"),
+    given("limit", Shape::Whole(1, 500), "rows of a page, 1 to 500"),
+    given("source", Shape::Text, "only of this source"),
+    given("severity_min", Shape::Whole(0, 100), "only those at least this severe, 0 to 100"),
+    given("incident", Shape::Id("inc"), "only of this incident"),
     given(
         "fate",
-        "string",
+        Shape::OneOf(&Fate::NAMES),
         "only those with this fate: run_started, joined, suppressed, ended or no_playbook",
     ),
 ];
+/// The largest number that every reader of JSON keeps exactly.
+pub const ENTRIES_MAX: u64 = 9_007_199_254_740_991;
+
 const UNDO: &[Given] = &[
-    given("plan", "boolean", "looks, says what would be done, and does nothing"),
-    given("only", "array", "only these: steps or containments"),
-    given("anyway", "boolean", "also over what somebody else changed since; needs `why`"),
-    given("why", "string", "the reason, in your words"),
-    given("wait_seconds", "integer", "how long the answer waits for what comes of it, 0 to 20"),
+    given("plan", Shape::Flag, "looks, says what would be done, and does nothing"),
+    given("only", Shape::List(&Shape::Words, 0, 1_000), "only these: steps or containments"),
+    given("anyway", Shape::Flag, "also over what somebody else changed since; needs `why`"),
+    given("why", Shape::Words, "the reason, in your words"),
+    given("wait_seconds", Shape::Whole(0, 20), "how long the answer waits for what comes of it, 0 to 20"),
 ];
-const WHY: &[Given] = &[given("why", "string", "the reason, in your words")];
+const WHY: &[Given] = &[given("why", Shape::Words, "the reason, in your words")];
 const START: &[Given] = &[
-    given("alert", "object", "a normalised alert, or what `source` sends"),
-    given("source", "string", "the source whose rules read `alert`"),
-    given("inputs", "object", "inputs by name"),
-    given("input_texts", "object", "inputs as typed: the declared type says what each text means"),
+    given("alert", Shape::Any, "a normalised alert, or what `source` sends"),
+    given("source", Shape::Text, "the source whose rules read `alert`"),
+    given("inputs", Shape::Object, "inputs by name"),
+    given("input_texts", Shape::Texts, "inputs as typed: the declared type says what each text means"),
 ];
 const BACKTEST: &[Given] = &[
-    given("text", "string", "the changed playbook; this or `playbook` is needed"),
-    given("file", "string", "what its file is called, for messages"),
-    given("playbook", "string", "the name of one in the library, instead of `text`"),
-    given("against_text", "string", "what it is held against; else the one of its name in the library"),
-    given("against_file", "string", "what that file is called"),
-    given("against_version", "integer", "a version of which a run is on record, instead of `against_text`"),
-    given("since", "string", "only alerts that came in since this time; else 90 days"),
-    given("limit", "integer", "how many alerts, the newest first: 1 to 10,000, else 1,000"),
-    given("reads", "string", "none: steps that read get no answer; live: systems are asked today"),
+    given("text", Shape::File, "the changed playbook; this or `playbook` is needed"),
+    given("file", Shape::Text, "what its file is called, for messages"),
+    given("playbook", Shape::Text, "the name of one in the library, instead of `text`"),
+    given("against_text", Shape::File, "what it is held against; else the one of its name in the library"),
+    given("against_file", Shape::Text, "what that file is called"),
+    given(
+        "against_version",
+        Shape::Whole(0, 4_294_967_295),
+        "a version of which a run is on record, instead of `against_text`",
+    ),
+    given("since", Shape::Time, "only alerts that came in since this time; else 90 days"),
+    given("limit", Shape::Whole(1, 10_000), "how many alerts, the newest first: 1 to 10,000, else 1,000"),
+    given(
+        "reads",
+        Shape::OneOf(&["none", "live"]),
+        "none: steps that read get no answer; live: systems are asked today",
+    ),
 ];
-const NOTE: &[Given] = &[given("note", "string", "the reason, in your words")];
-const OPEN: &[Given] = &[
-    given("after", "string", "the `next` of the page before"),
-    given("limit", "integer", "rows of a page, 1 to 500"),
-    given("open", "boolean", "only open ones (true) or closed ones (false)"),
-    given("run", "string", "only of this run"),
+const NOTE: &[Given] = &[given("note", Shape::Words, "the reason, in your words")];
+const APPROVALS: &[Given] = &[
+    given("after", Shape::Id("apr"), "the `next` of the page before"),
+    given("limit", Shape::Whole(1, 500), "rows of a page, 1 to 500"),
+    given("open", Shape::Flag, "only open ones (true) or closed ones (false)"),
+    given("run", Shape::Id("run"), "only of this run"),
+];
+const QUESTIONS: &[Given] = &[
+    given("after", Shape::Id("qst"), "the `next` of the page before"),
+    given("limit", Shape::Whole(1, 500), "rows of a page, 1 to 500"),
+    given("open", Shape::Flag, "only open ones (true) or closed ones (false)"),
+    given("run", Shape::Id("run"), "only of this run"),
 ];
 
 const CHANGE: &[Given] = &[
-    given("severity", "integer", "0 to 100"),
-    given("status", "string", "open, investigating, contained or closed"),
-    given("disposition", "string", "how it ended"),
-    given("assignee", "string", "who has it"),
-    given("note", "string", "a fact, in your words"),
-    given("tags", "array", "tags to add"),
-    given("why", "string", "the reason, in your words"),
+    given("severity", Shape::Whole(0, 100), "0 to 100"),
+    given("status", Shape::OneOf(&Status::NAMES), "open, investigating, contained or closed"),
+    given("disposition", Shape::OneOf(&Disposition::NAMES), "how it ended"),
+    given("assignee", Shape::Words, "who has it"),
+    given("note", Shape::Words, "a fact, in your words"),
+    given("tags", Shape::List(&Shape::Words, 0, 20), "tags to add"),
+    given("why", Shape::Words, "the reason, in your words"),
 ];
 
 /// Paths under `/api/v1`, each with its methods.
@@ -113,8 +137,8 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             "reader",
             "every mistake in a playbook, with its place; nothing is kept",
             &[
-                needed("text", "string", "the playbook file"),
-                given("file", "string", "its name, as messages repeat it"),
+                needed("text", Shape::File, "the playbook file"),
+                given("file", Shape::Text, "its name, as messages repeat it"),
             ],
             Answer::Object,
         )],
@@ -122,12 +146,19 @@ pub const ROUTES: &[(&str, &[Described])] = &[
     ("/playbooks/{name}", &[get("one playbook, checked, with its text", &[], Answer::Object)]),
     (
         "/playbooks/{name}/runs",
-        &[post(
-            "responder",
-            "starts a run; an `Idempotency-Key` header starts one run only; 503 while too many runs wait",
-            START,
-            Answer::Created,
-        )],
+        &[Described {
+            query: &[given(
+                "wait",
+                Shape::Seconds(60),
+                "answer with the end of the run (200), or after so long with the run as it goes on (202)",
+            )],
+            ..post(
+                "responder",
+                "starts a run; an `Idempotency-Key` starts one run only and stands for one content (422 with another); 503 while too many runs wait",
+                START,
+                Answer::Started,
+            )
+        }],
     ),
     (
         "/playbooks/{name}/plan",
@@ -147,11 +178,11 @@ pub const ROUTES: &[(&str, &[Described])] = &[
         &[get(
             "runs, the newest first",
             &[
-                given("after", "string", "the `next` of the page before"),
-                given("limit", "integer", "rows of a page, 1 to 500"),
-                given("playbook", "string", "only of this playbook"),
-                given("incident", "string", "only of this incident"),
-                given("live", "boolean", "only those that have not ended"),
+                given("after", Shape::Id("run"), "the `next` of the page before"),
+                given("limit", Shape::Whole(1, 500), "rows of a page, 1 to 500"),
+                given("playbook", Shape::Text, "only of this playbook"),
+                given("incident", Shape::Id("inc"), "only of this incident"),
+                given("live", Shape::Flag, "only those that have not ended"),
             ],
             Answer::Page,
         )],
@@ -168,7 +199,7 @@ pub const ROUTES: &[(&str, &[Described])] = &[
         "/runs/{id}/events",
         &[get(
             "the entries of a run as they come; `Last-Event-ID` goes on from there",
-            &[given("after", "integer", "the number of the last entry seen")],
+            &[given("after", Shape::Whole(0, ENTRIES_MAX), "the number of the last entry seen")],
             Answer::Events,
         )],
     ),
@@ -183,9 +214,9 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             "responder",
             "says what happened to an uncertain step",
             &[
-                needed("step", "string", "the step"),
-                needed("happened", "boolean", "whether it did"),
-                given("note", "string", "how you know"),
+                needed("step", Shape::Text, "the step"),
+                needed("happened", Shape::Flag, "whether it did"),
+                given("note", Shape::Words, "how you know"),
             ],
             Answer::Object,
         )],
@@ -199,7 +230,7 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             Answer::Object,
         )],
     ),
-    ("/incidents", &[get("incidents, the newest first", PAGE, Answer::Page)]),
+    ("/incidents", &[get("incidents, the newest first", INCIDENTS, Answer::Page)]),
     (
         "/incidents/{id}",
         &[
@@ -230,8 +261,8 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             "responder",
             "makes all of an incident part of another one and closes it",
             &[
-                needed("into", "string", "the incident that holds both from here on"),
-                needed("why", "string", "the reason, in your words"),
+                needed("into", Shape::Id("inc"), "the incident that holds both from here on"),
+                needed("why", Shape::Words, "the reason, in your words"),
             ],
             Answer::Object,
         )],
@@ -241,7 +272,10 @@ pub const ROUTES: &[(&str, &[Described])] = &[
         &[post(
             "responder",
             "takes some alerts of an incident, with their runs, into a new one",
-            &[needed("alerts", "array", "their ids"), needed("why", "string", "the reason, in your words")],
+            &[
+                needed("alerts", Shape::List(&Shape::Id("alt"), 1, 10_000), "their ids"),
+                needed("why", Shape::Words, "the reason, in your words"),
+            ],
             Answer::Created,
         )],
     ),
@@ -251,9 +285,9 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             get(
                 "exceptions, the newest first",
                 &[
-                    given("after", "string", "the `next` of the page before"),
-                    given("limit", "integer", "rows of a page, 1 to 500"),
-                    given("holding", "boolean", "only those that hold now"),
+                    given("after", Shape::Id("exc"), "the `next` of the page before"),
+                    given("limit", Shape::Whole(1, 500), "rows of a page, 1 to 500"),
+                    given("holding", Shape::Flag, "only those that hold now"),
                 ],
                 Answer::Page,
             ),
@@ -261,15 +295,19 @@ pub const ROUTES: &[(&str, &[Described])] = &[
                 "responder",
                 "for a time, alerts of a rule have no effect; they are stored all the same",
                 &[
-                    needed("rule", "string", "the rule's name or id at its detector"),
-                    needed("owner", "string", "who answers for it"),
-                    needed("why", "string", "the reason, in your words"),
-                    needed("until", "string", "when it ends, within 92 days"),
-                    given("source", "string", "only alerts of this source"),
-                    given("subject", "string", "only alerts about this person or account"),
-                    given("host", "string", "only alerts on this machine"),
-                    given("when", "string", "only alerts for which this holds: CEL over `alert`"),
-                    given("severity_max", "integer", "only alerts up to this severity; 89 when absent"),
+                    needed("rule", Shape::Words, "the rule's name or id at its detector"),
+                    needed("owner", Shape::Words, "who answers for it"),
+                    needed("why", Shape::Words, "the reason, in your words"),
+                    needed("until", Shape::Time, "when it ends, within 92 days"),
+                    given("source", Shape::Text, "only alerts of this source"),
+                    given("subject", Shape::Words, "only alerts about this person or account"),
+                    given("host", Shape::Words, "only alerts on this machine"),
+                    given("when", Shape::Words, "only alerts for which this holds: CEL over `alert`"),
+                    given(
+                        "severity_max",
+                        Shape::Whole(0, 100),
+                        "only alerts up to this severity; 89 when absent",
+                    ),
                 ],
                 Answer::Created,
             ),
@@ -279,20 +317,20 @@ pub const ROUTES: &[(&str, &[Described])] = &[
     ("/exceptions/{id}/end", &[post("responder", "ends an exception before its time", WHY, Answer::Object)]),
     (
         "/detections",
-        &[get("the rules of detectors: how often they fired and were right", PAGE, Answer::Page)],
+        &[get("the rules of detectors: how often they fired and were right", DETECTIONS, Answer::Page)],
     ),
     (
         "/detections/message",
         &[get(
             "one rule, and what to write to whoever answers for it",
             &[
-                needed("source", "string", "the source its alerts come in by"),
-                needed("rule", "string", "the rule's name, else its id"),
+                needed("source", Shape::Text, "the source its alerts come in by"),
+                needed("rule", Shape::Text, "the rule's name, else its id"),
             ],
             Answer::Object,
         )],
     ),
-    ("/approvals", &[get("approvals, the newest first", OPEN, Answer::Page)]),
+    ("/approvals", &[get("approvals, the newest first", APPROVALS, Answer::Page)]),
     ("/approvals/{id}", &[get("one approval", &[], Answer::Object)]),
     (
         "/approvals/{id}/approve",
@@ -302,7 +340,7 @@ pub const ROUTES: &[(&str, &[Described])] = &[
         "/approvals/{id}/reject",
         &[post("approver", "says no; counts only for whom is asked", NOTE, Answer::Object)],
     ),
-    ("/questions", &[get("questions, the newest first", OPEN, Answer::Page)]),
+    ("/questions", &[get("questions, the newest first", QUESTIONS, Answer::Page)]),
     ("/questions/{id}", &[get("one question, with what may be answered", &[], Answer::Object)]),
     (
         "/questions/{id}/answer",
@@ -310,11 +348,11 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             "reader",
             "answers a question that was sent to the caller",
             &[
-                needed("choice", "string", "the value of a choice"),
-                given("fields", "object", "what else is asked for, by name"),
+                needed("choice", Shape::Text, "the value of a choice"),
+                given("fields", Shape::Object, "what else is asked for, by name"),
                 given(
                     "field_texts",
-                    "object",
+                    Shape::Texts,
                     "fields as typed: the declared type says what each text means",
                 ),
             ],
@@ -326,10 +364,10 @@ pub const ROUTES: &[(&str, &[Described])] = &[
         &[get(
             "what is or was contained, the newest first",
             &[
-                given("after", "string", "the `next` of the page before"),
-                given("limit", "integer", "rows of a page, 1 to 500"),
-                given("holding", "boolean", "only what holds (true) or was lifted (false)"),
-                given("run", "string", "only of this run"),
+                given("after", Shape::Id("ctn"), "the `next` of the page before"),
+                given("limit", Shape::Whole(1, 500), "rows of a page, 1 to 500"),
+                given("holding", Shape::Flag, "only what holds (true) or was lifted (false)"),
+                given("run", Shape::Id("run"), "only of this run"),
             ],
             Answer::Page,
         )],
@@ -341,7 +379,11 @@ pub const ROUTES: &[(&str, &[Described])] = &[
         &[post(
             "responder",
             "lets a containment hold longer",
-            &[needed("seconds", "integer", "how much longer than it would hold now, 1 second to 31 days")],
+            &[needed(
+                "seconds",
+                Shape::Whole(1, 31 * 24 * 3600),
+                "how much longer than it would hold now, 1 second to 31 days",
+            )],
             Answer::Object,
         )],
     ),
@@ -350,9 +392,9 @@ pub const ROUTES: &[(&str, &[Described])] = &[
         &[get(
             "all that needs a person, the most urgent first, each with the commands that come next",
             &[
-                given("after", "string", "the `next` of the page before"),
-                given("limit", "integer", "rows of a page, 1 to 500"),
-                given("run", "string", "only of this run"),
+                given("after", Shape::Place, "the `next` of the page before"),
+                given("limit", Shape::Whole(1, 500), "rows of a page, 1 to 500"),
+                given("run", Shape::Id("run"), "only of this run"),
             ],
             Answer::Page,
         )],
@@ -366,10 +408,10 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             get(
                 "summaries that runs wrote and kept, the newest first",
                 &[
-                    given("after", "string", "the `next` of the page before"),
-                    given("limit", "integer", "rows of a page, 1 to 500"),
-                    given("run", "string", "only of this run"),
-                    given("incident", "string", "only of this incident"),
+                    given("after", Shape::Id("rep"), "the `next` of the page before"),
+                    given("limit", Shape::Whole(1, 500), "rows of a page, 1 to 500"),
+                    given("run", Shape::Id("run"), "only of this run"),
+                    given("incident", Shape::Id("inc"), "only of this incident"),
                 ],
                 Answer::Page,
             ),
@@ -377,10 +419,10 @@ pub const ROUTES: &[(&str, &[Described])] = &[
                 "reader",
                 "a summary of a run or an incident, written now from the journal alone",
                 &[
-                    needed("of", "string", "a run or an incident"),
-                    needed("template", "string", "executive, technical, or one of the house"),
-                    given("audience", "string", "for whom"),
-                    given("format", "string", "html or markdown"),
+                    needed("of", Shape::Text, "a run or an incident"),
+                    needed("template", Shape::Text, "executive, technical, or one of the house"),
+                    given("audience", Shape::Text, "for whom"),
+                    given("format", Shape::OneOf(&["html", "markdown"]), "html or markdown"),
                 ],
                 Answer::Text,
             ),
@@ -389,10 +431,16 @@ pub const ROUTES: &[(&str, &[Described])] = &[
     ("/reports/{id}", &[get("one kept summary, as it was written", &[], Answer::Text)]),
     (
         "/store/backup",
-        &[post("admin", "the whole journal as JSON lines, while the server runs", &[], Answer::Text)],
+        &[post("admin", "the whole journal as JSON lines, while the server runs", &[], Answer::Lines)],
     ),
     ("/openapi.json", &[open("get", "this description", Answer::Object)]),
 ];
+
+/// What is said of a call: its method in lower case, its address as the router has it.
+pub fn described(method: &str, path: &str) -> Option<&'static Described> {
+    let (_, all) = ROUTES.iter().find(|(known, _)| *known == path)?;
+    all.iter().find(|one| one.method == method)
+}
 
 #[cfg(test)]
 mod tests {

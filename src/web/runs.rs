@@ -37,7 +37,9 @@ use crate::web::etag::IfMatch;
 use crate::web::extract::{Json, Query};
 use crate::web::people::NoteBody;
 use crate::web::problem::Problem;
+use crate::web::routes::ENTRIES_MAX;
 use crate::web::server::{HungUp, Web};
+use crate::web::shapes::Shape;
 
 /// Rows of a list when the caller does not say.
 const PAGE_ROWS: usize = 100;
@@ -194,8 +196,12 @@ const KEY_BYTES_MAX: usize = 200;
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     match value.to_str() {
-        Ok(text) if !text.trim().is_empty() && text.len() <= KEY_BYTES_MAX => {
-            Ok(Some(text.trim().to_owned()))
+        Ok(text)
+            if !text.is_empty()
+                && text.len() <= KEY_BYTES_MAX
+                && text.bytes().all(|b| b.is_ascii_graphic()) =>
+        {
+            Ok(Some(text.to_owned()))
         }
         _ => Err(Problem::new(
             Sort::Wrong,
@@ -343,7 +349,8 @@ pub async fn settle(
     Json(body): Json<SettleBody>,
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Responder)?;
-    let step: StepKey = parsed(&body.step)?;
+    let step: StepKey =
+        body.step.parse().map_err(|error: String| Problem::new(Sort::OtherContent, "step-unknown", error))?;
     let run = parsed(&id)?;
     let settled = Settled { step, happened: body.happened, by: by.to_owned(), note: body.note };
     web.service.settle(run, settled, &if_match.of(Document::Run(run))).await?;
@@ -400,8 +407,8 @@ pub async fn events(
 }
 
 fn last_event(value: &HeaderValue) -> Result<u64, Problem> {
-    let number = value.to_str().ok().and_then(|text| text.parse().ok());
-    number.ok_or_else(|| {
+    let text = value.to_str().ok().filter(|text| Shape::Whole(0, ENTRIES_MAX).check_text(text).is_ok());
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| {
         let message = "`Last-Event-ID` takes the number of the last entry that was seen, such as 12";
         Problem::new(Sort::Wrong, "last-event-id-wrong", message)
     })

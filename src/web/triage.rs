@@ -106,7 +106,7 @@ pub async fn make_exception(
 
 /// A condition on `alert`, as CEL.
 fn condition(text: &str) -> Result<Expr, Problem> {
-    let wrong = |message: String| Problem::new(Sort::Wrong, "expression-wrong", message);
+    let wrong = |message: String| Problem::new(Sort::OtherContent, "expression-wrong", message);
     let inner = text.trim().strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).unwrap_or(text);
     let when = Expr::parse(inner.trim()).map_err(|error| wrong(format!("`when`: {error}")))?;
     match when.references().paths.iter().find(|path| path.first().is_none_or(|root| root != "alert")) {

@@ -179,14 +179,14 @@ async fn mistakes_are_told_whole_and_before_any_alert() {
     }
     // A program that asks the server alone is told too.
     let answer = server.post("/backtests", &json!({ "text": text, "file": "watch.yaml" }), &[]).await;
-    assert_eq!((answer.status, &answer.body["code"]), (400, &json!("mistakes")), "{}", answer.body);
+    assert_eq!((answer.status, &answer.body["code"]), (422, &json!("mistakes")), "{}", answer.body);
     assert!(
         answer.body["detail"].as_str().is_some_and(|told| told.contains("watch.yaml:")),
         "{}",
         answer.body
     );
     let answer = server.post("/backtests", &json!({ "text": text, "playbook": "watch" }), &[]).await;
-    assert_eq!((answer.status, &answer.body["code"]), (400, &json!("playbook-missing")), "{}", answer.body);
+    assert_eq!((answer.status, &answer.body["code"]), (422, &json!("playbook-missing")), "{}", answer.body);
     let out = quell(&["--data", "nowhere", "backtest", "watch"], &server.data());
     assert_eq!(out.status.code(), Some(4), "{}", out.text);
     assert!(!server.data().join("nowhere").exists(), "a look makes no store");

@@ -220,6 +220,11 @@ impl Server {
         self.home().join("quell.yaml").display().to_string()
     }
 
+    /// The operator's token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("{}/api/v1{path}", self.base)
     }

@@ -84,7 +84,7 @@ async fn the_declared_type_says_how_a_typed_input_is_read_and_defaults_fill_the_
     let body = json!({ "inputs": { "ticket": 4711 } });
     for path in ["/playbooks/takes/runs", "/playbooks/takes/plan"] {
         let refused = server.post(path, &body, &[]).await;
-        assert_eq!((refused.status, &refused.body["code"]), (400, &json!("input-wrong")), "{}", refused.body);
+        assert_eq!((refused.status, &refused.body["code"]), (422, &json!("input-wrong")), "{}", refused.body);
         let told = "the input `ticket` takes text, such as abc; `4711` was given";
         assert!(refused.body["detail"].as_str().is_some_and(|text| text.contains(told)), "{}", refused.body);
     }

@@ -254,7 +254,7 @@ async fn what_somebody_else_changed_is_left_alone_shown_and_restored_only_with_a
     // A person may override it, with a reason.
     assert_eq!(office.server.quell(&["undo", &ada, "--anyway"]).status.code(), Some(2));
     let bare = office.server.post(&path, &json!({ "anyway": true }), &[]).await;
-    assert_eq!((bare.status, &bare.body["code"]), (400, &json!("reason-needed")), "{}", bare.body);
+    assert_eq!((bare.status, &bare.body["code"]), (422, &json!("reason-needed")), "{}", bare.body);
     let (exit, done) = office.json(&["undo", "--containment", &ada, "--anyway", "--note", "HR agreed"]);
     assert_eq!((exit, fates(&done)), (Some(0), these(&[("stop_ada", "lifted")])), "{done}");
     assert_eq!(office.person("ada")["doors"], json!(["front", "lab"]));

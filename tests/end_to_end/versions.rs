@@ -74,7 +74,7 @@ async fn of_two_changes_of_one_version_one_is_refused() {
     let late = patch("late", with(&version)).await;
     assert_eq!((late.status, &late.body["code"]), (412, &json!("changed-since")), "{}", late.body);
     let wrong = patch("wrong", with("unquoted")).await;
-    assert_eq!((wrong.status, &wrong.body["code"]), (400, &json!("if-match-wrong")), "{}", wrong.body);
+    assert_eq!((wrong.status, &wrong.body["code"]), (412, &json!("if-match-wrong")), "{}", wrong.body);
     let now = server.read(&path, &[]).await;
     assert_eq!(now.body["notes"].as_array().map(Vec::len), Some(1), "{}", now.body);
     let next = patch("next", with(&etag(&now))).await;
