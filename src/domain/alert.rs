@@ -147,14 +147,14 @@ pub struct Indicator {
 }
 
 /// Things of one kind (objects, users, …) that an alert keeps. People read them; the
-/// payload keeps all, and [`Counts`] how many there are.
+/// payload keeps all, and [`ListCounts`] how many there are.
 pub const LISTED_MAX: usize = 100;
 
 /// How many of each thing the detector named. The lists of an alert keep the first
 /// [`LISTED_MAX`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Counts {
+pub struct ListCounts {
     /// Users.
     pub users: usize,
     /// Machines.
@@ -167,7 +167,7 @@ pub struct Counts {
     pub techniques: usize,
 }
 
-impl Counts {
+impl ListCounts {
     /// Whether a list keeps fewer than the detector named.
     #[must_use]
     pub fn exceed_lists(&self) -> bool {
@@ -258,7 +258,7 @@ pub struct Alert {
     pub techniques: Vec<String>,
     /// How many of each the detector named: more than the lists keep, perhaps.
     #[serde(default)]
-    pub counts: Counts,
+    pub counts: ListCounts,
     /// Whether the source's rules do not know the payload's shape: the title is the best
     /// that there is, and a person should look.
     #[serde(default)]
@@ -444,11 +444,11 @@ mod tests {
 
     #[test]
     fn a_list_that_was_cut_tells_how_many_there_are() {
-        let counts = Counts { objects: 2300, users: 100, indicators: 1_234_567, ..Counts::default() };
+        let counts = ListCounts { objects: 2300, users: 100, indicators: 1_234_567, ..ListCounts::default() };
         assert!(counts.exceed_lists());
         let words = ["2,300 objects, 100 of them kept", "1,234,567 indicators, 100 of them kept"];
         assert_eq!(counts.words(), words);
-        assert_eq!(Counts { users: 100, ..Counts::default() }.words(), Vec::<String>::new());
+        assert_eq!(ListCounts { users: 100, ..ListCounts::default() }.words(), Vec::<String>::new());
     }
 
     #[test]

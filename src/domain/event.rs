@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::alert::{Counts, Fate};
+use crate::domain::alert::{Fate, ListCounts};
 use crate::domain::approval::{Covered, Verdict};
 use crate::domain::command::{Child, Phase};
 use crate::domain::erasure::Erasure;
@@ -65,7 +65,7 @@ pub enum Event {
         by: Option<String>,
         /// How many of each the detector named, where a list keeps fewer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        counts: Option<Counts>,
+        counts: Option<ListCounts>,
         /// Whether the source's rules do not know the payload's shape.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         shape_unknown: bool,

@@ -264,7 +264,7 @@ fn plain(text: &str) -> String {
 
 /// Who somebody is, hashed by each thing that tells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct WhoKeys {
     /// The address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     email: Option<TieKey>,
@@ -279,7 +279,7 @@ pub struct Told {
     login: Option<TieKey>,
 }
 
-impl Told {
+impl WhoKeys {
     /// What tells who a user is; none of nobody.
     #[must_use]
     pub fn of(user: &User) -> Option<Self> {
@@ -312,21 +312,21 @@ impl Told {
 
 /// Whom a finding is about and who did it, as far as alerts of it said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct People {
+pub struct FindingPeople {
     /// The subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<Told>,
+    pub subject: Option<WhoKeys>,
     /// The actor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actor: Option<Told>,
+    pub actor: Option<WhoKeys>,
 }
 
-impl People {
+impl FindingPeople {
     /// Those of one alert. Who ends a finding is somebody else than who did it.
     #[must_use]
     pub fn of(alert: &Alert) -> Self {
-        let did = Told::of(&alert.actor).filter(|_| alert.status.is_open());
-        Self { subject: Told::of(&alert.user), actor: did }
+        let did = WhoKeys::of(&alert.actor).filter(|_| alert.status.is_open());
+        Self { subject: WhoKeys::of(&alert.user), actor: did }
     }
 
     /// Nobody on record.

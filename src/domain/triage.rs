@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::alert::{Alert, FindingStatus};
 use crate::domain::id::{AlertId, IncidentId};
-use crate::domain::tie::{People, Tie, TieKey, TieKind, is_another};
+use crate::domain::tie::{FindingPeople, Tie, TieKey, TieKind, is_another};
 use crate::domain::time::Timestamp;
 use crate::domain::triage::bonds::Bonds;
 
@@ -86,8 +86,8 @@ pub struct Tied {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ran: Vec<TieKey>,
     /// Whom that finding is about.
-    #[serde(default, skip_serializing_if = "People::is_empty")]
-    pub people: People,
+    #[serde(default, skip_serializing_if = "FindingPeople::is_empty")]
+    pub people: FindingPeople,
     /// Where that finding is looked up, when alerts of it do not all name the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub finding: Vec<TieKey>,
@@ -116,8 +116,8 @@ pub struct Sighting {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// Whom its finding is about, as far as all its alerts said.
-    #[serde(default, skip_serializing_if = "People::is_empty")]
-    pub people: People,
+    #[serde(default, skip_serializing_if = "FindingPeople::is_empty")]
+    pub people: FindingPeople,
     /// Where its finding is looked up, when alerts of it do not all name the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub finding: Vec<TieKey>,
@@ -237,7 +237,7 @@ pub struct Placement {
     /// How severe its finding was at its worst.
     pub worst: u8,
     /// Whom its finding is about, as far as all its alerts said.
-    pub people: People,
+    pub people: FindingPeople,
     /// Where its finding is looked up, when alerts of it do not all name the same.
     pub finding: Vec<TieKey>,
     /// What is decided anew for others by this.
@@ -264,7 +264,7 @@ impl Placement {
             ties: Vec::new(),
             ran: Vec::new(),
             worst: 0,
-            people: People::default(),
+            people: FindingPeople::default(),
             finding: Vec::new(),
             moves: Moves::default(),
         }
@@ -295,7 +295,7 @@ pub fn place(
         related.push(Related { incident: tied.incident, because: Because::of(&bonds.finding, &tied) });
     }
     if let Some((tied, _)) = look.seen(&bonds.unnamed, rules.same_finding)
-        && tied.people.are_others(&People::of(alert))
+        && tied.people.are_others(&FindingPeople::of(alert))
     {
         related.push(Related { incident: tied.incident, because: Because::of(&bonds.unnamed, &tied) });
     }
@@ -345,7 +345,7 @@ impl<K: Known> Look<'_, K> {
         let worse = alert.severity > tied.worst;
         let reopens = standing.closed && news != News::Ended && worse;
         let rests = standing.closed && !reopens;
-        let people = tied.people.with(People::of(alert));
+        let people = tied.people.with(FindingPeople::of(alert));
         let learnt = tied.people.subject.is_none() && people.subject.is_some();
         let starts = match news {
             News::Ended => Vec::new(),
@@ -415,7 +415,7 @@ impl<K: Known> Look<'_, K> {
             ties: self.keys(bonds, wanted, &starts),
             ran: ran_after(&[], starts.iter().map(|at| wanted[*at].playbook.as_str())),
             worst: self.alert.severity,
-            people: People::of(self.alert),
+            people: FindingPeople::of(self.alert),
             finding: bonds.of_finding_after(&[]),
             moves: Moves { finding: true, subject },
             place,
@@ -428,7 +428,7 @@ impl<K: Known> Look<'_, K> {
     /// detector alone says, unless that was of somebody else.
     fn finding(&self, bonds: &Bonds, within: Duration) -> Option<(Tied, Standing)> {
         self.seen(&bonds.finding, within).or_else(|| {
-            let people = People::of(self.alert);
+            let people = FindingPeople::of(self.alert);
             self.seen(&bonds.unnamed, within).filter(|(tied, _)| !tied.people.are_others(&people))
         })
     }

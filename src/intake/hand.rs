@@ -2,7 +2,7 @@
 
 use serde::Deserialize as _;
 
-use crate::domain::alert::{Alert, Counts};
+use crate::domain::alert::{Alert, ListCounts};
 use crate::domain::id::AlertId;
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
@@ -40,7 +40,7 @@ pub fn normalise_by_hand(
         // What came from a detector once still tells its words and payload.
         alert.vendor_severity = text("vendor_severity").or(alert.vendor_severity);
         // What was shown once kept part of its lists, and told how many there were.
-        if let Some(counts) = payload.get("counts").and_then(|counts| Counts::deserialize(counts).ok()) {
+        if let Some(counts) = payload.get("counts").and_then(|counts| ListCounts::deserialize(counts).ok()) {
             alert.counts = counts;
             alert = alert.counted();
         }

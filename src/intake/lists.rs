@@ -13,14 +13,14 @@ use crate::intake::text;
 
 /// A list as it is kept.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Kept<T> {
+pub struct KeptList<T> {
     /// The first [`LISTED_MAX`].
     pub list: Vec<T>,
     /// How many there are, those that are not kept included.
     pub count: usize,
 }
 
-impl<T: Serialize> Kept<T> {
+impl<T: Serialize> KeptList<T> {
     /// The first of each, repeats left out.
     #[must_use]
     pub fn of(mut list: Vec<T>) -> Self {
@@ -34,12 +34,12 @@ impl<T: Serialize> Kept<T> {
 
 /// The machine that it happened on, and all that the alert names. Where no rule says
 /// which it is, the only one.
-pub fn hosts(fields: &Fields, seen: &Value, sight: &Sight<'_>) -> (Host, Kept<Host>) {
+pub fn hosts(fields: &Fields, seen: &Value, sight: &Sight<'_>) -> (Host, KeptList<Host>) {
     let first = host(&fields.one, sight, ["host.id", "host.name", "host.ip"]);
     let named = Listed::collect(&fields.hosts, seen, sight, |record, sight| {
         host(record, sight, ["id", "name", "ip"])
     });
-    let all = Kept::of(first.iter().cloned().chain(named).collect());
+    let all = KeptList::of(first.iter().cloned().chain(named).collect());
     let only = || if let [only] = &*all.list { only.clone() } else { Host::default() };
     (first.unwrap_or_else(only), all)
 }
@@ -56,8 +56,8 @@ fn host(record: &Record, sight: &Sight<'_>, keys: [&str; 3]) -> Option<Host> {
 }
 
 /// What was touched.
-pub fn objects(fields: &Fields, seen: &Value, sight: &Sight<'_>) -> Kept<Object> {
-    Kept::of(Listed::collect(&fields.objects, seen, sight, |record, sight| {
+pub fn objects(fields: &Fields, seen: &Value, sight: &Sight<'_>) -> KeptList<Object> {
+    KeptList::of(Listed::collect(&fields.objects, seen, sight, |record, sight| {
         let text = |key| record.text(key, sight, TEXT_CHARS_MAX);
         let object = Object {
             name: text("name"),
@@ -75,8 +75,8 @@ pub fn objects(fields: &Fields, seen: &Value, sight: &Sight<'_>) -> Kept<Object>
 }
 
 /// What can be looked up.
-pub fn indicators(fields: &Fields, seen: &Value, sight: &Sight<'_>) -> Kept<Indicator> {
-    Kept::of(Listed::collect(&fields.indicators, seen, sight, |record, sight| {
+pub fn indicators(fields: &Fields, seen: &Value, sight: &Sight<'_>) -> KeptList<Indicator> {
+    KeptList::of(Listed::collect(&fields.indicators, seen, sight, |record, sight| {
         let kind = record.text("kind", sight, TEXT_CHARS_MAX)?.to_lowercase();
         let value = record.first("value", sight, |value| indicator(&kind, value.as_str()?))?;
         Some(Indicator { kind, value })
@@ -84,9 +84,9 @@ pub fn indicators(fields: &Fields, seen: &Value, sight: &Sight<'_>) -> Kept<Indi
 }
 
 /// ATT&CK or ITM ids.
-pub fn techniques(fields: &Fields, sight: &Sight<'_>) -> Kept<String> {
+pub fn techniques(fields: &Fields, sight: &Sight<'_>) -> KeptList<String> {
     let Some(rule) = &fields.techniques else {
-        return Kept::of(Vec::new());
+        return KeptList::of(Vec::new());
     };
     let items = |value| match value {
         Value::Array(items) => items,
@@ -95,7 +95,7 @@ pub fn techniques(fields: &Fields, sight: &Sight<'_>) -> Kept<String> {
     let given = rule.given(sight).flat_map(items).flat_map(items);
     let texts = given.filter(|value| !sight.is_absent(value));
     let texts = texts.filter_map(|value| as_text(&value, TEXT_CHARS_MAX));
-    Kept::of(texts.flat_map(|text| text::techniques(&text)).collect())
+    KeptList::of(texts.flat_map(|text| text::techniques(&text)).collect())
 }
 
 /// An indicator whose value is what its kind says.

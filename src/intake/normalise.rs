@@ -6,7 +6,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::alert::{Alert, Category, Counts, Dest, FindingStatus, Rule};
+use crate::domain::alert::{Alert, Category, Dest, FindingStatus, ListCounts, Rule};
 use crate::domain::expr::scope::{Root, Scope};
 use crate::domain::id::AlertId;
 use crate::domain::time::Timestamp;
@@ -274,7 +274,7 @@ impl Maker<'_> {
             description: one.first("description", sight, description),
             event_time: one.first("event_time", sight, |value| moment::read(value, self.spec.zone)),
             received_at: self.received_at,
-            counts: Counts {
+            counts: ListCounts {
                 users: users.count,
                 hosts: hosts.count,
                 objects: objects.count,

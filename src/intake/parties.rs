@@ -3,7 +3,7 @@
 use crate::domain::alert::User;
 use crate::domain::value::Value;
 use crate::intake::identity;
-use crate::intake::lists::Kept;
+use crate::intake::lists::KeptList;
 use crate::intake::normalise::TEXT_CHARS_MAX;
 use crate::intake::record::{Fields, Listed};
 use crate::intake::rule::Sight;
@@ -20,7 +20,7 @@ pub struct Parties {
     /// Who did it.
     pub actor: User,
     /// All users, the subject first.
-    pub users: Kept<User>,
+    pub users: KeptList<User>,
 }
 
 /// Reads everybody off one alert. A rule of the source that names the subject goes
@@ -79,9 +79,9 @@ fn sole(users: &[User]) -> Option<User> {
 }
 
 /// Everybody once.
-fn once_each(users: Vec<User>) -> Kept<User> {
+fn once_each(users: Vec<User>) -> KeptList<User> {
     let mut users = users.into_iter();
     let mut kept = identity::merged(users.by_ref().take(COMPARED_MAX).collect());
     kept.extend(users);
-    Kept::of(kept)
+    KeptList::of(kept)
 }

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
     use crate::domain::alert::{Fate, FindingStatus};
     use crate::domain::id::AlertId;
-    use crate::domain::tie::{People, TieKind};
+    use crate::domain::tie::{FindingPeople, TieKind};
     use crate::domain::triage::Sighting;
 
     fn day(day: i64) -> Timestamp {
@@ -169,7 +169,7 @@ mod tests {
             worst: 50,
             ran: Vec::new(),
             subject: None,
-            people: People::default(),
+            people: FindingPeople::default(),
             finding: Vec::new(),
         };
         let event = Event::AlertTriaged { fate, seen: Some(Box::new(sighting)), related: Vec::new() };

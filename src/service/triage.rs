@@ -13,7 +13,7 @@ use crate::domain::expr::scope::Scope;
 use crate::domain::id::{AlertId, IncidentId, RunId, StreamId};
 use crate::domain::incident::Status;
 use crate::domain::run::Shared;
-use crate::domain::tie::{People, Tie, TieKey, TieKind};
+use crate::domain::tie::{FindingPeople, Tie, TieKey, TieKind};
 use crate::domain::time::Timestamp;
 use crate::domain::triage::bonds::Bonds;
 use crate::domain::triage::{
@@ -398,7 +398,7 @@ impl Service {
             worst: alert.severity,
             ran: ran_after(&[], [started.playbook.as_str()]),
             subject: alert.user.shown().map(str::to_owned),
-            people: People::of(alert),
+            people: FindingPeople::of(alert),
             finding: bonds.of_finding(),
         };
         let triage = Event::AlertTriaged { fate, seen: Some(Box::new(seen)), related: Vec::new() };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quell::domain::alert::{
-    Alert, AlertRef, Category, Counts, Dest, Fate, Host, Indicator, Object, Rule, User,
+    Alert, AlertRef, Category, Dest, Fate, Host, Indicator, ListCounts, Object, Rule, User,
 };
 use quell::domain::approval::Verdict;
 use quell::domain::command::Phase;
@@ -386,7 +386,7 @@ fn alert() -> Alert {
             device: None,
         },
         indicators: vec![Indicator { kind: "domain".to_owned(), value: "dropbox.com".to_owned() }],
-        counts: Counts::default(),
+        counts: ListCounts::default(),
         shape_unknown: false,
         techniques: vec!["T1567.002".to_owned()],
         handed_in_by: None,

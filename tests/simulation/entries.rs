@@ -11,7 +11,7 @@ use quell::domain::firing::SkipReason;
 use quell::domain::id::{AlertId, ExceptionId, IncidentId, PollId, RunId, ScheduleId, StreamId};
 use quell::domain::incident::{Disposition, IncidentChange, Left, Move, MoveKind, Status};
 use quell::domain::poll::Advanced;
-use quell::domain::tie::{People, TieKey, TieKind};
+use quell::domain::tie::{FindingPeople, TieKey, TieKind};
 use quell::domain::time::Timestamp;
 use quell::domain::triage::{Because, News, Related, Sighting};
 use quell::domain::value::Digest;
@@ -142,7 +142,7 @@ fn alerts() -> impl Strategy<Value = Event> {
             severity,
             worst: severity,
             subject,
-            people: People::default(),
+            people: FindingPeople::default(),
         })
     });
     let related = (ulids().prop_map(IncidentId::new), because())

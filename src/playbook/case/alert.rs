@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use ulid::Ulid;
 
-use crate::domain::alert::{Alert, Counts};
+use crate::domain::alert::{Alert, ListCounts};
 use crate::domain::id::AlertId;
 use crate::domain::time::Timestamp;
 use crate::playbook::case::file::report;
@@ -22,7 +22,7 @@ fn empty(now: Timestamp) -> Value {
         "user": user(), "actor": user(), "users": [], "host": host(), "hosts": [], "src_ip": null,
         "objects": [], "dest": { "domain": null, "account": null, "device": null },
         "indicators": [], "techniques": [],
-        "counts": Counts::default(), "shape_unknown": false, "url": null, "fingerprint": "test", "raw": null,
+        "counts": ListCounts::default(), "shape_unknown": false, "url": null, "fingerprint": "test", "raw": null,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::alert::{Alert, AlertRef, Counts};
+use crate::domain::alert::{Alert, AlertRef, ListCounts};
 use crate::domain::event::{Event, RunStarted};
 use crate::domain::expr::scope::Scope;
 use crate::domain::id::{IncidentId, RunId, StreamId};
@@ -59,7 +59,7 @@ impl Stored {
             rule: alert.rule.name.clone().or_else(|| alert.rule.id.clone()),
             subject: alert.user.shown().map(str::to_owned),
             by: alert.handed_in_by.clone(),
-            counts: Some(alert.counts).filter(Counts::exceed_lists),
+            counts: Some(alert.counts).filter(ListCounts::exceed_lists),
             shape_unknown: alert.shape_unknown,
         }
     }
