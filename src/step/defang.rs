@@ -1,21 +1,117 @@
 //! Addresses on the web that came from the world, written so that no mail
-//! program makes a link of them.
+//! program makes a link of them. Every mail passes here, once, when it is sent
+//! (`messages.rs`); until then texts are as they came.
 //!
 //! A file name can read `https://evil.example`; mailed as it is, under the name
 //! of the security team, it is one click from being followed. Responders write
 //! such addresses `hxxps://evil[.]example`, which everybody can still read.
 
-use crate::domain::value::Value;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// What begins an address that mail programs turn into a link, and how it is
 /// written instead.
 const SCHEMES: [(&str, &str); 4] =
     [("https://", "hxxps://"), ("http://", "hxxp://"), ("ftp://", "fxp://"), ("mailto:", "mailto[:]")];
 
-/// A text without anything that becomes a link: schemes are broken, and so are
-/// the dots of names such as `evil.example` or `ledger.zip`. The addresses of
-/// people stay as they are; they are needed to know whom something is about.
-pub fn text(text: &str) -> String {
+/// Addresses that a mail may hold as they are: an author or Quell itself wrote them.
+#[derive(Debug, Default)]
+pub struct OwnLinks {
+    whole: BTreeSet<String>,
+    /// What stands before a value that is filled in; the host is whole.
+    begun: Vec<String>,
+}
+
+impl OwnLinks {
+    /// The addresses in these texts: templates, and what authors wrote into steps.
+    pub fn in_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut written = Self::default();
+        for text in texts {
+            let mut at = 0;
+            for piece in pieces(text) {
+                let word = core(piece);
+                let (before, after) = (&text[..at], &text[at + piece.len()..]);
+                at += piece.len();
+                // What a value begins is the world's.
+                if !before.ends_with("}}") && broken(word) != word {
+                    if !after.starts_with("{{") {
+                        written.whole.insert(word.to_owned());
+                    } else if word.split_once("://").is_some_and(|(_, rest)| rest.contains('/')) {
+                        written.begun.push(word.to_owned());
+                    }
+                }
+            }
+        }
+        written
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub fn and(mut self, link: &str) -> Self {
+        self.whole.insert(link.to_owned());
+        self
+    }
+
+    fn holds(&self, word: &str) -> bool {
+        self.whole.contains(word) || self.begun.iter().any(|begun| word.starts_with(begun))
+    }
+}
+
+/// A text cut where an address ends or begins; nothing is left out.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let ends = |c: char| c.is_whitespace() || "<>\"'()[]{}|\\^`*".contains(c);
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let end = match ends(first) {
+            true => first.len_utf8(),
+            false => rest.find(ends).unwrap_or(rest.len()),
+        };
+        let (piece, after) = rest.split_at(end);
+        rest = after;
+        Some(piece)
+    })
+}
+
+/// A word without the marks that end a sentence.
+fn core(word: &str) -> &str {
+    word.trim_end_matches(['.', ',', ';', ':', '!', '?'])
+}
+
+/// A text in which nothing becomes a link but what was written by an author or by
+/// Quell: schemes are broken, and so are the dots of names such as `evil.example` or
+/// `ledger.zip`. The addresses of people stay as they are; they are needed to know
+/// whom something is about.
+pub fn text(text: &str, own: &OwnLinks) -> String {
+    pieces(text)
+        .map(|piece| if own.holds(core(piece)) { Cow::from(piece) } else { Cow::from(broken(piece)) })
+        .collect()
+}
+
+/// A page in which nothing becomes a link but what was written by an author or by
+/// Quell, and what the template itself makes one: only what stands between the tags
+/// is looked at.
+pub fn html(page: &str, own: &OwnLinks) -> String {
+    let mut out = String::with_capacity(page.len() + 16);
+    let mut rest = page;
+    while !rest.is_empty() {
+        let end = rest.find('<').unwrap_or(rest.len());
+        for piece in pieces(&rest[..end]) {
+            // As the template's engine writes it.
+            let known = own.holds(&core(piece).replace("&amp;", "&"));
+            out.push_str(&if known { Cow::from(piece) } else { Cow::from(broken(piece)) });
+        }
+        rest = &rest[end..];
+        // A style is no text, and its dots are its own.
+        let close = if begins(rest, "<style") { "</style>" } else { ">" };
+        let tag = rest.find(close).map_or(rest.len(), |at| at + close.len());
+        out.push_str(&rest[..tag]);
+        rest = &rest[tag..];
+    }
+    out
+}
+
+fn broken(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     let mut rest = text;
     let mut before = None;
@@ -46,53 +142,8 @@ pub fn text(text: &str) -> String {
     out
 }
 
-/// Every text in a value, at any depth; keys are ours and stay.
-pub fn value(value: Value) -> Value {
-    match value {
-        Value::String(it) => Value::String(text(&it)),
-        Value::Array(items) => items.into_iter().map(self::value).collect(),
-        Value::Object(map) => map.into_iter().map(|(key, it)| (key, self::value(it))).collect(),
-        other => other,
-    }
-}
-
-/// A page without addresses that become links: only what stands between the
-/// tags, so that links the template itself holds still lead somewhere.
-pub fn html(page: &str) -> String {
-    let mut out = String::with_capacity(page.len() + 16);
-    let mut rest = page;
-    while !rest.is_empty() {
-        let end = rest.find('<').unwrap_or(rest.len());
-        let mut words = rest[..end].to_owned();
-        for (scheme, instead) in SCHEMES {
-            words = replaced(&words, scheme, instead);
-        }
-        out.push_str(&replaced(&words, "www.", "www[.]"));
-        rest = &rest[end..];
-        let tag = rest.find('>').map_or(rest.len(), |at| at + 1);
-        out.push_str(&rest[..tag]);
-        rest = &rest[tag..];
-    }
-    out
-}
-
 fn begins(text: &str, with: &str) -> bool {
     text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
-}
-
-fn replaced(text: &str, what: &str, instead: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        if begins(rest, what) {
-            out.push_str(instead);
-            rest = &rest[what.len()..];
-        } else {
-            out.push(c);
-            rest = &rest[c.len_utf8()..];
-        }
-    }
-    out
 }
 
 /// A character of a domain or file name; letters of every language can stand
@@ -116,8 +167,6 @@ fn is_domain(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -138,26 +187,37 @@ mod tests {
             ("2026-03-02T08:58:00.123Z", "2026-03-02T08:58:00.123Z"),
             ("", ""),
         ] {
-            assert_eq!(text(given), wanted, "{given}");
+            assert_eq!(text(given, &OwnLinks::default()), wanted, "{given}");
+            assert_eq!(text(wanted, &OwnLinks::default()), wanted, "once is enough: {given}");
         }
     }
 
     #[test]
-    fn values_are_cleaned_at_any_depth_and_keep_their_kind() {
-        let given = json!({ "a.b": ["x.example", 7, null], "c": { "d": "https://x.example" } });
-        assert_eq!(
-            value(given),
-            json!({ "a.b": ["x[.]example", 7, null], "c": { "d": "hxxps://x[.]example" } })
-        );
+    fn what_an_author_or_quell_writes_stays_and_nothing_that_only_looks_like_it() {
+        let author = "See https://wiki.example/leavers. Or https://tickets.example/t/{{with.id}}, and {{with.x}}.evil.example, https://{{with.host}}/a";
+        let written = OwnLinks::in_texts([author, "plain words"]).and("http://127.0.0.1:7/q/tok");
+        for (given, wanted) in [
+            ("See https://wiki.example/leavers.", "See https://wiki.example/leavers."),
+            ("(https://wiki.example/leavers)", "(https://wiki.example/leavers)"),
+            ("https://tickets.example/t/77,", "https://tickets.example/t/77,"),
+            ("http://127.0.0.1:7/q/tok", "http://127.0.0.1:7/q/tok"),
+            ("http://127.0.0.1:7/q/other", "hxxp://127[.]0[.]0[.]1:7/q/other"),
+            ("https://wiki.example/leavers/more", "hxxps://wiki[.]example/leavers/more"),
+            ("https://wiki.example.evil.example", "hxxps://wiki[.]example[.]evil[.]example"),
+            ("https://tickets.example.evil.example/t/", "hxxps://tickets[.]example[.]evil[.]example/t/"),
+            ("https://a.example/a", "hxxps://a[.]example/a"),
+            ("a.evil.example", "a[.]evil[.]example"),
+        ] {
+            assert_eq!(text(given, &written), wanted, "{given}");
+        }
     }
 
     #[test]
     fn a_page_keeps_its_own_links_and_its_style() {
-        let page =
-            r#"<style>a.b{}</style><a href="https://wiki.example">HTTPS://evil.example</a> www.evil.example"#;
+        let page = r#"<style>h1.big{}</style><a href="https://wiki.example">HTTPS://evil.example</a> www.evil.example b.example https://own.example/?a=1&amp;b=2"#;
         assert_eq!(
-            html(page),
-            r#"<style>a.b{}</style><a href="https://wiki.example">hxxps://evil.example</a> www[.]evil.example"#
+            html(page, &OwnLinks::in_texts(["https://own.example/?a=1&b=2"])),
+            r#"<style>h1.big{}</style><a href="https://wiki.example">hxxps://evil[.]example</a> www[.]evil[.]example b[.]example https://own.example/?a=1&amp;b=2"#
         );
     }
 }

@@ -11,7 +11,6 @@ use crate::domain::playbook::Posture;
 use crate::domain::value::Value;
 use crate::guard::people::{People, entries_of};
 use crate::report::templates::Templates;
-use crate::step::defang;
 
 /// What a message is about.
 pub struct About<'a> {
@@ -90,19 +89,28 @@ impl About<'_> {
         Ok(told)
     }
 
-    /// The text of a step's `text:`, `question:` or `template:`, written with
-    /// its `with:` and the alert. Both are the world's, so nothing in them
-    /// becomes a link; links that the text itself holds stay.
+    /// What an author wrote for a step: its `text:`, `question:` or `template:`.
+    ///
+    /// # Errors
+    /// When there is no such template.
+    pub fn source<'b>(&'b self, input: &'b Value) -> Result<&'b str, Failure> {
+        match input.get("template").and_then(Value::as_str) {
+            Some(name) => {
+                self.plan.texts.get(name).map(|text| &**text).ok_or_else(|| {
+                    permanent("template-unknown", format!("the plan holds no template `{name}`"))
+                })
+            }
+            None => Ok(input.get("text").and_then(Value::as_str).unwrap_or_default()),
+        }
+    }
+
+    /// What an author wrote for a step, written with its `with:` and the alert. Both
+    /// are the world's, as they came.
     ///
     /// # Errors
     /// When there is no such template, or it names what is not there.
     pub fn words(&self, templates: &Templates, input: &Value, key: &str) -> Result<String, Failure> {
-        let text = match input.get("template").and_then(Value::as_str) {
-            Some(name) => self.plan.texts.get(name).ok_or_else(|| {
-                permanent("template-unknown", format!("the plan holds no template `{name}`"))
-            })?,
-            None => input.get("text").and_then(Value::as_str).unwrap_or_default(),
-        };
+        let text = self.source(input)?;
         templates.text(text, &self.context(input)).map_err(|error| {
             permanent(
                 "template-wrong",
@@ -114,12 +122,12 @@ impl About<'_> {
     /// What an author's template may show: the input and the alert, as data.
     fn context(&self, input: &Value) -> Value {
         json!({
-            "with": defang::value(input.get("with").cloned().unwrap_or_default()),
-            "alert": self.alert.map(|alert| defang::value(json!({
+            "with": input.get("with").cloned().unwrap_or_default(),
+            "alert": self.alert.map(|alert| json!({
                 "title": alert.title, "severity": alert.severity, "event_time": alert.event_time.map(|at| at.to_minute()),
                 "user": alert.user, "host": alert.host, "objects": alert.objects, "counts": alert.counts,
                 "cut": alert.counts.words(), "dest": alert.dest,
-            }))),
+            })),
             "incident": self.incident,
             "run": self.run,
         })

@@ -13,7 +13,7 @@ use crate::domain::time::{Timestamp, duration_text};
 use crate::domain::value::{digest, truncate_text};
 use crate::guard::people::entries_of;
 use crate::report::render::{Format, render};
-use crate::step::defang;
+use crate::step::defang::{self, OwnLinks};
 use crate::step::letters::About;
 use crate::step::world::{Call, Done, World};
 
@@ -31,6 +31,8 @@ struct Mail<'a> {
     subject: &'a str,
     text: String,
     html: Option<String>,
+    /// The addresses in it that are an author's or our own.
+    own_links: OwnLinks,
     /// Names the mail among all of its step: two that shared a Message-ID would
     /// be one mail to many mail systems, and the second would never be seen.
     part: String,
@@ -81,7 +83,9 @@ async fn send_links(
     until: Timestamp,
 ) -> Result<(String, Option<Evidence>), Failure> {
     let input = &call.perform.input;
-    let text = about(call).words(&world.templates, input, &call.perform.key.to_string())?;
+    let about = about(call);
+    let text = about.words(&world.templates, input, &call.perform.key.to_string())?;
+    let source = about.source(input)?;
     let question = question(call)?;
     let id = QuestionId::derived(call.run().ulid(), &call.perform.key.to_string());
     let silent = question
@@ -106,6 +110,8 @@ async fn send_links(
             subject,
             text: page(world, "messages/question.txt", &around)?,
             html: Some(html(world, "messages/question.html", &around)?),
+            own_links: own_links(world, &["messages/question.txt", "messages/question.html"], [source])
+                .and(&link),
             part: format!("question/{person}"),
         };
         evidence = send(call, world, &mail)
@@ -168,6 +174,7 @@ async fn send_warning(call: &Call<'_>, world: &World) -> Result<Written, Failure
         subject: &subject,
         text: page(world, "messages/expiring.txt", &around)?,
         html: None,
+        own_links: own_links(world, &["messages/expiring.txt"], [call.step.title()]),
         part: "expiring".to_owned(),
     };
     let evidence = send(call, world, &mail).await?;
@@ -185,7 +192,14 @@ async fn send_notice(call: &Call<'_>, world: &World) -> Result<Written, Failure>
     let people = about.recipients(&world.people, &input["to"])?;
     let text = about.words(&world.templates, input, &call.perform.key.to_string())?;
     let subject = input.get("subject").and_then(Value::as_str).unwrap_or("A notice from the security team");
-    let mail = Mail { to: people.clone(), subject, text, html: None, part: "notice".to_owned() };
+    let mail = Mail {
+        to: people.clone(),
+        subject,
+        text,
+        html: None,
+        own_links: own_links(world, &[], [about.source(input)?]),
+        part: "notice".to_owned(),
+    };
     let evidence = send(call, world, &mail).await?;
     Ok((json!({ "sent_to": people }), evidence))
 }
@@ -230,7 +244,8 @@ async fn write_report(call: &Call<'_>, world: &World) -> Result<Written, Failure
             to: people.clone(),
             subject: &subject,
             text: plain,
-            html: body("html").map(|page| defang::html(&page)),
+            html: body("html"),
+            own_links: own_links(world, &["messages/summary.txt"], []),
             part: "report".to_owned(),
         };
         evidence = send(call, world, &mail).await?;
@@ -262,14 +277,15 @@ async fn send_announcement(call: &Call<'_>, world: &World) -> Result<Written, Fa
         Body::Perform(action) => Some(action.operation.as_str()),
         _ => None,
     };
+    let link = format!("{}/approvals/{id}", world.public_url);
     let covers: Vec<Value> = asked.covers.iter().map(|covered| covered_words(call, covered)).collect();
     let captured = call.perform.captured.as_ref();
     let around = json!({
         "approval": id,
         "title": call.step.title(),
         "operation": operation,
-        "target": defang::value(captured.and_then(|state| state.get("target")).cloned().unwrap_or_default()),
-        "alert": call.alert.map(|alert| defang::text(&alert.title)),
+        "target": captured.and_then(|state| state.get("target")),
+        "alert": call.alert.map(|alert| &alert.title),
         "note": call.step.note,
         "each": asked.by,
         "covers": covers,
@@ -277,7 +293,7 @@ async fn send_announcement(call: &Call<'_>, world: &World) -> Result<Written, Fa
         "if_silent": silence(asked),
         "undo": way_back(call),
         "binds": asked.binds,
-        "link": format!("{}/approvals/{id}", world.public_url),
+        "link": link,
         "command": format!("quell approve {id}"),
     });
     let subject = format!("Approval needed: {id}");
@@ -286,6 +302,12 @@ async fn send_announcement(call: &Call<'_>, world: &World) -> Result<Written, Fa
         subject: &subject,
         text: page(world, "messages/approval.txt", &around)?,
         html: Some(html(world, "messages/approval.html", &around)?),
+        own_links: own_links(
+            world,
+            &["messages/approval.txt", "messages/approval.html"],
+            [call.step.title(), call.step.note.as_deref().unwrap_or_default()],
+        )
+        .and(&link),
         // Asked once more after silence, it must arrive once more.
         part: if asked.escalated { "approval/again" } else { "approval" }.to_owned(),
     };
@@ -315,7 +337,7 @@ fn covered_words(call: &Call<'_>, covered: &Covered) -> Value {
         let later = handed.into_iter().flatten().filter(|(name, _)| !input.contains_key(*name));
         let fields = known.chain(later.map(|(name, _)| format!("{name}: known only then")));
         let line = one_line(&fields.collect::<Vec<_>>().join(", "));
-        defang::text(&truncate_text(&line, COVERED_BYTES_MAX))
+        truncate_text(&line, COVERED_BYTES_MAX).into_owned()
     });
     json!({ "title": title, "operation": covered.operation, "input": input, "ends": ends })
 }
@@ -367,7 +389,14 @@ fn html(world: &World, name: &str, context: &Value) -> Result<String, Failure> {
     world.templates.html(name, context).map_err(|error| permanent("template-wrong", error.to_string()))
 }
 
-/// Hands one mail to the mail connector. Its Message-ID comes from the step's
+/// The addresses in the house's templates of these names, and in what an author wrote
+/// for the step.
+fn own_links<'a>(world: &'a World, templates: &[&str], texts: impl IntoIterator<Item = &'a str>) -> OwnLinks {
+    OwnLinks::in_texts(templates.iter().filter_map(|name| world.templates.source(name)).chain(texts))
+}
+
+/// Hands one mail to the mail connector. All that came from the world is made sure to
+/// become no link here, and nowhere before. Its Message-ID comes from the step's
 /// idempotency key, so that a person can tell whether it came.
 async fn send(call: &Call<'_>, world: &World, mail: &Mail<'_>) -> Result<Option<Evidence>, Failure> {
     let Some(connector) = &world.mail else {
@@ -385,8 +414,11 @@ async fn send(call: &Call<'_>, world: &World, mail: &Mail<'_>) -> Result<Option<
         ));
     };
     let key = format!("{}/{}", call.perform.idempotency_key, mail.part);
+    let subject = defang::text(&one_line(mail.subject), &OwnLinks::default());
+    let html = mail.html.as_ref().map(|page| defang::html(page, &mail.own_links));
     let input = json!({
-        "to": mail.to, "subject": defang::text(&one_line(mail.subject)), "text": mail.text, "html": mail.html, "from": world.mail_from,
+        "to": mail.to, "subject": subject, "from": world.mail_from,
+        "text": defang::text(&mail.text, &mail.own_links), "html": html,
         "message_id": message_id(&key, &world.mail_from),
     });
     let operation = OperationCall {
