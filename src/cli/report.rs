@@ -24,7 +24,7 @@ pub async fn report(args: &ReportArgs, client: &Client, screen: &Screen) -> Resu
     if screen.json() {
         screen.document(&json!({ "of": of, "template": args.template, "format": kind, "text": text }));
     } else {
-        screen.line(&text);
+        screen.lines(&text);
     }
     Ok(Exit::Done)
 }

@@ -127,7 +127,7 @@ fn run_file(
             screen.document(&serde_json::json!({ "failed": name, "diagnostics": crate::yaml::render::to_json(&failures) }));
         } else {
             screen.line(&format!("{}  {}", screen.paint(Style::Red, "FAIL"), visible(&name)));
-            screen.line(&render(&failures, &|_| Some(text.to_owned()), screen.color));
+            screen.lines(&render(&failures, &|_| Some(text.to_owned()), screen.color));
         }
     }
     let missing = reached.missing(&plan.playbook);
