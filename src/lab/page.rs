@@ -17,10 +17,22 @@ pub struct Form {
     pub kept: Vec<(String, String)>,
     /// Names of fields to write something in.
     pub texts: Vec<String>,
+    /// Boxes that must be ticked, with what they send.
+    pub ticks: Vec<(String, String)>,
 }
 
 /// The first form of the page that is sent by POST and offers a choice.
 pub fn form(html: &str) -> Option<Form> {
+    posted(html).into_iter().find(|form| !form.choices.is_empty())
+}
+
+/// The first form of the page that is sent by POST and asks to tick a box: the page
+/// repeats an answer and wants it confirmed.
+pub fn confirmation(html: &str) -> Option<Form> {
+    posted(html).into_iter().find(|form| form.choices.is_empty() && !form.ticks.is_empty())
+}
+
+fn posted(html: &str) -> Vec<Form> {
     let page = Html::parse_document(html);
     page.root_element()
         .descendent_elements()
@@ -29,7 +41,7 @@ pub fn form(html: &str) -> Option<Form> {
                 && e.attr("method").is_some_and(|m| m.trim().eq_ignore_ascii_case("post"))
         })
         .map(read_form)
-        .find(|form| !form.choices.is_empty())
+        .collect()
 }
 
 fn read_form(element: ElementRef<'_>) -> Form {
@@ -58,6 +70,9 @@ fn read_input(form: &mut Form, field: ElementRef<'_>, name: &str) {
         "text" | "search" => form.texts.push(name.to_owned()),
         "radio" | "checkbox" if field.attr("checked").is_some() => {
             form.kept.push((name.to_owned(), value.unwrap_or("on").to_owned()));
+        }
+        "checkbox" if field.attr("required").is_some() => {
+            form.ticks.push((name.to_owned(), value.unwrap_or("on").to_owned()));
         }
         "radio" | "checkbox" | "submit" | "button" | "image" | "reset" | "file" => {}
         _ => form.kept.push((name.to_owned(), value.unwrap_or_default().to_owned())),
@@ -116,6 +131,7 @@ mod tests {
             choices: vec!["expected".into(), "not_expected".into(), "unsure".into()],
             kept: vec![("csrf".into(), "k&1".into()), ("copy".into(), "on".into())],
             texts: vec!["ticket".into(), "note".into()],
+            ticks: Vec::new(),
         };
         assert_eq!(form(html), Some(expected));
     }
@@ -130,6 +146,20 @@ mod tests {
         ] {
             assert_eq!(form(html), None, "{html:?}");
         }
+    }
+
+    #[test]
+    fn a_page_that_wants_an_answer_confirmed_has_a_box_to_tick() {
+        let html = r#"<form method=post><input type=hidden name=choice value=yes>
+            <input type=hidden name=confirm value=k><input type=checkbox name=sure value=yes required>
+            <input type=checkbox name=news></form>"#;
+        let expected = Form {
+            kept: vec![("choice".into(), "yes".into()), ("confirm".into(), "k".into())],
+            ticks: vec![("sure".into(), "yes".into())],
+            ..Form::default()
+        };
+        assert_eq!((form(html), confirmation(html)), (None, Some(expected)));
+        assert_eq!(confirmation("<form method=post><input type=radio name=choice value=a></form>"), None);
     }
 
     #[test]

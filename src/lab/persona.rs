@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
 use reqwest::{Client, Response, Url};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -255,18 +255,44 @@ async fn answer(client: &Client, url: &Url, habit: Habit) -> Tried {
     let Some(choice) = choose(&form.choices, habit) else {
         return Tried::Over("the page had nothing to choose".to_owned());
     };
+    let answered = match post(client, url, &form, filled(&form, choice, habit)).await {
+        Ok(html) => html,
+        Err(tried) => return tried,
+    };
+    // The page that comes then repeats the answer and wants it confirmed.
+    if let Some(form) = page::confirmation(&answered) {
+        let pairs = form.kept.iter().chain(&form.ticks).cloned().collect();
+        if let Err(tried) = post(client, url, &form, pairs).await {
+            return tried;
+        }
+    }
+    Tried::Over(format!("answered {choice}"))
+}
+
+/// Sends a form as a browser does, and gives the page that comes.
+async fn post(
+    client: &Client,
+    url: &Url,
+    form: &Form,
+    pairs: Vec<(String, String)>,
+) -> Result<String, Tried> {
     let to = match url.join(&form.action) {
         Ok(to) if to.origin() == url.origin() => to,
-        _ => return Tried::Over("the form goes somewhere else, so it was not sent".to_owned()),
+        _ => return Err(Tried::Over("the form goes somewhere else, so it was not sent".to_owned())),
     };
-    let body = filled(&form, choice, habit);
-    let request = client.post(to).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+    let request = client
+        .post(to)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(ORIGIN, url.origin().ascii_serialization())
+        .header("sec-fetch-site", "same-origin")
+        .body(encoded(&pairs));
+    let lost = |error: reqwest::Error| Tried::Again(format!("the answer was not taken: {error}"));
     match request.send().await {
         Ok(response) if response.status().is_success() || response.status().is_redirection() => {
-            Tried::Over(format!("answered {choice}"))
+            text(response).await.map_err(lost)
         }
-        Ok(response) => refused("the answer", &response),
-        Err(error) => Tried::Again(format!("the answer was not taken: {error}")),
+        Ok(response) => Err(refused("the answer", &response)),
+        Err(error) => Err(lost(error)),
     }
 }
 
@@ -282,19 +308,22 @@ fn choose(choices: &[String], habit: Habit) -> Option<&str> {
     preferred.or_else(otherwise).map(String::as_str)
 }
 
-fn filled(form: &Form, choice: &str, habit: Habit) -> String {
+fn filled(form: &Form, choice: &str, habit: Habit) -> Vec<(String, String)> {
+    let mut pairs = form.kept.clone();
+    pairs.push(("choice".to_owned(), choice.to_owned()));
+    for name in &form.texts {
+        let known = habit.facts.iter().find(|(field, _)| name.ends_with(field)).map(|(_, fact)| *fact);
+        let other = if name.to_lowercase().contains("ticket") { "none found" } else { habit.sentence };
+        pairs.push((name.clone(), known.unwrap_or(other).to_owned()));
+    }
+    pairs
+}
+
+/// The body of a form.
+fn encoded(pairs: &[(String, String)]) -> String {
     // The URL type brings the one encoder that forms and queries share.
     let mut encoder = Url::parse("http://localhost/").expect("a constant address");
-    {
-        let mut pairs = encoder.query_pairs_mut();
-        pairs.extend_pairs(&form.kept);
-        pairs.append_pair("choice", choice);
-        for name in &form.texts {
-            let known = habit.facts.iter().find(|(field, _)| name.ends_with(field)).map(|(_, fact)| *fact);
-            let other = if name.to_lowercase().contains("ticket") { "none found" } else { habit.sentence };
-            pairs.append_pair(name, known.unwrap_or(other));
-        }
-    }
+    encoder.query_pairs_mut().extend_pairs(pairs);
     encoder.query().unwrap_or_default().to_owned()
 }
 

@@ -258,16 +258,20 @@ impl Gate {
         what(counts.get_or_insert_with(|| Counts::new(&self.limits, now)))
     }
 
-    /// The address that is counted: one network of a house in IPv6. None where
-    /// many may stand behind it.
+    /// The address that is counted. None where many may stand behind it.
     fn counted(&self, peer: Option<IpAddr>) -> Option<IpAddr> {
         let peer = peer?.to_canonical();
         let shared = peer.is_loopback() || self.limits.proxies.iter().any(|network| network.holds(peer));
-        let counted = match peer {
-            IpAddr::V4(_) => peer,
-            IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() >> 64 << 64)),
-        };
-        (!shared).then_some(counted)
+        (!shared).then(|| counted_as(peer))
+    }
+}
+
+/// The address under which somebody is counted: one network of a house in IPv6.
+#[must_use]
+pub fn counted_as(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() >> 64 << 64)),
+        four => four,
     }
 }
 

@@ -8,11 +8,12 @@ use crate::domain::playbook::{Body, InputSpec};
 use crate::domain::run::StepKey;
 use crate::domain::signal::{Person, Signal};
 use crate::domain::time::Timestamp;
-use crate::domain::value::Value;
+use crate::domain::value::{Digest, Value};
 use crate::projection::approvals::ApprovalRow;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
 use crate::service::unchanged::OnlyIf;
+use crate::step::link::Confirmed;
 
 /// What a single step would do when it is approved.
 #[derive(Debug, Clone, Serialize)]
@@ -146,6 +147,29 @@ impl Service {
         };
         let person = question.1.get(usize::from(index)).cloned().ok_or_else(unknown)?;
         Ok(OpenQuestion { person, ..question.0 })
+    }
+
+    /// What the page that asks to confirm an answer holds. `answer` is the digest of
+    /// all that is answered.
+    pub fn confirmation(&self, token: &str, answer: &Digest) -> String {
+        self.world.links.confirmation(token, answer, self.fresh())
+    }
+
+    /// Whether somebody saw the page that asks to confirm this answer, just now.
+    ///
+    /// # Errors
+    /// In words for that page.
+    pub fn confirmed(&self, given: &str, token: &str, answer: &Digest) -> Result<(), ServiceError> {
+        let wrong = |code, message| Err(ServiceError::new(Sort::Wrong, code, message));
+        match self.world.links.confirms(given, token, answer, self.now()) {
+            Confirmed::Yes => Ok(()),
+            Confirmed::TooOld => {
+                wrong("confirmation-old", "This page was open for too long. Please confirm once more.")
+            }
+            Confirmed::No => {
+                wrong("confirmation-wrong", "Nothing was answered yet. Please confirm this answer.")
+            }
+        }
     }
 
     /// A question with the people it went to, groups resolved.

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,8 +14,9 @@ use crate::domain::id::AlertId;
 use crate::intake::signature::Header;
 use crate::projection::alerts::AlertFilter;
 use crate::service::error::{ServiceError, Sort};
-use crate::service::gate::{BYTES_DEFAULT, Taken};
+use crate::service::gate::Taken;
 use crate::web::access::{Caller, Role};
+use crate::web::admission::begin_work;
 use crate::web::body::{UNPROVEN, said_length, unproven, whole};
 use crate::web::extract::{Json, Query};
 use crate::web::problem::Problem;
@@ -50,6 +52,7 @@ async fn taken(web: &Web, source: &str, peer: Option<IpAddr>, request: Request) 
         true => (whole(body, &parts.headers, knock.most).await?, None),
         false => unproven(body, &parts.headers, knock.most, &UNPROVEN).await?,
     };
+    begin_work(&parts.extensions)?;
     let mut came = knock.with_body(&headers, &body, peer);
     web.service.prove(source, &mut came).map_err(Problem)?;
     drop(room);
@@ -82,12 +85,11 @@ pub async fn ingest(
     State(web): State<Web>,
     caller: Caller,
     Path(source): Path<String>,
-    request: Request,
+    headers: HeaderMap,
+    body: Bytes,
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Responder)?;
-    let (parts, body) = request.into_parts();
-    let body = whole(body, &parts.headers, BYTES_DEFAULT).await?;
-    let content_type = parts.headers.get("content-type").and_then(|value| value.to_str().ok());
+    let content_type = headers.get("content-type").and_then(|value| value.to_str().ok());
     let accepted = web.service.ingest(&source, by, content_type, &body).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "alerts": accepted }))).into_response())
 }

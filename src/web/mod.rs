@@ -2,9 +2,13 @@
 //!
 //! ```text
 //!   server.rs    the listener, the routes, the shutdown
-//!   connections.rs  how many there are at once, and how long one may be silent
-//!   body.rs      bodies, up to a limit and within a time
+//!   connections.rs  how many there are at once, and which ends for the others
+//!   sending.rs   an answer that nobody takes ends its connection
+//!   admission.rs the layer that every request passes
 //!   access.rs    who may call what: tokens and roles
+//!   intent.rs    whether another site caused a request
+//!   limits.rs    how much may come at once; wrong_tokens.rs: who guesses
+//!   body.rs      bodies, up to a limit and within a time
 //!   problem.rs   errors as RFC 9457 problem documents
 //!   etag.rs      versions of documents: read once, changed only as they were seen
 //!   extract.rs   bodies and queries, refused in plain words
@@ -24,6 +28,7 @@
 //! ```
 
 pub mod access;
+pub mod admission;
 pub mod alerts;
 pub mod attention;
 pub mod backtests;
@@ -32,6 +37,8 @@ pub mod connections;
 pub mod etag;
 pub mod extract;
 pub mod incidents;
+pub mod intent;
+pub mod limits;
 pub mod lists;
 pub mod metrics;
 pub mod openapi;
@@ -40,8 +47,10 @@ pub mod people;
 pub mod problem;
 pub mod routes;
 pub mod runs;
+pub mod sending;
 pub mod server;
 pub mod shapes;
 pub mod store;
 pub mod triage;
 pub mod undo;
+pub mod wrong_tokens;

@@ -1,23 +1,31 @@
-//! Pages for people. A `GET` shows and changes nothing, so that a mail scanner
-//! that follows links decides nothing; only a `POST` with the form's button does.
+//! Pages for people. Nothing is decided by a step that a program takes by itself:
+//!
+//! ```text
+//!   GET ── the question ── POST ── the answer in words, a box to tick,
+//!                                  and what only this page holds ── POST ── decided
+//! ```
+//! A mail scanner follows links, a form filler posts a form as it stands; neither
+//! ticks the box of the second page.
 
 use std::collections::BTreeMap;
 
 use axum::Form;
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use crate::domain::id::ApprovalId;
 use crate::domain::inputs::GivenInputs;
-use crate::domain::playbook::InputKind;
+use crate::domain::playbook::{InputKind, InputSpec};
 use crate::domain::time::Timestamp;
+use crate::domain::value::{Digest, digest};
 use crate::service::error::{ServiceError, Sort};
 use crate::service::people::OpenQuestion;
 use crate::service::unchanged::OnlyIf;
-use crate::web::problem::Problem;
+use crate::web::problem::{Problem, RefusedBecause};
 use crate::web::server::Web;
 
 /// No script, nothing from elsewhere, in nobody's frame, told to nobody.
@@ -26,7 +34,9 @@ const PAGE_HEADERS: &[(HeaderName, &str)] = &[
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     ),
-    (header::REFERRER_POLICY, "no-referrer"),
+    // Told to nobody else; with `no-referrer` a browser would not say either that a form
+    // comes from our own page.
+    (header::REFERRER_POLICY, "same-origin"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::CACHE_CONTROL, "no-store"),
     (header::CONTENT_TYPE, "text/html; charset=utf-8"),
@@ -40,7 +50,7 @@ pub async fn question(State(web): State<Web>, Path(token): Path<String>) -> Resp
     }
 }
 
-/// `POST /q/{token}`.
+/// `POST /q/{token}`: repeats the answer for confirmation; confirmed, it counts.
 pub async fn answer(
     State(web): State<Web>,
     Path(token): Path<String>,
@@ -54,43 +64,87 @@ pub async fn answer(
         Ok(question) => question,
         Err(error) => return error_page(&web, &error),
     };
-    // Only the form's own button decides: a program that follows links and
-    // sends what it finds has not read the question.
-    if form.get("decide").is_none_or(|decide| decide != "yes") {
-        let message = "Please choose an answer and send it with the button below.";
-        return question_page(&web, &question, Some(message), StatusCode::BAD_REQUEST);
+    let again = |message: &str| question_page(&web, &question, Some(message), StatusCode::BAD_REQUEST);
+    if !question.open {
+        return question_page(&web, &question, None, StatusCode::CONFLICT);
     }
-    let Some(choice) = form.get("choice") else {
-        return question_page(
-            &web,
-            &question,
-            Some("Please choose one of the answers."),
-            StatusCode::BAD_REQUEST,
-        );
+    let Some(choice) = form.get("choice") else { return again("Please choose one of the answers.") };
+    let Some((_, label)) = question.choices.iter().find(|(known, _)| known == choice) else {
+        return again("What was sent is none of the answers. Please choose one of those below.");
     };
-    if question.open && !question.choices.iter().any(|(known, _)| known == choice) {
-        let message = "What was sent is none of the answers. Please choose one of those below.";
-        return question_page(&web, &question, Some(message), StatusCode::BAD_REQUEST);
-    }
     let fields = match fields_of(&question, &form) {
         Ok(fields) => fields,
-        Err(message) => {
-            return question_page(&web, &question, Some(&message), StatusCode::BAD_REQUEST);
-        }
+        Err(message) => return again(&message),
     };
-    match web.service.answer(question.id, &question.person, choice, &fields, &OnlyIf::default()).await {
+    let answer = AnswerToConfirm { token: &token, choice, label, fields };
+    let confirm = |message| confirmation_page(&web, &question, &answer, &form, message);
+    let Some(given) = form.get("confirm") else { return confirm(None) };
+    if let Err(error) = web.service.confirmed(given, &token, &answer.digest()) {
+        return confirm(Some(&error.message));
+    }
+    if form.get("sure").is_none_or(|sure| sure != "yes") {
+        return confirm(Some("Please tick the box if this is your answer."));
+    }
+    match web.service.answer(question.id, &question.person, choice, &answer.fields, &OnlyIf::default()).await
+    {
         Ok(()) => match web.service.question_behind(&token).await {
             Ok(question) => question_page(&web, &question, None, StatusCode::OK),
             Err(error) => error_page(&web, &error),
         },
-        Err(error) if error.sort == Sort::Wrong => {
-            question_page(&web, &question, Some(&error.message), StatusCode::BAD_REQUEST)
-        }
+        Err(error) if error.sort == Sort::Wrong => again(&error.message),
         Err(error) if error.sort == Sort::Refused => {
             question_page(&web, &question, Some(&error.message), StatusCode::CONFLICT)
         }
         Err(error) => error_page(&web, &error),
     }
+}
+
+/// An answer that somebody is about to give.
+struct AnswerToConfirm<'a> {
+    token: &'a str,
+    choice: &'a str,
+    label: &'a str,
+    fields: GivenInputs,
+}
+
+impl AnswerToConfirm<'_> {
+    /// What a confirmation holds for: another choice or field needs another.
+    fn digest(&self) -> Digest {
+        digest(
+            json!({ "choice": self.choice, "values": self.fields.values, "texts": self.fields.texts })
+                .to_string()
+                .as_bytes(),
+        )
+    }
+}
+
+/// The answer in words, with a box to tick. Only this page holds what confirms it.
+fn confirmation_page(
+    web: &Web,
+    question: &OpenQuestion,
+    answer: &AnswerToConfirm<'_>,
+    form: &BTreeMap<String, String>,
+    message: Option<&str>,
+) -> Response {
+    let said: Vec<Value> = question
+        .fields
+        .iter()
+        .filter_map(|field| {
+            let text = form.get(&format!("field.{}", field.name)).filter(|text| !text.trim().is_empty())?;
+            Some(json!({ "name": field.name, "label": title(field), "text": text }))
+        })
+        .collect();
+    let context = json!({
+        "state": "confirm", "text": question.text, "person": question.person, "message": message,
+        "choice": answer.choice, "label": answer.label, "said": said,
+        "confirm": web.service.confirmation(answer.token, &answer.digest()),
+    });
+    let status = if message.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    page(web, "pages/question.html", &context, status)
+}
+
+fn title(field: &InputSpec) -> &str {
+    field.label.as_deref().unwrap_or(&field.name)
 }
 
 /// The typed fields out of a form, in which everything is text.
@@ -104,7 +158,7 @@ fn fields_of(question: &OpenQuestion, form: &BTreeMap<String, String>) -> Result
         else {
             continue;
         };
-        let title = field.label.as_deref().unwrap_or(&field.name);
+        let title = title(field);
         let value = match field.kind {
             InputKind::Boolean => Some(Value::from(matches!(text, "true" | "yes" | "on"))),
             kind => kind.read(text),
@@ -115,12 +169,26 @@ fn fields_of(question: &OpenQuestion, form: &BTreeMap<String, String>) -> Result
     Ok(GivenInputs::from(fields))
 }
 
+/// Has refusals of the layer that every request passes said by a page, where people
+/// came with a browser.
+pub async fn in_words_for_people(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let for_people = request.uri().path().starts_with("/q/");
+    let refused = next.run(request).await;
+    let Some(RefusedBecause(error)) = refused.extensions().get::<RefusedBecause>().filter(|_| for_people)
+    else {
+        return refused;
+    };
+    let context = json!({ "title": "Nothing was answered", "text": error.message });
+    let mut shown = page(&web, "pages/notice.html", &context, refused.status());
+    if let Some(after) = refused.headers().get(header::RETRY_AFTER) {
+        shown.headers_mut().insert(header::RETRY_AFTER, after.clone());
+    }
+    shown
+}
+
 /// A form that could not be read.
 fn unread(web: &Web, rejection: &FormRejection) -> Response {
     let (status, text) = match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            (StatusCode::PAYLOAD_TOO_LARGE, "What was sent is larger than 1 MiB. Please shorten it.")
-        }
         StatusCode::UNSUPPORTED_MEDIA_TYPE => (
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "This takes the form of the page. Please open the link again and use the button there.",
@@ -145,7 +213,11 @@ fn question_page(web: &Web, question: &OpenQuestion, message: Option<&str>, stat
     }
     let choices: Vec<Value> =
         question.choices.iter().map(|(value, label)| json!({ "value": value, "label": label })).collect();
-    let fields: Vec<Value> = question.fields.iter().map(|field| json!({ "name": field.name, "label": field.label.as_deref().unwrap_or(&field.name), "required": field.required })).collect();
+    let fields: Vec<Value> = question
+        .fields
+        .iter()
+        .map(|field| json!({ "name": field.name, "label": title(field), "required": field.required }))
+        .collect();
     let context = json!({
         "state": state, "text": question.text, "person": question.person, "choices": choices, "fields": fields,
         "until": minute(question.until), "message": message,

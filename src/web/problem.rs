@@ -48,21 +48,41 @@ fn status(sort: Sort) -> StatusCode {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+/// That so much comes at once is no failure, and a flood must not fill the log.
+const NOT_LOGGED: [&str; 5] =
+    ["queue-full", "bodies-full", "requests-full", "streams-full", "connection-closed"];
+
+impl Problem {
+    /// The document.
+    fn document(&self) -> String {
         let status = status(self.0.sort);
-        // That much comes at once is no failure, and a flood must not fill the log.
-        if status.is_server_error() && !["queue-full", "bodies-full"].contains(&self.0.code.as_str()) {
-            tracing::error!(code = %self.0.code, message = %self.0.message, "a call failed");
-        }
-        let body = json!({
+        json!({
             "type": "about:blank",
             "title": status.canonical_reason(),
             "status": status.as_u16(),
             "code": self.0.code,
             "detail": self.0.message,
-        });
-        let mut response = (status, body.to_string()).into_response();
+        })
+        .to_string()
+    }
+
+    /// The whole answer as it goes over the wire, for a connection that nobody serves.
+    pub fn written_out(&self) -> String {
+        let (status, body) = (status(self.0.sort), self.document());
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\nretry-after: {RETRY_AFTER_SECONDS}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = status(self.0.sort);
+        if status.is_server_error() && !NOT_LOGGED.contains(&self.0.code.as_str()) {
+            tracing::error!(code = %self.0.code, message = %self.0.message, "a call failed");
+        }
+        let mut response = (status, self.document()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self.0.sort {
@@ -75,9 +95,15 @@ impl IntoResponse for Problem {
             }
             _ => {}
         }
+        // A page says it in its own way.
+        response.extensions_mut().insert(RefusedBecause(self.0));
         response
     }
 }
+
+/// Why a call was not carried out, beside the document that tells it.
+#[derive(Clone)]
+pub struct RefusedBecause(pub ServiceError);
 
 /// Makes a problem document of an answer that the router gave by itself: a
 /// path that is no text.

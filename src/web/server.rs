@@ -4,9 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::{Next, from_fn, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
@@ -15,14 +15,14 @@ use tokio::sync::watch;
 use crate::service::error::Sort;
 use crate::service::house::Service;
 use crate::web::access::Token;
+use crate::web::admission::{Admission, admit, no_such_call, nothing_here};
+use crate::web::body::BODY_BYTES_MAX;
+use crate::web::limits::TrafficLimits;
 use crate::web::problem::{Problem, in_words};
 use crate::web::{
     alerts, attention, backtests, connections, etag, incidents, lists, metrics, openapi, page, people, runs,
     store, triage, undo,
 };
-
-/// The largest body of a call: an alert may be 1 MiB, and nothing else is larger.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// What every call stands on.
 #[derive(Clone)]
@@ -38,14 +38,22 @@ pub struct Web {
 pub struct HungUp(watch::Receiver<()>);
 
 impl HungUp {
+    /// What is gone with the first, and a watch on it.
+    pub fn watched() -> (watch::Sender<()>, Self) {
+        let (listens, hung_up) = watch::channel(());
+        (listens, Self(hung_up))
+    }
+
     /// Waits until the caller is gone.
     pub async fn gone(&mut self) {
         while self.0.changed().await.is_ok() {}
     }
 }
 
-/// All routes.
-pub fn routes(web: Web) -> Router {
+/// All routes, behind the layer that lets in what they declare.
+pub fn routes(web: Web, limits: TrafficLimits) -> Router {
+    let world = &web.service.world;
+    let admission = Admission::new(Arc::clone(&web.tokens), world.public_url.clone(), limits, world.now);
     let api = Router::new()
         .route("/alerts/{source}", post(alerts::submit).get(alerts::show))
         .route("/alerts", get(alerts::list))
@@ -92,8 +100,8 @@ pub fn routes(web: Web) -> Router {
         .route("/reports/{id}", get(lists::kept_report))
         .route("/store/backup", post(store::backup))
         .route("/openapi.json", get(openapi::show))
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(no_such_call)
+        .fallback(async || nothing_here())
+        .method_not_allowed_fallback(async |method: Method| no_such_call(&method))
         .layer(from_fn(etag::tag));
     Router::new()
         .nest("/api/v1", api)
@@ -103,36 +111,13 @@ pub fn routes(web: Web) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::show))
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(no_such_call)
-        .layer(map_response(in_words))
-        .layer(from_fn(to_its_end))
+        .fallback(async || nothing_here())
+        .method_not_allowed_fallback(async |method: Method| no_such_call(&method))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(map_response(in_words))
+        .layer(from_fn_with_state(admission, admit))
+        .layer(from_fn_with_state(web.clone(), page::in_words_for_people))
         .with_state(web)
-}
-
-/// A call that has begun goes on to its end, also when the caller hangs up:
-/// between the record of a run and its first step nobody may drop it.
-async fn to_its_end(mut request: Request, next: Next) -> Response {
-    // Dropped with this call, so that what only waits ends when nobody listens.
-    let (_listens, hung_up) = watch::channel(());
-    request.extensions_mut().insert(HungUp(hung_up));
-    match tokio::spawn(next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let message = "a mistake in Quell stopped this call; please report it with the server's log";
-            Problem::new(Sort::Own, "unanswered", message).into_response()
-        }
-    }
-}
-
-async fn nothing_here() -> Problem {
-    Problem::new(Sort::Absent, "route-unknown", "there is nothing at this address; the API is under /api/v1")
-}
-
-async fn no_such_call(method: Method) -> Problem {
-    let message = format!("this address takes no {method}; the routes are described at /api/v1/openapi.json");
-    Problem::new(Sort::OtherMethod, "method-wrong", message)
 }
 
 async fn ready(State(web): State<Web>) -> Response {
@@ -152,7 +137,8 @@ pub async fn serve(
     web: Web,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    connections::serve(listener, routes(web), stop).await;
+    let limits = TrafficLimits::for_files(connections::files());
+    connections::serve(listener, routes(web, limits), limits, stop).await;
     Ok(())
 }
 
@@ -166,5 +152,6 @@ pub async fn serve_waiting(listener: TcpListener, why: String) {
     };
     let alive = || async { ([(header::CONNECTION, "close")], "ok\n") };
     let routes = Router::new().route("/healthz", get(alive)).fallback(not_yet);
-    connections::serve(listener, routes, std::future::pending()).await;
+    let limits = TrafficLimits::for_files(connections::files());
+    connections::serve(listener, routes, limits, std::future::pending()).await;
 }

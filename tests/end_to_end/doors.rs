@@ -221,13 +221,21 @@ async fn only_the_button_answers_and_a_used_link_tells_nothing_more() {
     for line in ["expected  Yes, it was", "unsure  I am not sure"] {
         assert!(shown.lines().any(|told| told.trim() == line), "each choice on a line of its own: {shown}");
     }
+    let secret = hidden(&server.call("GET", &page, &[], "").await.body, "confirm");
+    assert_eq!(secret, None, "what confirms an answer is not in the page that asks");
     for (headers, body, status, says) in [
-        (&[form][..], "choice=expected", 400, "with the button below"),
-        (&[form], "choice=expected&decide=no", 400, "with the button below"),
+        // The form as it stands, and what a filler of forms might add to it.
+        (&[form][..], "", 400, "choose one of the answers"),
+        (&[form], "decide=yes&sure=yes&confirm=", 400, "choose one of the answers"),
+        (&[form], "choice=maybe", 400, "none of the answers. Please choose"),
+        (&[form], "choice=maybe", 400, "Go on"),
+        (&[form], "choice=expected&decide=yes", 200, "Is this your answer?"),
+        (&[form], "choice=expected&sure=yes", 200, "Yes, it was"),
+        (&[form], "choice=expected&sure=yes&confirm=AAAA", 400, "Please confirm this answer"),
         (&[JSON], "{}", 415, "Nothing was answered"),
-        (&[form], "decide=yes", 400, "choose one of the answers"),
-        (&[form], "decide=yes&choice=maybe", 400, "none of the answers. Please choose"),
-        (&[form], "decide=yes&choice=maybe", 400, "Send this answer"),
+        // Another site, whatever it knows.
+        (&[form, ("origin", "https://evil.example")], "choice=expected", 403, "from another site"),
+        (&[form, ("sec-fetch-site", "cross-site")], "choice=expected", 403, "from another site"),
     ] {
         let answer = server.call("POST", &page, headers, body).await;
         assert_eq!(answer.status, status, "{body}: {}", answer.body);
@@ -237,13 +245,24 @@ async fn only_the_button_answers_and_a_used_link_tells_nothing_more() {
     assert_eq!(server.call("POST", &page, &[form], &large).await.status, 413);
     let open = server.call("GET", &page, &[], "").await;
     assert!(open.body.as_str().is_some_and(|html| html.contains("Dana")), "{}", open.body);
-    let answered = server.call("POST", &page, &[form], "decide=yes&choice=expected").await;
+    let confirm = |page: &Value| format!("confirm={}", hidden(page, "confirm").expect("it asks to confirm"));
+    let asked = server.call("POST", &page, &[form], "choice=expected").await.body;
+    let unticked = server.call("POST", &page, &[form], &format!("choice=expected&{}", confirm(&asked))).await;
+    assert_eq!(unticked.status, 400, "{}", unticked.body);
+    assert!(unticked.body.as_str().is_some_and(|html| html.contains("tick the box")), "{}", unticked.body);
+    let other = format!("choice=unsure&sure=yes&{}", confirm(&asked));
+    let other = server.call("POST", &page, &[form], &other).await;
+    assert_eq!(other.status, 400, "what confirms one answer confirms no other: {}", other.body);
+    let own = ("origin", server.base.as_str());
+    let confirmed = format!("choice=expected&sure=yes&{}", confirm(&unticked.body));
+    let answered =
+        server.call("POST", &page, &[form, own, ("sec-fetch-site", "same-origin")], &confirmed).await;
     assert_eq!(answered.status, 200, "{}", answered.body);
     ended(&server, &run).await;
     for answer in [
         answered,
         server.call("GET", &page, &[], "").await,
-        server.call("POST", &page, &[form], "decide=yes&choice=unsure").await,
+        server.call("POST", &page, &[form], "choice=unsure").await,
     ] {
         let html = answer.body.as_str().unwrap_or_default().to_owned();
         assert!(html.contains("It was answered on 20"), "{html}");
@@ -252,6 +271,12 @@ async fn only_the_button_answers_and_a_used_link_tells_nothing_more() {
         }
     }
     range.stop().await;
+}
+
+/// The value of a hidden field of a page.
+fn hidden(page: &Value, name: &str) -> Option<String> {
+    let rest = page.as_str()?.split(&format!("name=\"{name}\" value=\"")).nth(1)?;
+    rest.split('"').next().map(str::to_owned)
 }
 
 /// Waits until a run has succeeded.

@@ -7,6 +7,7 @@ use axum::Extension;
 use axum::extract::ConnectInfo;
 use quell::app::house::{House, open};
 use quell::settings::Settings;
+use quell::web::limits::TrafficLimits;
 use quell::web::server::routes;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -20,7 +21,8 @@ async fn as_from(house: &House, address: &str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let here = listener.local_addr().expect("an address");
     let peer = SocketAddr::new(address.parse().expect("an address"), 40_000);
-    let routes = routes(house.web.clone()).layer(Extension(ConnectInfo(peer)));
+    let routes =
+        routes(house.web.clone(), TrafficLimits::for_files(1024)).layer(Extension(ConnectInfo(peer)));
     tokio::spawn(async move { axum::serve(listener, routes).await });
     here
 }

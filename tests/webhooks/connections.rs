@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use quell::web::connections::CONNECTIONS_MAX;
+use quell::web::connections::files;
+use quell::web::limits::CONNECTIONS_MAX;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -57,7 +58,8 @@ async fn who_never_ends_a_head_or_never_begins_one_is_cut_off() {
 }
 
 #[tokio::test]
-async fn more_silent_connections_than_there_are_places_keep_nobody_out_for_long() {
+async fn more_silent_connections_than_there_are_places_keep_nobody_out() {
+    assert!(files() > 2 * CONNECTIONS_MAX as u64, "this process may not have as many files open");
     let house = House::start().await;
     let mut silent = Vec::new();
     for _ in 0..CONNECTIONS_MAX + 40 {
@@ -68,7 +70,8 @@ async fn more_silent_connections_than_there_are_places_keep_nobody_out_for_long(
     let began = Instant::now();
     let answer = send(house.address(), &case.request("bearer", now())).await;
     assert_eq!(answer.status, 202, "{}", answer.json());
-    assert!(began.elapsed() < SILENT.end, "{:?}", began.elapsed());
+    // Before the silent ones are cut off for their silence.
+    assert!(began.elapsed() < SILENT.start, "{:?}", began.elapsed());
     drop(silent);
     assert_eq!(house.alerts().await.len(), 1);
 }

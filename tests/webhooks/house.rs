@@ -36,9 +36,17 @@ pub struct House {
 
 impl House {
     pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A server with these playbooks.
+    pub async fn with(playbooks: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("there is room");
         std::fs::write(dir.path().join("quell.yaml"), SETTINGS).expect("it is written");
         std::fs::create_dir(dir.path().join("playbooks")).expect("it is made");
+        for (name, text) in playbooks {
+            std::fs::write(dir.path().join("playbooks").join(name), text).expect("it is written");
+        }
         let mut house =
             Self { dir, child: None, address: SocketAddr::from(([127, 0, 0, 1], 0)), token: String::new() };
         house.live().await;

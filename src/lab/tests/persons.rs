@@ -20,6 +20,10 @@ const PAGE: &str = r#"<!doctype html><h1>Was this expected?</h1>
 <label><input type="radio" name="choice" value="not_expected"> No</label>
 <input type="text" name="ticket"><textarea name="note"></textarea><button>Send</button></form>"#;
 
+/// What comes after an answer: it is repeated, and wants to be confirmed.
+const CONFIRM: &str = r#"<form method="post"><input type="hidden" name="choice" value="not_expected">
+<input type="hidden" name="confirm" value="seen"><input type="checkbox" name="sure" value="yes" required></form>"#;
+
 /// What was asked of the stand-in, and the statuses it answers first.
 #[derive(Clone, Default)]
 struct StandIn {
@@ -49,16 +53,18 @@ async fn stand_in(
     body: Bytes,
 ) -> Response {
     let body = String::from_utf8_lossy(&body).into_owned();
+    let asks = method == Method::POST && uri.path().starts_with("/q/") && !body.contains("confirm=");
     me.heard.lock().push((format!("{method} {}", uri.path()), headers, body));
     match me.statuses.lock().pop_front() {
         Some(status) => status.into_response(),
+        None if asks => Html(CONFIRM).into_response(),
         None if method == Method::GET => Html(PAGE).into_response(),
         None => StatusCode::OK.into_response(),
     }
 }
 
 #[tokio::test]
-async fn the_owner_answers_a_question_once_by_its_form() {
+async fn the_owner_answers_a_question_once_by_its_form_and_confirms_it() {
     let dir = Dir::new();
     let lab = lab(&dir).await;
     let quell = StandIn::default();
@@ -67,9 +73,12 @@ async fn the_owner_answers_a_question_once_by_its_form() {
         .await;
     until("the answer", || lab.acted().len() == 1).await;
     assert_eq!(lab.acted()[0].outcome, "answered not_expected");
-    assert_eq!(quell.lines(), ["GET /q/tok", "POST /q/tok"]);
+    assert_eq!(quell.lines(), ["GET /q/tok", "POST /q/tok", "POST /q/tok"]);
+    let (_, _, confirmed) = quell.heard.lock()[2].clone();
+    assert_eq!(confirmed, "choice=not_expected&confirm=seen&sure=yes");
     let (_, headers, body) = quell.heard.lock()[1].clone();
     assert_eq!(headers["content-type"], "application/x-www-form-urlencoded");
+    assert_eq!(headers["origin"], url.as_str());
     assert!(body.starts_with("csrf=c%261&choice=not_expected&ticket=none+found&note=Nobody"), "{body}");
     lab.stop().await;
 }
