@@ -165,22 +165,25 @@ pub fn read_given(declared: &[InputSpec], given: &GivenInputs) -> Result<Map<Str
             declared: declared.iter().map(|input| input.name.clone()).collect(),
         })
     };
-    let unfit = |input: &InputSpec, given: &str| WrongInput::Unfit {
+    let unfit = |input: &InputSpec, before: &str, given: &str| WrongInput::Unfit {
         name: input.name.clone(),
         kind: input.kind,
-        given: format!("`{}`", truncate_text(given, REPEATED_BYTES_MAX).escape_debug()),
+        given: format!("{before}`{}`", truncate_text(given, REPEATED_BYTES_MAX).escape_debug()),
     };
     let mut read = Map::new();
     for (name, value) in &given.values {
         let input = spec(name)?;
         if !value.is_null() && !input.kind.takes(value) {
-            return Err(unfit(input, &value.to_string()));
+            return Err(match value {
+                Value::String(text) => unfit(input, "the text ", text),
+                other => unfit(input, "", &other.to_string()),
+            });
         }
         read.insert(name.clone(), value.clone());
     }
     for (name, text) in &given.texts {
         let input = spec(name)?;
-        let value = input.kind.read(text).ok_or_else(|| unfit(input, text))?;
+        let value = input.kind.read(text).ok_or_else(|| unfit(input, "", text))?;
         if read.insert(name.clone(), value).is_some() {
             return Err(WrongInput::Twice(name.clone()));
         }

@@ -18,6 +18,7 @@ use crate::domain::event::{Event, RunStarted};
 use crate::domain::expr::scope::Scope;
 use crate::domain::firing::{Policy, Ruling, SkipReason, decide, waits};
 use crate::domain::id::{IncidentId, RunId, ScheduleId, StreamId};
+use crate::domain::inputs::bind;
 use crate::domain::playbook::Trigger;
 use crate::domain::schedule::{Missed, Overlap, ScheduleSpec, Times};
 use crate::domain::time::Timestamp;
@@ -28,7 +29,7 @@ use crate::projection::schedules::{LastFiring, ScheduleRow};
 use crate::scheduler::run::{SchedulerError, Start};
 use crate::service::error::ServiceError;
 use crate::service::house::Service;
-use crate::service::runs::{bound_inputs, open_without_alert};
+use crate::service::runs::open_without_alert;
 use crate::store::error::StoreError;
 use crate::store::journal::{Append, Batch, Receipt};
 
@@ -290,8 +291,9 @@ impl Service {
         now: Timestamp,
     ) -> Result<Receipt, Unfired> {
         let playbook = &schedule.prepared.plan.playbook;
-        let inputs = bound_inputs(playbook, &inputs_at(&schedule.spec, due)?.into())
-            .map_err(|error| Unfired::Skip(SkipReason::CannotStart(error.message)))?;
+        let inputs = bind(&playbook.inputs, &inputs_at(&schedule.spec, due)?.into()).map_err(|wrong| {
+            Unfired::Skip(SkipReason::CannotStart(format!("the playbook `{}`: {wrong}", playbook.name)))
+        })?;
         // The id follows from the schedule and the moment, and sorts by when the run started.
         let (moment, millis) = (due.to_string(), u64::try_from(now.millis()).unwrap_or(0));
         let run = RunId::derived(Ulid::from_parts(millis, schedule.id.ulid().random()), &moment);

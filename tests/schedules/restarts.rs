@@ -180,7 +180,7 @@ async fn inputs_that_do_not_fit_are_on_record_and_the_next_firing_is_tried() {
     assert_eq!(told.len(), 3, "{told:?}");
     assert!(
         told[1].starts_with(
-            "skip 1 to 26 09:00: CannotStart(\"the playbook `sweep` needs the input `day` (integer)"
+            "skip 1 to 26 09:00: CannotStart(\"the playbook `sweep`: the input `day` takes a whole number, such as 7; the text `2026-11-26T09:00:00.000Z` was given"
         ),
         "{told:?}"
     );
