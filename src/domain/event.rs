@@ -8,7 +8,7 @@ use crate::domain::command::{Child, Phase};
 use crate::domain::erasure::Erasure;
 use crate::domain::exception::Exception;
 use crate::domain::firing::SkipReason;
-use crate::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
+use crate::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId};
 use crate::domain::incident::{Disposition, IncidentChange, Move, UndoOrder};
 use crate::domain::kept::KeptField;
 use crate::domain::outcome::Outcome;
@@ -20,22 +20,9 @@ use crate::domain::triage::{Related, Sighting};
 use crate::domain::urgency::Urgency;
 use crate::domain::value::{Digest, Value};
 
-pub use self::parts::{RunEnd, RunStarted};
+pub use self::parts::{Entry, RunEnd, RunStarted};
 
 mod parts;
-
-/// One fact of one stream, as the journal keeps it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Whose fact it is.
-    pub stream: StreamId,
-    /// Its number in the stream, from 1 without gaps.
-    pub seq: u64,
-    /// When it was decided.
-    pub at: Timestamp,
-    /// The fact.
-    pub event: Event,
-}
 
 /// A past-tense fact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

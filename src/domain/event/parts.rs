@@ -1,11 +1,26 @@
-//! What some events say in more than a line.
+//! An entry, and what some events say in more than a line.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::alert::AlertRef;
 use crate::domain::command::Parent;
-use crate::domain::id::{IncidentId, RunId};
+use crate::domain::event::Event;
+use crate::domain::id::{IncidentId, RunId, StreamId};
+use crate::domain::time::Timestamp;
 use crate::domain::value::{Digest, Value};
+
+/// One fact of one stream, as the journal keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Whose fact it is.
+    pub stream: StreamId,
+    /// Its number in the stream, from 1 without gaps.
+    pub seq: u64,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The fact.
+    pub event: Event,
+}
 
 /// What began a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
