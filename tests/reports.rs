@@ -716,7 +716,7 @@ fn mails_and_pages_are_written_with_what_the_steps_hand_over() {
         "title": "<b>x</b>", "severity": 82, "event_time": "2026-11-23 08:46 UTC",
         "user": { "name": "Dana Whitfield", "email": "dana.whitfield@example.com" },
         "host": { "name": "LT-0417" }, "objects": [{ "name": "Q3.xlsx", "count": 214 }],
-        "dest": { "domain": "dropbox.com", "account": null, "device": null },
+        "dest": { "domain": "dropbox.com", "account": null, "device": null }, "cut": [],
     });
     let author = json!({ "with": null, "alert": alert, "incident": "inc_1", "run": "run_1" });
     let nothing = json!({ "with": null, "alert": null, "incident": "inc_1", "run": "run_1" });

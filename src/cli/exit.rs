@@ -69,9 +69,12 @@ impl From<ServiceError> for CliError {
         let exit = match error.sort {
             // Naming a playbook that there is not is wrong usage, not a refusal.
             _ if error.code == PLAYBOOK_UNKNOWN => Exit::Wrong,
-            Sort::Wrong | Sort::OtherContent | Sort::TooLarge | Sort::OtherType | Sort::OtherMethod => {
-                Exit::Wrong
-            }
+            Sort::Wrong
+            | Sort::Malformed
+            | Sort::OtherContent
+            | Sort::TooLarge
+            | Sort::OtherType
+            | Sort::OtherMethod => Exit::Wrong,
             Sort::Unknown | Sort::Forbidden | Sort::Absent | Sort::Refused | Sort::Changed => Exit::Refused,
             Sort::TooOften | Sort::TooSlow | Sort::Busy | Sort::Own => Exit::Own,
         };

@@ -20,6 +20,7 @@ pub mod polls;
 pub mod questions;
 pub mod reports;
 pub mod rows;
+pub mod run_ends;
 pub mod runs;
 pub mod schedules;
 pub mod shelf;

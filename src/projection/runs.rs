@@ -258,8 +258,6 @@ pub struct Runs {
     live: Marks<RunId>,
     /// How many stand how, of those that have not ended and of those that have.
     counts: Marks<(bool, RunStatus), u64>,
-    /// How many ever ended how; what retention erases stays counted.
-    ended: Marks<RunEnd, u64>,
     of_incident: Rows<(IncidentId, RunId), ()>,
     /// The runs that steps of a run called.
     children: Rows<(RunId, RunId), ()>,
@@ -288,11 +286,6 @@ impl Runs {
     /// How many have not ended and stand so.
     pub fn live_standing(&self, status: RunStatus) -> u64 {
         self.counts.get(&(true, status)).copied().unwrap_or(0)
-    }
-
-    /// How many ever ended so, those too that retention erased.
-    pub fn ended(&self, end: RunEnd) -> u64 {
-        self.ended.get(&end).copied().unwrap_or(0)
     }
 
     /// The runs that have begun and not ended, the oldest first, each with the
@@ -396,7 +389,6 @@ impl Projection for Runs {
             ("runs", &mut self.rows),
             ("runs.live", &mut self.live),
             ("runs.counts", &mut self.counts),
-            ("runs.ended", &mut self.ended),
             ("runs.of_incident", &mut self.of_incident),
             ("runs.children", &mut self.children),
         ]
@@ -461,10 +453,6 @@ impl Projection for Runs {
         }
         if !after.0 {
             self.live.clear(&id);
-        }
-        if let Event::RunEnded { end } = &entry.event {
-            let count = self.ended.get_or(*end, || 0);
-            *count = count.saturating_add(1);
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::projection::orders::Orders;
 use crate::projection::polls::Polls;
 use crate::projection::questions::Questions;
 use crate::projection::reports::Reports;
+use crate::projection::run_ends::RunEnds;
 use crate::projection::runs::Runs;
 use crate::projection::schedules::Schedules;
 use crate::projection::shelf::{Change, Shelf, Table};
@@ -32,6 +33,8 @@ pub struct Views {
     pub incidents: Incidents,
     /// Runs.
     pub runs: Runs,
+    /// How many runs ever ended how.
+    pub run_ends: RunEnds,
     /// Approvals asked for.
     pub approvals: Approvals,
     /// Questions asked.
@@ -57,11 +60,12 @@ pub struct Views {
 }
 
 impl Views {
-    fn all(&mut self) -> [&mut dyn Projection; 14] {
+    fn all(&mut self) -> [&mut dyn Projection; 15] {
         [
             &mut self.alerts,
             &mut self.incidents,
             &mut self.runs,
+            &mut self.run_ends,
             &mut self.approvals,
             &mut self.questions,
             &mut self.containments,

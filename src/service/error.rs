@@ -9,6 +9,8 @@ use crate::store::error::StoreError;
 pub enum Sort {
     /// What was sent is wrong (400, exit 2).
     Wrong,
+    /// It breaks off, or is not in the form that its own protocol asks for (400, exit 2).
+    Malformed,
     /// Who sent it is not known (401, exit 3).
     Unknown,
     /// Who sent it may not (403, exit 3).

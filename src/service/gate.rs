@@ -405,7 +405,7 @@ pub fn too_large(most: usize) -> ServiceError {
 
 /// Why the door did not let a delivery in, as an answer.
 pub(super) fn turned_away(error: DoorError) -> ServiceError {
-    let sort = if error == DoorError::Challenge { Sort::Wrong } else { Sort::Unknown };
+    let sort = if error == DoorError::Challenge { Sort::Malformed } else { Sort::Unknown };
     ServiceError::new(sort, error.code(), error.to_string())
 }
 

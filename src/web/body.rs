@@ -176,7 +176,7 @@ fn unread(error: &axum::Error) -> ServiceError {
         );
     }
     ServiceError::new(
-        Sort::Wrong,
+        Sort::Malformed,
         "body-unread",
         "the body broke off before its end; nothing was done. Send it again",
     )

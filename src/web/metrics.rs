@@ -56,7 +56,7 @@ fn text(views: &Views, needs: usize, queued: &[(Urgency, usize)]) -> String {
         "# HELP quell_runs_ended_total Runs that ended, by how they ended.\n# TYPE quell_runs_ended_total counter"
     );
     for (end, word) in ENDS {
-        let _ = writeln!(out, "quell_runs_ended_total{{end=\"{word}\"}} {}", views.runs.ended(end));
+        let _ = writeln!(out, "quell_runs_ended_total{{end=\"{word}\"}} {}", views.run_ends.count(end));
     }
     let _ = writeln!(
         out,
@@ -70,9 +70,11 @@ fn text(views: &Views, needs: usize, queued: &[(Urgency, usize)]) -> String {
             "quell_runs_total",
             "counter",
             "Runs that were ever started.",
-            ENDS.iter().map(|(end, _)| views.runs.ended(*end)).fold(views.runs.live_len(), |sum, ended| {
-                sum.saturating_add(usize::try_from(ended).unwrap_or(usize::MAX))
-            }),
+            ENDS.iter()
+                .map(|(end, _)| views.run_ends.count(*end))
+                .fold(views.runs.live_len(), |sum, ended| {
+                    sum.saturating_add(usize::try_from(ended).unwrap_or(usize::MAX))
+                }),
         ),
         (
             "quell_containments_holding",

@@ -31,7 +31,7 @@ impl From<ServiceError> for Problem {
 /// The status that a sort of no has.
 fn status(sort: Sort) -> StatusCode {
     match sort {
-        Sort::Wrong => StatusCode::BAD_REQUEST,
+        Sort::Wrong | Sort::Malformed => StatusCode::BAD_REQUEST,
         Sort::Unknown => StatusCode::UNAUTHORIZED,
         Sort::Forbidden => StatusCode::FORBIDDEN,
         Sort::Absent => StatusCode::NOT_FOUND,

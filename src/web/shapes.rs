@@ -103,6 +103,8 @@ impl Shape {
                 items.iter().try_for_each(|item| of.check(item))
             }
             (Self::Texts, Value::Object(texts)) if texts.values().all(Value::is_string) => Ok(()),
+            // Only behind `?` is a number or a yes written as text.
+            (Self::Whole(..) | Self::Flag, Value::String(_)) => Err(self.is_needed()),
             (_, Value::String(text)) => self.check_text(text),
             _ => Err(self.is_needed()),
         }
