@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::post;
-use house::{ready, serve};
+use house::{Asked, ready, serve};
 use parking_lot::{Mutex, RwLock};
 use quell::domain::expr::Expr;
 use quell::domain::expr::scope::{Root, Scope};
@@ -66,34 +66,6 @@ const PLAYBOOK: &str = "playbook: look\nversion: 1\ntitle: Look\nposture: overt\
 
 const SETTINGS: &str = "data: data\nplaybooks: playbooks\nsources:\n  open: { use: generic }\n";
 
-/// What is asked for behind `--`.
-struct Asked {
-    parts: Vec<String>,
-    alerts: Option<usize>,
-    keys: usize,
-    senders: usize,
-}
-
-impl Asked {
-    fn read() -> Self {
-        let mut asked = Self { parts: Vec::new(), alerts: None, keys: 1000, senders: 64 };
-        for word in std::env::args().skip(1) {
-            match word.split_once('=').and_then(|(name, size)| Some((name, size.parse().ok()?))) {
-                Some(("alerts", size)) => asked.alerts = Some(size),
-                Some(("keys", size)) => asked.keys = size,
-                Some(("senders", size)) => asked.senders = size,
-                _ if word.starts_with('-') => {}
-                _ => asked.parts.push(word),
-            }
-        }
-        asked
-    }
-
-    fn wants(&self, part: &str) -> bool {
-        self.parts.is_empty() || self.parts.iter().any(|word| word == part)
-    }
-}
-
 fn main() {
     let asked = Asked::read();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
@@ -105,11 +77,16 @@ fn main() {
         PLAYBOOKS.into_iter().for_each(matching);
     }
     if asked.wants("doors") {
-        runtime.block_on(doors(asked.alerts.unwrap_or(20_000)));
+        runtime.block_on(doors(asked.size("alerts").unwrap_or(20_000)));
     }
     for (part, killed) in [("burst", false), ("killed", true)] {
         if asked.wants(part) {
-            runtime.block_on(burst(asked.alerts.unwrap_or(100_000), asked.keys, asked.senders, killed));
+            runtime.block_on(burst(
+                asked.size("alerts").unwrap_or(100_000),
+                asked.size("keys").unwrap_or(1000),
+                asked.size("senders").unwrap_or(64),
+                killed,
+            ));
         }
     }
 }

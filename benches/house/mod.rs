@@ -28,6 +28,36 @@ pub const CONNECTOR: &str = "connector: stub\ntitle: Stub\nproven: simulated\nli
 
 const PLAYBOOK: &str = "playbook: five\nversion: 1\ntitle: Five steps\nposture: overt\nsteps:\n  - { id: name, set: { name: ledger } }\n  - { id: first, enrich: stub.look, with: { name: \"${ steps.name.name }\" } }\n  - { id: score, set: { score: \"${ size(steps.first.owner) * 2 }\" } }\n  - { id: second, enrich: stub.look, with: { name: \"${ steps.first.owner }\" } }\n  - { id: done, finish: { disposition: benign } }\n";
 
+/// What is asked for behind `--`: parts by name, and sizes such as `runs=600`.
+pub struct Asked {
+    parts: Vec<String>,
+    sizes: HashMap<String, usize>,
+}
+
+impl Asked {
+    /// The words of this process.
+    pub fn read() -> Self {
+        let mut asked = Self { parts: Vec::new(), sizes: HashMap::new() };
+        for word in std::env::args().skip(1).filter(|word| !word.starts_with('-')) {
+            match word.split_once('=').and_then(|(name, size)| Some((name.to_owned(), size.parse().ok()?))) {
+                Some((name, size)) => drop(asked.sizes.insert(name, size)),
+                None => asked.parts.push(word),
+            }
+        }
+        asked
+    }
+
+    /// Whether a part is asked for: all are when none is named.
+    pub fn wants(&self, part: &str) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|word| word == part)
+    }
+
+    /// A size, when one was named.
+    pub fn size(&self, name: &str) -> Option<usize> {
+        self.sizes.get(name).copied()
+    }
+}
+
 /// Who waits for the end of which run.
 pub type Ended = Arc<Mutex<HashMap<RunId, oneshot::Sender<RunEnd>>>>;
 
@@ -96,8 +126,8 @@ pub async fn one(service: &Arc<Service>, ended: &Ended) -> Duration {
     began.elapsed()
 }
 
-/// A house over a directory, with the playbook and the stub's connector.
-pub async fn house(dir: &Path, stub: SocketAddr) -> Arc<Service> {
+/// Settings, the playbook and the stub's connector in a directory; the settings' text.
+pub fn house_files(dir: &Path, stub: SocketAddr) -> String {
     for (name, text) in [("specs/stub.yaml", CONNECTOR), ("playbooks/five.yaml", PLAYBOOK)] {
         let path = dir.join(name);
         std::fs::create_dir_all(path.parent().expect("it has one")).expect("it is made");
@@ -107,6 +137,12 @@ pub async fn house(dir: &Path, stub: SocketAddr) -> Arc<Service> {
         "data: data\nplaybooks: playbooks\nconnector_specs: specs\nconnectors:\n  stub: {{ use: stub, url: \"http://{stub}\" }}\n"
     );
     std::fs::write(dir.join("quell.yaml"), &text).expect("it is written");
+    text
+}
+
+/// A house over a directory, in this process.
+pub async fn house(dir: &Path, stub: SocketAddr) -> Arc<Service> {
+    let text = house_files(dir, stub);
     let settings = Settings::read("quell.yaml", text.as_bytes(), dir).expect("the settings are right");
     let house = open(&settings, settings.listen).await.expect("it opens");
     let service = Arc::clone(&house.service);
@@ -177,6 +213,16 @@ pub fn disk_bytes(dir: &Path) -> u64 {
             Err(_) => 0,
         })
         .sum()
+}
+
+/// The processor time that a process took so far, of all its threads.
+pub fn cpu_seconds(process: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name of the program may hold blanks; it ends with the last bracket.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    // The kernel counts in hundredths of a second on every Linux that Rust runs on.
+    ticks / 100.0
 }
 
 /// The resident memory of a process.
