@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::app::keys::private_dir;
+use crate::app::keys::own_dirs;
 use crate::app::shelf;
 use crate::domain::value::Digest;
 use crate::settings::Settings;
@@ -60,10 +60,8 @@ pub fn verify_file(work: &Path, input: &mut dyn BufRead) -> Result<Verified, Sto
 /// [`StoreError::Occupied`], [`StoreError::Export`]; then nothing is there.
 pub fn import(settings: &Settings, input: &mut dyn BufRead) -> Result<Verified, StoreError> {
     let dir = settings.store_dir();
-    if let Some(parent) = dir.parent() {
-        private_dir(parent)
-            .map_err(|error| StoreError::io(format!("creating {}", parent.display()), &error))?;
-    }
+    own_dirs(settings)
+        .map_err(|error| StoreError::io(format!("using {}", settings.data.display()), &error))?;
     restore::restore(&dir, input)
 }
 
