@@ -30,9 +30,9 @@ pub async fn decide(
     match row.get("verdict").and_then(Value::as_str) {
         Some(verdict) => screen.line(&format!("{id} is {verdict}; the run goes on")),
         None => screen.line(&format!(
-            "noted; {id} still waits for each of {} until {}",
-            cell(row.get("by")),
-            cell(row.get("until"))
+            "noted; {id} waits until {}: {}",
+            cell(row.get("until")),
+            cell(row.get("needs"))
         )),
     }
     Ok(Exit::Done)

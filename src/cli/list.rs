@@ -98,7 +98,7 @@ pub const APPROVALS: Listing = Listing {
     columns: &[
         ("APPROVAL", "/id"),
         ("STEP", "/step"),
-        ("FROM", "/by"),
+        ("NEEDS", "/needs"),
         ("UNTIL", "/until"),
         ("VERDICT", "/verdict"),
         ("RUN", "/run"),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::hint::hint;
 use crate::cli::screen::{Screen, Style, visible};
-use crate::domain::approval::Verdict;
+use crate::domain::approval::{ApprovalProgress, Verdict};
 use crate::domain::command::Phase;
 use crate::domain::event::{Entry, Event, RunEnd};
 use crate::domain::id::ContainmentId;
@@ -165,13 +165,13 @@ impl Progress {
     /// Approvals and questions.
     fn of_people(&self, event: &Event) -> Option<Line> {
         Some(match event {
-            Event::ApprovalRequested { key, by, until, approval, .. } => (
+            Event::ApprovalRequested { key, by, each, until, approval, .. } => (
                 Style::Yellow,
                 "…",
                 key.to_string(),
                 format!(
-                    "needs a yes from each of {} by {}: {}",
-                    by.join(", "),
+                    "needs a yes of {} by {}: {}",
+                    ApprovalProgress::new(by, *each, []).asked(),
                     until.to_minute(),
                     hint(&format!("approve {approval}"))
                 ),

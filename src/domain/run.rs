@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::domain::alert::Alert;
-use crate::domain::approval::Covered;
+use crate::domain::approval::Approval;
 use crate::domain::command::{Child, Phase};
 use crate::domain::event::{RunEnd, RunStarted};
 use crate::domain::expr::scope::Root;
@@ -17,10 +17,10 @@ use crate::domain::id::{ApprovalId, ContainmentId, QuestionId};
 use crate::domain::incident::{Disposition, IncidentChange};
 use crate::domain::outcome::Failure;
 use crate::domain::plan::Plan;
-use crate::domain::playbook::{IfSilent, Section};
+use crate::domain::playbook::Section;
 use crate::domain::time::Timestamp;
 use crate::domain::urgency::Urgency;
-use crate::domain::value::{Digest, Value};
+use crate::domain::value::Value;
 
 /// One step of one run: the step's id and the place in each loop around it.
 /// Written `suspend`, `intel[3]`, `tell[2.0]`.
@@ -263,29 +263,6 @@ pub struct StepState {
     pub looks: u32,
     /// The parts lost with their process and not heard of since, and how often in a row.
     pub lost: BTreeMap<Phase, u32>,
-}
-
-/// An approval that a step asked for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Approval {
-    /// Which step waits.
-    pub key: StepKey,
-    /// What must be satisfied.
-    pub by: Vec<String>,
-    /// What is approved.
-    pub binds: Digest,
-    /// Until when.
-    pub until: Timestamp,
-    /// What silence means.
-    pub if_silent: IfSilent,
-    /// Whether it was asked a second time.
-    pub escalated: bool,
-    /// What a yes lets the steps of a block do.
-    pub covers: Vec<Covered>,
-    /// Who said yes, and the entries that counts for.
-    pub given: Vec<(String, Vec<String>)>,
-    /// Whether it is decided.
-    pub closed: bool,
 }
 
 /// A question that a step asked.

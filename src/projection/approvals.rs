@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::approval::{Covered, Verdict};
+use crate::domain::approval::{ApprovalProgress, Covered, Verdict};
 use crate::domain::event::{Entry, Event};
 use crate::domain::id::{ApprovalId, IncidentId, RunId, StreamId};
 use crate::domain::playbook::IfSilent;
@@ -43,6 +43,10 @@ pub struct ApprovalRow {
     pub step: StepKey,
     /// Addresses and groups; each must be satisfied.
     pub by: Vec<String>,
+    /// How many different people each of them needs.
+    pub each: u32,
+    /// Who is needed, in words, and while it is open what is still missing.
+    pub needs: String,
     /// Digest of what is approved.
     pub binds: Digest,
     /// When it was asked for.
@@ -61,6 +65,14 @@ pub struct ApprovalRow {
     pub closed_at: Option<Timestamp>,
     /// Whether it was asked a second time.
     pub escalated: bool,
+}
+
+impl ApprovalRow {
+    /// How far it has come.
+    pub fn progress(&self) -> ApprovalProgress {
+        let yes = self.given.iter().filter(|given| given.approve).map(|given| given.counts_for.as_slice());
+        ApprovalProgress::new(&self.by, self.each, yes)
+    }
 }
 
 /// Which approvals a list shows.
@@ -160,12 +172,14 @@ impl Projection for Approvals {
             return;
         };
         match &entry.event {
-            Event::ApprovalRequested { key, approval, by, binds, until, if_silent, covers } => {
+            Event::ApprovalRequested { key, approval, by, each, binds, until, if_silent, covers } => {
                 let row = ApprovalRow {
                     id: *approval,
                     run,
                     step: key.clone(),
                     by: by.clone(),
+                    each: *each,
+                    needs: ApprovalProgress::new(by, *each, []).words(),
                     binds: *binds,
                     asked_at: entry.at,
                     until: *until,
@@ -189,6 +203,7 @@ impl Projection for Approvals {
                         note: note.clone(),
                         at: entry.at,
                     });
+                    row.needs = row.progress().words();
                 }
             }
             Event::ApprovalEscalated { approval, until } => {
@@ -202,6 +217,7 @@ impl Projection for Approvals {
                 self.open.clear(approval);
                 if let Some(row) = self.rows.get_mut(*approval) {
                     row.verdict = Some(*verdict);
+                    row.needs = row.progress().asked();
                     row.closed_at = Some(entry.at);
                 }
             }

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::domain::alert::Alert;
-use crate::domain::approval::Verdict;
+use crate::domain::approval::{ApprovalProgress, Verdict};
 use crate::domain::event::{Entry, RunEnd};
 use crate::domain::id::{ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
 use crate::domain::incident::{Disposition, Status};
@@ -308,6 +308,8 @@ pub struct ApprovalPart {
     pub title: String,
     /// Whose yes is needed.
     pub by: Vec<String>,
+    /// How many different people each of them needs.
+    pub each: u32,
     /// Digest of what is approved.
     pub binds: Digest,
     /// When it was asked for.
@@ -322,6 +324,14 @@ pub struct ApprovalPart {
     pub verdict: Option<Verdict>,
     /// When it was decided.
     pub closed: Option<Moment>,
+}
+
+impl ApprovalPart {
+    /// How far it has come.
+    pub fn progress(&self) -> ApprovalProgress {
+        let yes = self.given.iter().filter(|given| given.approve).map(|given| given.counts_for.as_slice());
+        ApprovalProgress::new(&self.by, self.each, yes)
+    }
 }
 
 /// One person's word on an approval.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::approval::ApprovalProgress;
 use crate::domain::event::{Entry, Event, RunEnd};
 use crate::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
 use crate::domain::run::StepKey;
@@ -64,8 +65,12 @@ pub struct Waiting {
     pub step: StepKey,
     /// For what.
     pub on: WaitsFor,
-    /// Who was asked; empty when it waits for a point in time.
+    /// Who was asked, of an approval those that are still missing; empty when it waits
+    /// for a point in time.
     pub who: Vec<String>,
+    /// Of an approval, in words, who is needed and what is still missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<String>,
     /// Since when.
     pub since: Timestamp,
     /// Until when.
@@ -115,6 +120,8 @@ struct Told {
     ending: bool,
     quarantined: bool,
     in_flight: u32,
+    /// Of open approvals the entries, how many people each needs, and what each yes counts for.
+    asked: Vec<(ApprovalId, Vec<String>, u32, Vec<Vec<String>>)>,
     uncertain: Vec<StepKey>,
     stuck: Vec<ContainmentId>,
 }
@@ -140,7 +147,24 @@ impl Told {
 
     fn wait(&mut self, step: &StepKey, on: WaitsFor, who: &[String], since: Timestamp, until: Timestamp) {
         self.row.waiting_on.retain(|wait| wait.step != *step || wait.on != on);
-        self.row.waiting_on.push(Waiting { step: step.clone(), on, who: who.to_vec(), since, until });
+        self.row.waiting_on.push(Waiting {
+            step: step.clone(),
+            on,
+            who: who.to_vec(),
+            needs: None,
+            since,
+            until,
+        });
+    }
+
+    /// Tells of an open approval what is still missing.
+    fn tell_missing(&mut self, approval: ApprovalId) {
+        let Some((_, by, each, yes)) = self.asked.iter().find(|(id, ..)| *id == approval) else { return };
+        for wait in self.row.waiting_on.iter_mut().filter(|wait| wait.on == WaitsFor::Approval(approval)) {
+            let progress = ApprovalProgress::new(by, *each, yes.iter().map(Vec::as_slice));
+            wait.who = progress.missing().map(|(entry, _)| entry.to_owned()).collect();
+            wait.needs = Some(progress.words());
+        }
     }
 
     fn no_longer(&mut self, on: WaitsFor) {
@@ -190,8 +214,29 @@ impl Told {
                 self.uncertain.push(key.clone());
             }
             Event::StepSettled { key, .. } => self.uncertain.retain(|step| step != key),
-            Event::ApprovalRequested { key, approval, by, until, .. } => {
+            Event::UndoRefused { containment, .. } if !self.stuck.contains(containment) => {
+                self.stuck.push(*containment);
+            }
+            Event::UndoRequested { containment, .. } | Event::ContainmentLifted { containment, .. } => {
+                self.stuck.retain(|stuck| stuck != containment);
+            }
+            _ => self.change_asked(event, at),
+        }
+    }
+
+    /// Takes in what people are asked, and what they say.
+    fn change_asked(&mut self, event: &Event, at: Timestamp) {
+        match event {
+            Event::ApprovalRequested { key, approval, by, each, until, .. } => {
                 self.wait(key, WaitsFor::Approval(*approval), by, at, *until);
+                self.asked.push((*approval, by.clone(), *each, Vec::new()));
+                self.tell_missing(*approval);
+            }
+            Event::ApprovalGiven { approval, counts_for, approve: true, .. } => {
+                if let Some((.., yes)) = self.asked.iter_mut().find(|(id, ..)| id == approval) {
+                    yes.push(counts_for.clone());
+                }
+                self.tell_missing(*approval);
             }
             Event::ApprovalEscalated { approval, until } => {
                 let waits = self.row.waiting_on.iter_mut();
@@ -199,18 +244,15 @@ impl Told {
                     wait.until = *until;
                 }
             }
-            Event::ApprovalClosed { approval, .. } => self.no_longer(WaitsFor::Approval(*approval)),
+            Event::ApprovalClosed { approval, .. } => {
+                self.asked.retain(|(id, ..)| id != approval);
+                self.no_longer(WaitsFor::Approval(*approval));
+            }
             Event::QuestionAsked { key, question, asked, until, .. } => {
                 self.wait(key, WaitsFor::Question(*question), asked, at, *until);
             }
             Event::QuestionAnswered { question, .. } | Event::QuestionSilent { question, .. } => {
                 self.no_longer(WaitsFor::Question(*question));
-            }
-            Event::UndoRefused { containment, .. } if !self.stuck.contains(containment) => {
-                self.stuck.push(*containment);
-            }
-            Event::UndoRequested { containment, .. } | Event::ContainmentLifted { containment, .. } => {
-                self.stuck.retain(|stuck| stuck != containment);
             }
             _ => {}
         }
@@ -263,8 +305,7 @@ pub struct Runs {
     children: Rows<(RunId, RunId), ()>,
 }
 
-/// Runs that are counted as one run's and those it called, they called and so on.
-/// Far above what calls and loops in a playbook that people understand make.
+/// Runs that one run called, they called and so on: far above what people understand.
 const FAMILY_MAX: usize = 10_000;
 
 impl Runs {
@@ -424,6 +465,7 @@ impl Projection for Runs {
                 ending: false,
                 quarantined: false,
                 in_flight: 0,
+                asked: Vec::new(),
                 uncertain: Vec::new(),
                 stuck: Vec::new(),
             };

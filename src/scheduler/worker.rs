@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use crate::domain::approval::Approval;
 use crate::domain::command::Perform;
 use crate::domain::event::RunStarted;
 use crate::domain::id::{ApprovalId, RunId};
 use crate::domain::nesting::container_of;
 use crate::domain::outcome::{Failure, FailureClass, Outcome};
-use crate::domain::run::{Approval, RunState};
+use crate::domain::run::RunState;
 use crate::domain::signal::Signal;
 use crate::domain::urgency::Urgency;
 use crate::failpoint::pass_with;

@@ -3,12 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use crate::connector::hub::OperationCall;
-use crate::domain::approval::Covered;
+use crate::domain::approval::{Approval, Covered};
 use crate::domain::command::Phase;
 use crate::domain::id::{ContainmentId, QuestionId, ReportId};
 use crate::domain::outcome::{Evidence, Failure, FailureClass, Outcome};
 use crate::domain::playbook::{Body, ContainmentSpec, IfSilent, QuestionSpec, Step};
-use crate::domain::run::Approval;
 use crate::domain::time::{Timestamp, duration_text};
 use crate::domain::value::{digest, truncate_text};
 use crate::guard::people::entries_of;
@@ -287,7 +286,7 @@ async fn send_announcement(call: &Call<'_>, world: &World) -> Result<Written, Fa
         "target": captured.and_then(|state| state.get("target")),
         "alert": call.alert.map(|alert| &alert.title),
         "note": call.step.note,
-        "each": asked.by,
+        "needs": asked.progress().words(),
         "covers": covers,
         "until": asked.until.to_minute(),
         "if_silent": silence(asked),

@@ -6,13 +6,13 @@ use futures_util::future::BoxFuture;
 
 use crate::connector::hub::Hub;
 use crate::domain::alert::Alert;
+use crate::domain::approval::Approval;
 use crate::domain::command::Perform;
 use crate::domain::event::RunStarted;
 use crate::domain::id::{ApprovalId, IncidentId, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Plan;
 use crate::domain::playbook::Step;
-use crate::domain::run::Approval;
 use crate::domain::time::Timestamp;
 use crate::domain::urgency::Urgency;
 use crate::domain::value::Digest;

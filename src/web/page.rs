@@ -248,13 +248,22 @@ pub async fn home(State(web): State<Web>) -> Response {
 /// `GET /approvals/{id}`: where an approval mail leads. It tells how to decide
 /// and nothing about the case: whoever reads it is not signed in.
 pub async fn approval(State(web): State<Web>, Path(id): Path<String>) -> Response {
-    let known =
-        id.parse::<ApprovalId>().ok().is_some_and(|id| web.service.views.read().approvals.get(id).is_some());
-    if !known {
+    let verdict = id.parse::<ApprovalId>().ok().and_then(|id| {
+        let views = web.service.views.read();
+        views.approvals.get(id).map(|row| row.verdict)
+    });
+    let Some(verdict) = verdict else {
         return error_page(
             &web,
             &ServiceError::new(Sort::Absent, "link-unknown", "there is no such approval here"),
         );
+    };
+    if verdict.is_some() {
+        let text = format!(
+            "Nothing is asked any more. On a machine with your token, run: quell show {id} to see how it was decided"
+        );
+        let context = json!({ "title": "This approval is decided", "text": text });
+        return page(&web, "pages/notice.html", &context, StatusCode::OK);
     }
     let text = format!(
         "Approvals are given by people who are signed in, never by following a link. On a machine with your token, run: quell show {id} to see what is asked, then quell approve {id} or quell reject {id}"

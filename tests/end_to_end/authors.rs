@@ -88,6 +88,38 @@ async fn an_alert_of_a_source_is_nobodys_request() {
 }
 
 #[tokio::test]
+async fn what_an_approval_still_needs_is_told_until_it_is_decided() {
+    let two = GUARDED.replace("by: [\"group:ir-leads\"]", "by: [\"group:ir-leads\"], each: 2");
+    let server = Server::with(&settings(), &[("guarded.yaml", &two)]).await;
+    let taken = server.deliver("open", br#"{"title":"Seen","severity":60}"#.to_vec(), &[]).await;
+    assert_eq!(taken.status, 202, "{}", taken.body);
+    let approval = waiting(&server).await;
+    let run = server.get("/runs").await["items"][0]["id"].as_str().expect("there is one").to_owned();
+    let words = [&["approvals"][..], &["show", &approval], &["show", &run]];
+    for word in words {
+        let told = server.quell(word).text;
+        assert!(told.contains("2 different people of ir-leads") && !told.contains("to go"), "{told}");
+    }
+    let said = approve(&server, ANA, &approval).await;
+    assert_eq!(said.body["needs"], "2 different people of ir-leads; 1 said yes, 1 to go", "{}", said.body);
+    for word in words {
+        let told = server.quell(word).text;
+        assert!(told.contains("2 different people of ir-leads; 1 said yes, 1 to go"), "{told}");
+    }
+    let said = approve(&server, SAM, &approval).await;
+    assert_eq!(
+        (&said.body["verdict"], &said.body["needs"]),
+        (&json!("approved"), &json!("2 different people of ir-leads"))
+    );
+    assert!(!server.quell(&["show", &approval]).text.contains("to go"));
+    let page = reqwest::get(server.url("").replace("/api/v1", &format!("/approvals/{approval}")))
+        .await
+        .expect("it answers");
+    let page = page.text().await.expect("it is text");
+    assert!(page.contains("is decided") && !page.contains("waiting"), "{page}");
+}
+
+#[tokio::test]
 async fn notes_and_changes_of_an_incident_have_authors() {
     let server = Server::with(&settings(), &[]).await;
     let run = server.post_as(SAM, "/playbooks/quick/runs", &json!({}), &[]).await;

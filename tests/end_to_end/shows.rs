@@ -86,7 +86,7 @@ fn everything_of_the_labs_story_can_be_shown() {
     let approvals = after.quell(&["approvals", "--all"]).1;
     let block = approvals.lines().find(|line| line.contains("contain")).expect("the block was approved");
     let approval = after.shown(block.split_whitespace().next().expect("it has an id"));
-    in_order(&approval, &["approved  apr_", "needs a yes", "group:ir-leads, group:hr"]);
+    in_order(&approval, &["approved  apr_", "needs a yes", "1 person of ir-leads and 1 person of hr"]);
     in_order(
         &approval,
         &[

@@ -255,6 +255,7 @@ impl Story {
             key: StepKey::root("suspend"),
             approval: ApprovalId::derived(ulid(3), "suspend"),
             by: vec!["group:ir-leads".to_owned(), "group:hr".to_owned()],
+            each: 1,
             binds: digest(b"binds"),
             until: minute(62),
             if_silent: IfSilent::Escalate,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use quell::domain::approval::Verdict;
+use quell::domain::approval::{Approval, Verdict};
 use quell::domain::command::{Command, Phase};
 use quell::domain::decide::turn::take;
 use quell::domain::event::{Entry, Event, RunEnd, RunStarted};
@@ -11,7 +11,7 @@ use quell::domain::evolve::evolve;
 use quell::domain::id::{ApprovalId, IncidentId, RunId, StreamId};
 use quell::domain::owed::commands;
 use quell::domain::plan::Plan;
-use quell::domain::run::{Approval, RunState, Stage, StepKey};
+use quell::domain::run::{RunState, Stage, StepKey};
 use quell::domain::signal::{Person, Refusal, Signal};
 use quell::domain::time::Timestamp;
 use quell::domain::value::{Value, digest};

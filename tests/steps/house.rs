@@ -17,6 +17,7 @@ use quell::connector::instance::read_instances;
 use quell::connector::shipped::SHIPPED as CONNECTORS;
 use quell::connector::spec::ConnectorSpec;
 use quell::domain::alert::{Alert, Category};
+use quell::domain::approval::Approval;
 use quell::domain::command::{Perform, Phase};
 use quell::domain::event::RunStarted;
 use quell::domain::expr::template::Template;
@@ -27,7 +28,7 @@ use quell::domain::playbook::{
     ActionSpec, Body, ContainmentSpec, Effect, IfSilent, OnError, Playbook, Posture, QuestionSpec, Retry,
     Step,
 };
-use quell::domain::run::{Approval, StepKey};
+use quell::domain::run::StepKey;
 use quell::domain::time::Timestamp;
 use quell::domain::value::digest;
 use quell::guard::people::People;
@@ -225,6 +226,7 @@ impl House {
         Approval {
             key: StepKey::root("it"),
             by: by.iter().map(|entry| (*entry).to_owned()).collect(),
+            each: 1,
             binds: digest(b"x"),
             until: now().after(Duration::from_secs(1800)),
             if_silent: IfSilent::Escalate,

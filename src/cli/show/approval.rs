@@ -15,7 +15,7 @@ pub(super) fn show(document: &Value, screen: &Screen) {
     head(screen, &stands, &id);
     pair(screen, "run", &text(document, "/run"));
     pair(screen, "step", &text(document, "/step"));
-    pair(screen, "needs a yes", &format!("from each of {}", text(document, "/by")));
+    pair(screen, "needs a yes", &text(document, "/needs"));
     let again =
         if document.get("escalated") == Some(&Value::Bool(true)) { ", and a second time" } else { "" };
     pair(screen, "asked", &format!("{}{again}", second(document, "/asked_at")));

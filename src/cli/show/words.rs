@@ -87,6 +87,10 @@ pub(super) fn input(value: &Value) -> String {
 
 /// Whom or what a run waits for there.
 pub(super) fn awaited(wait: &Value) -> String {
+    let needs = text(wait, "/needs");
+    if !needs.is_empty() {
+        return needs;
+    }
     let who = text(wait, "/who");
     match (who.is_empty(), wait.get("on").and_then(Value::as_str)) {
         (false, _) => who,

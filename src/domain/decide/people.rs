@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use crate::domain::approval::Verdict;
+use crate::domain::approval::{Approval, ApprovalProgress, Verdict};
 use crate::domain::decide::requesters::request_of;
 use crate::domain::decide::turn::Turn;
 use crate::domain::event::Event;
 use crate::domain::id::{ApprovalId, QuestionId};
 use crate::domain::planted::{Bug, planted};
 use crate::domain::playbook::{Body, IfSilent, QuestionSpec};
-use crate::domain::run::{Approval, StepEnd, StepKey};
+use crate::domain::run::{StepEnd, StepKey};
 use crate::domain::signal::{Person, Refusal};
 use crate::domain::time::duration_text;
 use crate::domain::value::Value;
@@ -128,14 +128,11 @@ impl Turn<'_> {
     fn satisfied(&self, id: ApprovalId, key: &StepKey) -> Result<bool, Refusal> {
         let plan = self.plan.clone();
         let (_, spec) = self.spec(&plan, key)?;
-        let each = spec.approval.as_ref().map_or(1, |approval| approval.each) as usize;
+        let each = spec.approval.as_ref().map_or(1, |approval| approval.each);
         let asked = &self.state.approvals[&id];
-        let seats: Vec<&String> =
-            asked.by.iter().flat_map(|entry| std::iter::repeat_n(entry, each)).collect();
-        let mut taken: Vec<Option<usize>> = vec![None; asked.given.len()];
-        let needed = if planted(Bug::OneYesIsEnough) { 1 } else { seats.len() };
-        Ok((0..needed)
-            .all(|seat| sit(seat, &seats, &asked.given, &mut taken, &mut vec![false; asked.given.len()])))
+        let yes = asked.given.iter().map(|(_, counts_for)| counts_for.as_slice());
+        let progress = ApprovalProgress::new(&asked.by, each, yes);
+        Ok(progress.to_go() == 0 || (planted(Bug::OneYesIsEnough) && progress.said() > 0))
     }
 
     fn refuse_approval(
@@ -246,32 +243,6 @@ fn target_addresses(captured: &Value) -> impl Iterator<Item = String> {
         one => vec![one],
     });
     each.filter_map(Value::as_str).map(str::to_lowercase)
-}
-
-/// One more seat is taken, moving others where that helps (Kuhn's algorithm:
-/// few seats, few people).
-fn sit(
-    seat: usize,
-    seats: &[&String],
-    given: &[(String, Vec<String>)],
-    taken: &mut [Option<usize>],
-    tried: &mut [bool],
-) -> bool {
-    for person in 0..given.len() {
-        if tried[person] || !given[person].1.contains(seats[seat]) {
-            continue;
-        }
-        tried[person] = true;
-        let free = match taken[person] {
-            None => true,
-            Some(other) => sit(other, seats, given, taken, tried),
-        };
-        if free {
-            taken[person] = Some(seat);
-            return true;
-        }
-    }
-    false
 }
 
 /// The longest text in one field of an answer, in characters: a paragraph or two.

@@ -234,6 +234,7 @@ impl Turn<'_> {
             key: key.clone(),
             approval: id,
             by: approval.by.clone(),
+            each: approval.each,
             binds,
             until: self.now.after(approval.within),
             if_silent: approval.if_silent,

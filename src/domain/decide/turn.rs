@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use crate::domain::approval::Verdict;
+use crate::domain::approval::{Approval, Verdict};
 use crate::domain::event::{Entry, Event, RunStarted};
 use crate::domain::evolve::evolve;
 use crate::domain::id::{RunId, StreamId};
 use crate::domain::plan::Plan;
 use crate::domain::planted::{Bug, planted};
 use crate::domain::playbook::{Step, StepIx};
-use crate::domain::run::{Approval, RunState, StepEnd, StepKey, StepState};
+use crate::domain::run::{RunState, StepEnd, StepKey, StepState};
 use crate::domain::signal::{Refusal, Signal};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;

@@ -1,22 +1,23 @@
 //! Approvals and questions: who was asked, who said what, and whether it is decided.
 
-use crate::domain::approval::Verdict;
+use crate::domain::approval::{Approval, Verdict};
 use crate::domain::event::Event;
 use crate::domain::evolve::live;
 use crate::domain::id::QuestionId;
-use crate::domain::run::{Approval, Question, RunState, Stage};
+use crate::domain::run::{Question, RunState, Stage};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
 
 pub(super) fn apply_approval(state: &mut RunState, event: &Event) -> Result<(), String> {
     match event {
-        Event::ApprovalRequested { key, approval, by, binds, until, if_silent, covers } => {
+        Event::ApprovalRequested { key, approval, by, each, binds, until, if_silent, covers } => {
             let step = live(state, key)?;
             step.approval = Some(*approval);
             step.stage = Stage::Approving(*approval);
             let asked = Approval {
                 key: key.clone(),
                 by: by.clone(),
+                each: *each,
                 binds: *binds,
                 until: *until,
                 if_silent: *if_silent,

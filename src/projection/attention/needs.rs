@@ -242,14 +242,14 @@ impl Views {
 
     fn approval(&self, row: &ApprovalRow, now: Timestamp) -> Option<Item> {
         let id = row.id;
-        let by = row.by.join(", ");
+        let (by, needs) = (row.by.join(", "), &row.needs);
         let untold = || self.attention.raised.get(&(row.run, About::Untold(row.step.clone())));
         let (need, since, what) = if row.until <= now {
-            let what = format!("its time is up and the run has not gone on; it waits for each of {by}");
+            let what = format!("its time is up and the run has not gone on; it waits for a yes: {needs}");
             (Need::ApprovalOverdue, row.until, what)
         } else if row.escalated {
             let until = row.until.to_minute();
-            let what = format!("nobody decided in time; asked once more, of each of {by}, until {until}");
+            let what = format!("nobody decided in time; asked once more until {until}: {needs}");
             (Need::ApprovalOverdue, row.asked_at, what)
         } else {
             let raised = untold()?;

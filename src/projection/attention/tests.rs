@@ -256,6 +256,7 @@ fn asked_for(approval: ApprovalId) -> Event {
         key: StepKey::root("stop"),
         approval,
         by: vec!["group:ir-leads".to_owned()],
+        each: 1,
         binds: digest(b"x"),
         until: minute(30),
         if_silent: IfSilent::Escalate,

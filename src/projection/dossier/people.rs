@@ -45,12 +45,13 @@ impl Fold<'_> {
 
     pub(super) fn approval(&mut self, event: &Event, moment: Moment) {
         match event {
-            Event::ApprovalRequested { key, approval, by, binds, until, .. } => {
+            Event::ApprovalRequested { key, approval, by, each, binds, until, .. } => {
                 let part = ApprovalPart {
                     id: *approval,
                     step: key.clone(),
                     title: step_title(self.sources.plan, key),
                     by: by.iter().map(|who| cut(who)).collect(),
+                    each: *each,
                     binds: *binds,
                     asked: moment,
                     until: *until,
@@ -65,7 +66,7 @@ impl Fold<'_> {
                 if let Some(part) = self.approval_part(*approval) {
                     part.given.push(GivenPart {
                         by: cut(by),
-                        counts_for: counts_for.clone(),
+                        counts_for: counts_for.iter().map(|entry| cut(entry)).collect(),
                         approve: *approve,
                         note: note.as_deref().map(cut),
                         when: moment,

@@ -82,14 +82,17 @@ impl Writer<'_> {
         }
     }
 
-    /// Whose yes is needed, as roles.
+    /// Whose yes is still needed, as roles.
     fn roles(&self, part: &ApprovalPart) -> String {
         let mut roles: Vec<String> = part
-            .by
-            .iter()
-            .map(|by| match by.strip_prefix("group:") {
-                Some(group) => self.quoted(&group.replace(['-', '_'], " ")),
-                None => "a named approver".to_owned(),
+            .progress()
+            .missing()
+            .map(|(by, people)| match (by.strip_prefix("group:"), people) {
+                (Some(group), 1) => self.quoted(&group.replace(['-', '_'], " ")),
+                (Some(group), people) => {
+                    format!("{people} different people of {}", self.quoted(&group.replace(['-', '_'], " ")))
+                }
+                (None, _) => "a named approver".to_owned(),
             })
             .collect();
         roles.dedup();

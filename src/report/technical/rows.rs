@@ -224,7 +224,10 @@ pub(super) fn question(part: &QuestionPart) -> Card {
 pub(super) fn approval(part: &ApprovalPart) -> Card {
     let mut pairs = vec![
         pair("Id", part.id.to_string()),
-        pair("Needed", part.by.join(", ")),
+        pair(
+            "Needed",
+            if part.verdict.is_none() { part.progress().words() } else { part.progress().asked() },
+        ),
         pair("Asked", part.asked.at.to_minute()),
         pair("Until", part.until.to_minute()),
         pair("Binds (SHA-256)", part.binds.to_string()),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::domain::alert::Alert;
+use crate::domain::approval::{Approval, ApprovalProgress};
 use crate::domain::command::{Command, Perform, Phase};
 use crate::domain::decide::turn::take;
 use crate::domain::event::{Event, RunEnd, RunStarted};
@@ -14,7 +15,7 @@ use crate::domain::outcome::{Failure, FailureClass, Outcome};
 use crate::domain::owed::commands;
 use crate::domain::plan::Plan;
 use crate::domain::playbook::{ActionSpec, Body, Effect};
-use crate::domain::run::{Approval, RunState, Stage, StepKey};
+use crate::domain::run::{RunState, Stage, StepKey};
 use crate::domain::signal::{Person, Signal};
 use crate::domain::time::Timestamp;
 use crate::guard::people::entries_of;
@@ -320,10 +321,10 @@ impl<'a> Walk<'a> {
     /// What a person reads of an event.
     fn note(&mut self, event: &Event) {
         let line = match event {
-            Event::ApprovalRequested { key, by, .. } => {
+            Event::ApprovalRequested { key, by, each, .. } => {
                 self.reached.insert(key.id.to_string());
                 self.asked.extend_from_slice(by);
-                format!("{key}: would need a yes from each of {}", by.join(", "))
+                format!("{key}: would need a yes of {}", ApprovalProgress::new(by, *each, []).asked())
             }
             Event::QuestionAsked { key, asked, .. } => {
                 self.reached.insert(key.id.to_string());

@@ -1,7 +1,7 @@
 //! Questions and approvals in plain words.
 
 use super::{PLAYBOOK, Told, line};
-use crate::domain::approval::Verdict;
+use crate::domain::approval::{ApprovalProgress, Verdict};
 use crate::domain::event::Event;
 use crate::domain::run::StepKey;
 use crate::projection::dossier::parts::step_title;
@@ -15,9 +15,9 @@ pub(super) fn of_approval(sources: &Sources<'_>, dossier: &Dossier, event: &Even
     };
     let named = |key: Option<&StepKey>| key.map(|key| format!("{}: ", title(key))).unwrap_or_default();
     match event {
-        Event::ApprovalRequested { key, by, until, .. } => {
-            let text =
-                format!("{}: approval asked of {} until {}", title(key), by.join(", "), until.to_minute());
+        Event::ApprovalRequested { key, by, each, until, .. } => {
+            let asked = ApprovalProgress::new(by, *each, []).asked();
+            let text = format!("{}: approval asked of {asked} until {}", title(key), until.to_minute());
             line("approval_requested", Some(key), PLAYBOOK, text)
         }
         Event::ApprovalGiven { approval, by, counts_for, approve, note } => {
