@@ -301,6 +301,9 @@ pub struct ListArgs {
 /// `quell attention`.
 #[derive(Debug, Args)]
 pub struct AttentionArgs {
+    /// Only what you are asked.
+    #[arg(long)]
+    pub mine: bool,
     /// Only of this run.
     #[arg(long, value_name = "RUN")]
     pub run: Option<String>,

@@ -22,6 +22,9 @@ pub async fn attention(args: &AttentionArgs, client: &Client, screen: &Screen) -
             path.push_str(&format!("&{name}={}", id_text(given)?));
         }
     }
+    if args.mine {
+        path.push_str("&mine=true");
+    }
     let page = client.get(&path).await?;
     if screen.json() {
         screen.document(&page);
@@ -29,7 +32,7 @@ pub async fn attention(args: &AttentionArgs, client: &Client, screen: &Screen) -
     }
     let items = page.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     if items.is_empty() {
-        screen.line("nothing needs a person");
+        screen.line(if args.mine { "nothing is asked of you" } else { "nothing needs a person" });
         return Ok(Exit::Done);
     }
     print(&items, screen);

@@ -117,6 +117,12 @@ impl Approvals {
         pressing.filter_map(|(id, _)| self.rows.get(*id))
     }
 
+    /// Those that wait for the first time and whose time is not up, the oldest first.
+    pub fn open_in_time(&self, now: Timestamp) -> impl Iterator<Item = Cow<'_, ApprovalRow>> {
+        let open = self.open.iter().filter(move |(_, open)| !open.escalated && open.until > now);
+        open.filter_map(|(id, _)| self.rows.get(*id))
+    }
+
     /// Those of this run, the oldest first.
     pub fn of_run(&self, run: RunId) -> Vec<Cow<'_, ApprovalRow>> {
         let mut found: Vec<_> = self.of_run.newest_of(run, None).filter_map(|id| self.rows.get(id)).collect();

@@ -20,6 +20,7 @@ use crate::projection::fold::{Projection, ROW_TEXT_BYTES_MAX};
 use crate::projection::marks::Marks;
 use crate::projection::shelf::Table;
 
+pub mod duties;
 pub mod needs;
 
 /// How long a failed run, or a doubt that nobody can settle any more, is listed.
@@ -36,6 +37,8 @@ const PAST_MAX: usize = 1000;
 pub enum Need {
     /// The disk is full: nothing moves.
     Parked,
+    /// The one who asks for the list is asked, and has not said anything yet.
+    Yours,
     /// A later look shows that a containment no longer holds.
     Drifted,
     /// A containment was accepted and never seen to hold.
@@ -62,6 +65,10 @@ pub enum Need {
     Expiring,
     /// Nobody can say whether a question arrived, or approvers could not be told.
     Undelivered,
+    /// An approval waits for others, in time.
+    Deciding,
+    /// A question waits for others, in time.
+    Answering,
     /// Nobody decided in time, and the run went on as its playbook says.
     Expired,
     /// A firing of a schedule could not start its run.
@@ -75,6 +82,7 @@ impl Need {
     pub fn name(self) -> &'static str {
         match self {
             Self::Parked => "disk full",
+            Self::Yours => "yours to say",
             Self::Drifted => "drifted",
             Self::Unconfirmed => "not confirmed",
             Self::LiftStuck => "not lifted",
@@ -88,6 +96,8 @@ impl Need {
             Self::QuestionOverdue => "answer overdue",
             Self::Expiring => "lifts soon",
             Self::Undelivered => "not delivered",
+            Self::Deciding => "to decide",
+            Self::Answering => "to answer",
             Self::Expired => "expired",
             Self::NotStarted => "not started",
             Self::Failed => "failed",

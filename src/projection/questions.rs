@@ -102,6 +102,12 @@ impl Questions {
         pressing.filter_map(|(id, _)| self.rows.get(*id))
     }
 
+    /// Those that surely left and whose time is not up, the oldest first.
+    pub fn open_in_time(&self, now: Timestamp) -> impl Iterator<Item = Cow<'_, QuestionRow>> {
+        let open = self.open.iter().filter(move |(_, open)| open.delivered && open.until > now);
+        open.filter_map(|(id, _)| self.rows.get(*id))
+    }
+
     /// Forgets those of a run that was erased.
     pub fn forget(&mut self, run: RunId) {
         let ids: Vec<QuestionId> = self.of_run.newest_of(run, None).collect();

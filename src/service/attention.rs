@@ -14,8 +14,17 @@ use crate::service::error::ServiceError;
 use crate::service::house::Service;
 use crate::store::error::StoreError;
 
+/// Which of what needs a person a list shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AttentionFilter {
+    /// Only of this run.
+    pub run: Option<RunId>,
+    /// Only what the caller is asked.
+    pub mine: bool,
+}
+
 impl Service {
-    /// All that needs a person now, the most urgent first: what the journal
+    /// All that is wrong and needs a person now, the most urgent first: what the journal
     /// says, and what keeps this process from writing or reading it.
     pub fn needs(&self) -> Vec<Item> {
         let now = self.now();
@@ -40,14 +49,27 @@ impl Service {
         items
     }
 
-    /// A page of what needs a person, of one run or of all.
-    pub fn attention(&self, run: Option<RunId>, after: Option<&Place>, limit: usize) -> Page<Item> {
+    /// A page of all that needs a person, or of what this caller, or this run, needs:
+    /// what is wrong, and what people are asked.
+    pub fn attention(
+        &self,
+        caller: &str,
+        filter: AttentionFilter,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Page<Item> {
+        let caller = self.person(caller);
+        let (mut items, views) = (self.needs(), self.views.read());
+        items.extend(views.duties(&caller, self.now()));
+        items.sort_by(|a, b| a.place.cmp(&b.place));
+        let is_mine = |item: &Item| item.id.as_ref().is_some_and(|id| views.is_asked_of(id, &caller));
         let wanted = |item: &Item| {
-            run.is_none_or(|run| item.run == Some(run))
+            filter.run.is_none_or(|run| item.run == Some(run))
                 && after.is_none_or(|after| item.place.as_str() > after.as_str())
+                && (!filter.mine || is_mine(item))
         };
         let limit = limit.clamp(1, PAGE_ROWS_MAX);
-        let mut items: Vec<Item> = self.needs().into_iter().filter(wanted).take(limit + 1).collect();
+        let mut items: Vec<Item> = items.into_iter().filter(wanted).take(limit + 1).collect();
         let more = items.len() > limit;
         items.truncate(limit);
         let next = items.last().filter(|_| more).map(|item| item.place.clone());

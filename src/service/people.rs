@@ -52,6 +52,11 @@ pub struct OpenQuestion {
 }
 
 impl Service {
+    /// A caller as the person whom groups name.
+    pub fn person(&self, address: &str) -> Person {
+        Person { address: address.to_lowercase(), groups: self.world.people.groups_of(address) }
+    }
+
     /// A person's yes or no.
     ///
     /// # Errors
@@ -73,7 +78,7 @@ impl Service {
                 .map(|row| row.run)
                 .ok_or_else(|| ServiceError::absent("approval", &approval))?
         };
-        let by = Person { address: by.to_lowercase(), groups: self.world.people.groups_of(by) };
+        let by = self.person(by);
         let told = self.tell(run, Signal::Decide { approval, by, approve, note }, only_if).await;
         match told {
             Err(error) if error.code == "approval-closed" => Err(self.too_late(approval, error).await),

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use crate::projection::attention::needs::Place;
+use crate::service::attention::AttentionFilter;
 use crate::web::access::{Caller, Role};
 use crate::web::extract::{Json, Query};
 use crate::web::problem::Problem;
@@ -18,6 +19,7 @@ pub struct AttentionQuery {
     after: Option<String>,
     limit: Option<usize>,
     run: Option<String>,
+    mine: Option<bool>,
 }
 
 /// `GET /api/v1/attention`: the most urgent first.
@@ -26,9 +28,10 @@ pub async fn list(
     caller: Caller,
     Query(query): Query<AttentionQuery>,
 ) -> Result<Response, Problem> {
-    caller.may(Role::Reader)?;
+    let by = caller.may(Role::Reader)?;
     let run = query.run.as_deref().map(parsed).transpose()?;
+    let filter = AttentionFilter { run, mine: query.mine == Some(true) };
     let page = PageQuery { after: query.after, limit: query.limit };
     let after: Option<Place> = page.after()?;
-    Ok(Json(web.service.attention(run, after.as_ref(), page.limit()?)).into_response())
+    Ok(Json(web.service.attention(by, filter, after.as_ref(), page.limit()?)).into_response())
 }

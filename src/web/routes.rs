@@ -390,11 +390,12 @@ pub const ROUTES: &[(&str, &[Described])] = &[
     (
         "/attention",
         &[get(
-            "all that needs a person, the most urgent first, each with the commands that come next",
+            "all that needs a person, what the caller is asked and the most urgent first, each with the commands that come next",
             &[
                 given("after", Shape::Place, "the `next` of the page before"),
                 given("limit", Shape::Whole(1, 500), "rows of a page, 1 to 500"),
                 given("run", Shape::Id("run"), "only of this run"),
+                given("mine", Shape::Flag, "only what the caller is asked"),
             ],
             Answer::Page,
         )],

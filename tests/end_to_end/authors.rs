@@ -100,7 +100,23 @@ async fn what_an_approval_still_needs_is_told_until_it_is_decided() {
         let told = server.quell(word).text;
         assert!(told.contains("2 different people of ir-leads") && !told.contains("to go"), "{told}");
     }
+    let mine = async |who: &str| {
+        let page = server.send_as(who, reqwest::Method::GET, "/attention?mine=true", &json!(null), &[]).await;
+        page.body["items"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|item| item["name"].clone())
+            .collect::<Vec<_>>()
+    };
+    let told = server.quell(&["attention"]).text;
+    assert!(told.contains(&format!("approve {approval}")), "{told}");
+    assert!(server.quell(&["attention", "--mine"]).text.contains("nothing is asked of you"));
+    // There is no mail server here, so that nobody was told.
+    let asked = vec![json!("not delivered")];
+    assert_eq!((mine(ANA).await, mine(SAM).await), (asked.clone(), asked.clone()));
     let said = approve(&server, ANA, &approval).await;
+    assert_eq!((mine(ANA).await, mine(SAM).await), (vec![], asked));
     assert_eq!(said.body["needs"], "2 different people of ir-leads; 1 said yes, 1 to go", "{}", said.body);
     for word in words {
         let told = server.quell(word).text;
@@ -112,6 +128,7 @@ async fn what_an_approval_still_needs_is_told_until_it_is_decided() {
         (&json!("approved"), &json!("2 different people of ir-leads"))
     );
     assert!(!server.quell(&["show", &approval]).text.contains("to go"));
+    assert_eq!(mine(SAM).await, Vec::<Value>::new());
     let page = reqwest::get(server.url("").replace("/api/v1", &format!("/approvals/{approval}")))
         .await
         .expect("it answers");

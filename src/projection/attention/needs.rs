@@ -86,15 +86,15 @@ impl Item {
         }
     }
 
-    fn at(self, step: &StepKey) -> Item {
+    pub(super) fn at(self, step: &StepKey) -> Item {
         Item { step: Some(step.clone()), ..self }
     }
 
-    fn named(self, id: impl fmt::Display, until: Option<Timestamp>) -> Item {
+    pub(super) fn named(self, id: impl fmt::Display, until: Option<Timestamp>) -> Item {
         Item { id: Some(id.to_string()), until, ..self }
     }
 
-    fn next<const N: usize>(self, commands: [String; N]) -> Item {
+    pub(super) fn next<const N: usize>(self, commands: [String; N]) -> Item {
         Item { commands: commands.into(), ..self }
     }
 }
@@ -122,8 +122,16 @@ impl Views {
     }
 
     /// A run that is set aside takes nobody's word until it is released.
-    fn released_first(&self, item: Item) -> Item {
-        let words = [Need::Uncertain, Need::ApprovalOverdue, Need::QuestionOverdue, Need::Undelivered];
+    pub(super) fn released_first(&self, item: Item) -> Item {
+        let words = [
+            Need::Uncertain,
+            Need::ApprovalOverdue,
+            Need::QuestionOverdue,
+            Need::Undelivered,
+            Need::Yours,
+            Need::Deciding,
+            Need::Answering,
+        ];
         let row = item.run.and_then(|run| self.runs.get(run));
         match row.filter(|row| row.status == RunStatus::Quarantined && words.contains(&item.need)) {
             Some(row) => item.next([format!("quell release {}", row.id)]),

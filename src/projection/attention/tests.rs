@@ -13,6 +13,7 @@ use crate::domain::incident::{IncidentChange, Status};
 use crate::domain::outcome::{Failure, FailureClass, Outcome};
 use crate::domain::playbook::IfSilent;
 use crate::domain::run::{StepEnd, StepKey};
+use crate::domain::signal::Person;
 use crate::domain::time::Timestamp;
 use crate::domain::value::{Value, digest};
 use crate::projection::attention::Item;
@@ -394,4 +395,45 @@ fn payloads_of_an_unknown_shape_are_listed_by_their_source_for_a_week() {
     assert!(needs[0].what.starts_with("2 payloads of the source `okta`"), "{}", needs[0].what);
     assert!(needs[0].commands[0].starts_with("quell show alt_"));
     assert_eq!(views.needs(day(9)), []);
+}
+
+#[test]
+fn what_people_are_asked_is_listed_until_they_have_said_it_the_callers_first() {
+    let mut told = Told::default();
+    let (approval, question) = (ApprovalId::new(ulid(1)), QuestionId::new(ulid(2)));
+    told.begin(1, 50, None).say(1, asked_for(approval));
+    told.say(
+        1,
+        Event::QuestionAsked {
+            key: StepKey::root("ask"),
+            question,
+            asked: vec!["priya@example.com".to_owned()],
+            until: minute(40),
+            delivered: true,
+        },
+    );
+    let person = |address: &str, groups: &[&str]| Person {
+        address: address.to_owned(),
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+    };
+    let (ana, priya) = (person("ana@example.com", &["ir-leads"]), person("priya@example.com", &[]));
+    let names = |told: &Told, who: &Person| {
+        let mut items = told.views.duties(who, minute(10));
+        items.sort_by(|a, b| a.place.cmp(&b.place));
+        items.into_iter().map(|item| (item.name, item.what)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(&told, &ana),
+        [
+            ("yours to say", "it waits for a yes, 20m left: 1 person of ir-leads".to_owned()),
+            ("to answer", "it waits for an answer, 30m left: priya@example.com".to_owned()),
+        ]
+    );
+    let sorts: Vec<&str> = names(&told, &priya).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(sorts, ["yours to say", "to decide"]);
+    let id = approval.to_string();
+    assert!(told.views.is_asked_of(&id, &ana) && !told.views.is_asked_of(&id, &priya));
+    told.say(1, Event::ApprovalClosed { approval, verdict: Verdict::Approved });
+    assert_eq!(names(&told, &ana).len(), 1);
+    assert!(!told.views.is_asked_of(&id, &ana));
 }
