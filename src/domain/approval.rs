@@ -140,6 +140,24 @@ impl ApprovalProgress {
     }
 }
 
+/// What an open approval was asked of, and what each yes so far counts for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenApproval {
+    /// Addresses and groups.
+    pub by: Vec<String>,
+    /// How many different people each of them needs.
+    pub each: u32,
+    /// The entries that each yes can count for.
+    pub yes: Vec<Vec<String>>,
+}
+
+impl OpenApproval {
+    /// How far it has come.
+    pub fn progress(&self) -> ApprovalProgress {
+        ApprovalProgress::new(&self.by, self.each, self.yes.iter().map(Vec::as_slice))
+    }
+}
+
 /// So many people of an entry, in words.
 fn people(entry: &str, needed: usize) -> String {
     match (entry.strip_prefix("group:"), needed) {

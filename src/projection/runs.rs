@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::approval::ApprovalProgress;
+use crate::domain::approval::OpenApproval;
 use crate::domain::event::{Entry, Event, RunEnd};
 use crate::domain::id::{AlertId, ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
 use crate::domain::run::StepKey;
@@ -120,8 +120,7 @@ struct Told {
     ending: bool,
     quarantined: bool,
     in_flight: u32,
-    /// Of open approvals the entries, how many people each needs, and what each yes counts for.
-    asked: Vec<(ApprovalId, Vec<String>, u32, Vec<Vec<String>>)>,
+    asked: Vec<(ApprovalId, OpenApproval)>,
     uncertain: Vec<StepKey>,
     stuck: Vec<ContainmentId>,
 }
@@ -159,9 +158,9 @@ impl Told {
 
     /// Tells of an open approval what is still missing.
     fn tell_missing(&mut self, approval: ApprovalId) {
-        let Some((_, by, each, yes)) = self.asked.iter().find(|(id, ..)| *id == approval) else { return };
+        let Some((_, asked)) = self.asked.iter().find(|(id, _)| *id == approval) else { return };
         for wait in self.row.waiting_on.iter_mut().filter(|wait| wait.on == WaitsFor::Approval(approval)) {
-            let progress = ApprovalProgress::new(by, *each, yes.iter().map(Vec::as_slice));
+            let progress = asked.progress();
             wait.who = progress.missing().map(|(entry, _)| entry.to_owned()).collect();
             wait.needs = Some(progress.words());
         }
@@ -229,12 +228,12 @@ impl Told {
         match event {
             Event::ApprovalRequested { key, approval, by, each, until, .. } => {
                 self.wait(key, WaitsFor::Approval(*approval), by, at, *until);
-                self.asked.push((*approval, by.clone(), *each, Vec::new()));
+                self.asked.push((*approval, OpenApproval { by: by.clone(), each: *each, yes: Vec::new() }));
                 self.tell_missing(*approval);
             }
             Event::ApprovalGiven { approval, counts_for, approve: true, .. } => {
-                if let Some((.., yes)) = self.asked.iter_mut().find(|(id, ..)| id == approval) {
-                    yes.push(counts_for.clone());
+                if let Some((_, asked)) = self.asked.iter_mut().find(|(id, _)| id == approval) {
+                    asked.yes.push(counts_for.clone());
                 }
                 self.tell_missing(*approval);
             }
@@ -245,7 +244,7 @@ impl Told {
                 }
             }
             Event::ApprovalClosed { approval, .. } => {
-                self.asked.retain(|(id, ..)| id != approval);
+                self.asked.retain(|(id, _)| id != approval);
                 self.no_longer(WaitsFor::Approval(*approval));
             }
             Event::QuestionAsked { key, question, asked, until, .. } => {
