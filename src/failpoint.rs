@@ -41,6 +41,7 @@ pub fn record(entries: &[Entry]) -> String {
     };
     match &first.event {
         Event::AttemptStarted { phase, .. }
+        | Event::AttemptBegan { phase, .. }
         | Event::AttemptEnded { phase, .. }
         | Event::AttemptLost { phase, .. }
         | Event::AttemptDue { phase, .. } => format!("{kind}.{phase}"),

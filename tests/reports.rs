@@ -404,7 +404,7 @@ fn drifted() -> Story {
         at: minute(102),
     };
     let outcome = Outcome::Succeeded { output, evidence: Some(evidence) };
-    story.at(102).say(Event::AttemptStarted { key: key.clone(), phase: Phase::Recheck, attempt: 1 });
+    story.at(102).say(Event::intent(key.clone(), Phase::Recheck, 1));
     story.say(Event::AttemptEnded { key, phase: Phase::Recheck, attempt: 1, outcome });
     let what = "it no longer holds, and this run did not lift it".to_owned();
     story.say(Event::ContainmentDrifted { containment, what });

@@ -150,14 +150,8 @@ pub enum Command {
     Answer(AnswerArgs),
     /// Say what happened to an uncertain step.
     Settle(SettleArgs),
-    /// Let a run go on that was set aside, from where it stood.
-    Release {
-        /// The run.
-        run: String,
-        /// Why it is safe now.
-        #[arg(long)]
-        note: Option<String>,
-    },
+    /// Let runs go on that were set aside, from where they stood.
+    Release(ReleaseArgs),
     /// End a run.
     Cancel {
         /// The run.
@@ -335,6 +329,20 @@ pub struct AnswerArgs {
     /// A field, as name=value.
     #[arg(long = "field", value_name = "K=V")]
     pub fields: Vec<String>,
+}
+
+/// `quell release`.
+#[derive(Debug, Args)]
+pub struct ReleaseArgs {
+    /// The runs.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub runs: Vec<String>,
+    /// All that are set aside.
+    #[arg(long)]
+    pub all: bool,
+    /// Why it is safe now.
+    #[arg(long)]
+    pub note: Option<String>,
 }
 
 /// `quell settle`.

@@ -110,12 +110,11 @@ impl Progress {
             Event::AttemptEnded { key, phase, outcome, attempt } => {
                 return self.attempt(key, *phase, *attempt, outcome);
             }
-            Event::AttemptLost { key, phase, .. } => (
-                Style::Yellow,
-                "↻",
-                key.to_string(),
-                format!("the server stopped during `{phase}`; taking it up again"),
-            ),
+            Event::AttemptLost { key, phase, waited, .. } => {
+                let when = if *waited { "before" } else { "during" };
+                let text = format!("the server stopped {when} `{phase}`; taking it up again");
+                (Style::Yellow, "↻", key.to_string(), text)
+            }
             Event::RunQuarantined { why } => (
                 Style::Red,
                 "■",

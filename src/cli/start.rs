@@ -135,7 +135,7 @@ async fn command(cli: &Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Reject(args) => decide::decide(args, false, &client, screen).await,
         Command::Answer(args) => decide::answer(args, &client, screen).await,
         Command::Settle(args) => decide::settle(args, &client, screen).await,
-        Command::Release { run, note } => undo::release(run, note.as_deref(), &client, screen).await,
+        Command::Release(args) => undo::release(args, &client, screen).await,
         Command::Cancel { run, undo, why } => undo::cancel(run, *undo, why.as_deref(), &client, screen).await,
         Command::Undo(args) => undo::undo(args, &client, screen).await,
         Command::Extend { containment, hold } => undo::extend(containment, hold, &client, screen).await,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::args::UndoArgs;
+use crate::cli::args::{ReleaseArgs, UndoArgs};
 use crate::cli::client::Client;
 use crate::cli::decide::id_text;
 use crate::cli::exit::{CliError, Exit};
@@ -44,21 +44,31 @@ pub async fn cancel(
 /// `quell release`.
 ///
 /// # Errors
-/// When the server refuses it.
-pub async fn release(
-    run: &str,
-    note: Option<&str>,
-    client: &Client,
-    screen: &Screen,
-) -> Result<Exit, CliError> {
-    let id = id_text(run)?;
-    let done = client.post(&format!("/runs/{id}/release"), &json!({ "note": note })).await?;
+/// When the server does not take the order.
+pub async fn release(args: &ReleaseArgs, client: &Client, screen: &Screen) -> Result<Exit, CliError> {
+    let runs = args.runs.iter().map(|run| id_text(run)).collect::<Result<Vec<&str>, _>>()?;
+    let order = json!({ "runs": runs, "all": args.all, "note": args.note });
+    let done = client.post("/runs/release", &order).await?;
+    let items = done.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let is_released = |item: &&Value| item.get("released").and_then(Value::as_bool) == Some(true);
+    let refused = items.len() - items.iter().filter(is_released).count();
+    let exit = if refused == 0 { Exit::Done } else { Exit::Refused };
     if screen.json() {
-        screen.document(&done)
-    } else {
-        screen.line(&format!("{id} goes on from where it stood; see `quell show {id}`"))
+        screen.document(&done);
+        return Ok(exit);
     }
-    Ok(Exit::Done)
+    for item in items {
+        let style = if is_released(&item) { Style::Green } else { Style::Red };
+        let text = format!("{} {}", cell(item.get("run")), cell(item.get("says")));
+        screen.line(&screen.paint(style, &visible(&text)));
+    }
+    match (items, refused) {
+        ([], _) => screen.line("no run is set aside"),
+        ([one], 0) => screen.line(&format!("see `quell show {}`", cell(one.get("run")))),
+        (all, 0) => screen.line(&format!("{} runs go on", all.len())),
+        (all, refused) => screen.line(&format!("{} go on, {refused} do not", all.len() - refused)),
+    }
+    Ok(exit)
 }
 
 /// `quell undo`.

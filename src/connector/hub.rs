@@ -15,6 +15,7 @@ use crate::connector::instance::{Instance, Transport};
 use crate::connector::judge::judge;
 use crate::connector::reconcile::sent;
 use crate::connector::spec::{ConnectorSpec, DriverKind, Operation, Request};
+use crate::domain::command::OnTurn;
 use crate::domain::expr::EvalError;
 use crate::domain::expr::scope::Scope;
 use crate::domain::expr::template::Template;
@@ -59,6 +60,8 @@ pub struct OperationCall<'a> {
     pub playbook: &'a str,
     /// How urgent it is.
     pub urgency: Urgency,
+    /// Who is to hear that it has its turn.
+    pub on_turn: Option<&'a dyn OnTurn>,
 }
 
 /// What came of a call.
@@ -255,8 +258,12 @@ async fn through<'a>(instance: &'a Instance, call: &OperationCall<'_>) -> Result
         Err(_) => return Err(called_off(&format!("too much is asked of `{}` at once", call.connector))),
     };
     tokio::select! {
-        () = instance.take_turn() => Ok(pass),
-        () = instance.gate.closed() => Err(called_off(stops)),
+        () = instance.take_turn() => {}
+        () = instance.gate.closed() => return Err(called_off(stops)),
+    }
+    match call.on_turn {
+        Some(hears) if !hears.has_turn().await => Err(called_off("the journal did not take that it begins")),
+        _ => Ok(pass),
     }
 }
 

@@ -1,12 +1,15 @@
 //! Commands: what a run asks of the shell.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::id::RunId;
 use crate::domain::run::StepKey;
+use crate::domain::signal::Signal;
 use crate::domain::time::Timestamp;
 use crate::domain::value::{Digest, Value};
 
@@ -145,6 +148,22 @@ pub struct Perform {
     pub about: Value,
     /// How long this attempt may take.
     pub timeout: Duration,
+    /// Whether `Signal::Began` is to be recorded before anything is sent.
+    pub tells_begin: bool,
+}
+
+impl Perform {
+    /// What a run is told of an attempt at work whose process is gone.
+    pub fn lost_at_work(self) -> [Signal; 2] {
+        let Self { key, phase, attempt, .. } = self;
+        [Signal::Began { key: key.clone(), phase, attempt }, Signal::Lost { key, phase, attempt }]
+    }
+}
+
+/// Hears that an attempt has its turn, before anything of it is sent.
+pub trait OnTurn: Send + Sync {
+    /// False when it is not to be sent after all.
+    fn has_turn(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
 }
 
 /// The step of another run that began this one.

@@ -68,7 +68,6 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         related: Vec<Related>,
     },
-
     // Incidents.
     /// An investigation was opened.
     IncidentOpened {
@@ -103,7 +102,6 @@ pub enum Event {
     },
     /// Retention erased it, or the content of an alert.
     Erased(Box<Erasure>),
-
     // Exceptions.
     /// For a time, alerts that it describes have no effect.
     ExceptionMade(Box<Exception>),
@@ -115,7 +113,6 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<String>,
     },
-
     // Schedules.
     /// A playbook has it now, and its firings count from here.
     ScheduleArmed {
@@ -153,11 +150,9 @@ pub enum Event {
     },
     /// No playbook has it any more; nothing of it is due.
     ScheduleDisarmed,
-
     // Polls.
     /// A page of its list is taken, all of it durable before this; the next begins here.
     PollAdvanced(Box<Advanced>),
-
     // Runs.
     /// The run began.
     RunStarted(Box<RunStarted>),
@@ -193,7 +188,6 @@ pub enum Event {
     },
     /// This turn grew too long for one record; what follows is decided next.
     TurnCut {},
-
     // Steps.
     /// A step began, with this input.
     StepStarted {
@@ -262,7 +256,6 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<String>,
     },
-
     // Attempts.
     /// The intent: from here on the world may be touched.
     AttemptStarted {
@@ -271,6 +264,19 @@ pub enum Event {
         /// Which part of it.
         phase: Phase,
         /// Which attempt of that part, from 1.
+        attempt: u32,
+        /// Whether an entry follows when it has its turn and begins: so it is with
+        /// what was lost before, to tell what was at work from what only waited.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        begin_follows: bool,
+    },
+    /// It has its turn; from here on something may be sent.
+    AttemptBegan {
+        /// Which step.
+        key: StepKey,
+        /// Which part of it.
+        phase: Phase,
+        /// Which attempt.
         attempt: u32,
     },
     /// What came of it.
@@ -292,6 +298,9 @@ pub enum Event {
         phase: Phase,
         /// Which attempt.
         attempt: u32,
+        /// Whether it only waited for its turn: nothing of it was sent.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        waited: bool,
     },
     /// The next attempt or the next look comes then.
     AttemptDue {
@@ -320,7 +329,6 @@ pub enum Event {
         /// How they know.
         note: Option<String>,
     },
-
     // Approvals.
     /// People are asked for a yes.
     ApprovalRequested {
@@ -370,7 +378,6 @@ pub enum Event {
         /// How.
         verdict: Verdict,
     },
-
     // Questions.
     /// A question was sent.
     QuestionAsked {
@@ -413,7 +420,6 @@ pub enum Event {
         /// What silence counts as.
         choice: String,
     },
-
     // Containments.
     /// The system accepted it; not yet seen to hold.
     ContainmentAccepted {

@@ -89,6 +89,7 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
         | Event::StepUncertain { .. }
         | Event::StepSettled { .. } => apply_step(state, event, at),
         Event::AttemptStarted { .. }
+        | Event::AttemptBegan { .. }
         | Event::AttemptEnded { .. }
         | Event::AttemptLost { .. }
         | Event::AttemptDue { .. } => apply_attempt(state, event, at),
@@ -205,6 +206,7 @@ fn apply_step(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), 
 fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), String> {
     let (key, phase) = match event {
         Event::AttemptStarted { key, phase, .. }
+        | Event::AttemptBegan { key, phase, .. }
         | Event::AttemptEnded { key, phase, .. }
         | Event::AttemptLost { key, phase, .. }
         | Event::AttemptDue { key, phase, .. } => (key, *phase),
@@ -212,33 +214,28 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
     };
     let step = known(state, key)?;
     match event {
-        Event::AttemptStarted { attempt, .. } => {
+        Event::AttemptStarted { attempt, begin_follows, .. } => {
             step.attempts.insert(phase, *attempt);
+            if *begin_follows {
+                step.begun_parts.insert(phase, false);
+            }
             if phase == Phase::Act {
-                // A new act begins a new look.
-                step.looks = 0;
-                step.left = None;
-                if step.phase_since.contains_key(&Phase::Reconcile) {
-                    // The system was asked, and it was certain that the act before did not happen.
-                    step.unheard = None;
-                }
-                for look in [Phase::Verify, Phase::Reconcile] {
-                    step.attempts.remove(&look);
-                    step.phase_since.remove(&look);
-                }
+                act_anew(step);
             }
             step.phase_since.entry(phase).or_insert(at);
             set_stage(state, key, phase, Stage::InFlight { phase, attempt: *attempt, since: at })?;
         }
+        Event::AttemptBegan { .. } => {
+            step.begun_parts.insert(phase, true);
+        }
         Event::AttemptEnded { outcome, .. } => {
             step.lost.remove(&phase);
+            step.begun_parts.remove(&phase);
             if phase == Phase::Act {
                 hear_of_act(step, outcome);
             }
-            if outcome.not_begun() && phase != Phase::Act {
-                // Nothing was tried, so it does not count as a try. Acts are counted
-                // on: an earlier one may have happened unheard.
-                step.attempts.entry(phase).and_modify(|tried| *tried = tried.saturating_sub(1));
+            if outcome.not_begun() {
+                not_tried(step, phase);
             }
             match outcome {
                 // Why the system is asked stays known while it is asked.
@@ -249,16 +246,15 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
             if let Outcome::Succeeded { output, .. } = outcome {
                 learn(state, key, phase, Shared::new(output.clone()))?;
             }
-            let untouched = known(state, key)?.attempts.get(&phase).is_none_or(|tried| *tried == 0);
-            if phase == Phase::UndoCheck && untouched {
-                // Lifting has not begun: the order among those to be lifted is open again.
-                let containment = known(state, key)?.containment.ok_or("the step contained nothing")?;
-                held(state, containment)?.undo = None;
-            } else {
-                settle_stage(state, key, phase)?;
-            }
+            settle_attempt(state, key, phase)?;
+        }
+        Event::AttemptLost { waited: true, .. } => {
+            step.begun_parts.remove(&phase);
+            not_tried(step, phase);
+            settle_attempt(state, key, phase)?;
         }
         Event::AttemptLost { .. } => {
+            step.begun_parts.remove(&phase);
             *step.lost.entry(phase).or_default() += 1;
             if phase == Phase::Act {
                 step.unheard = Some("the server stopped while it was sent".to_owned());
@@ -269,6 +265,41 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
         _ => {}
     }
     Ok(())
+}
+
+/// A new act begins a new look.
+fn act_anew(step: &mut StepState) {
+    step.looks = 0;
+    step.left = None;
+    if step.phase_since.contains_key(&Phase::Reconcile) {
+        // The system was asked, and it was certain that the act before did not happen.
+        step.unheard = None;
+    }
+    for look in [Phase::Verify, Phase::Reconcile] {
+        step.attempts.remove(&look);
+        step.phase_since.remove(&look);
+    }
+}
+
+/// Nothing was tried, so it does not count as a try. Acts are counted on: an
+/// earlier one may have happened unheard.
+fn not_tried(step: &mut StepState, phase: Phase) {
+    if phase != Phase::Act {
+        step.attempts.entry(phase).and_modify(|tried| *tried = tried.saturating_sub(1));
+    }
+}
+
+/// The attempt is over; lifting that has not begun is open again.
+fn settle_attempt(state: &mut RunState, key: &StepKey, phase: Phase) -> Result<(), String> {
+    let step = known(state, key)?;
+    let untouched = step.attempts.get(&phase).is_none_or(|tried| *tried == 0);
+    if phase == Phase::UndoCheck && untouched {
+        // The order among those to be lifted is decided anew.
+        let containment = step.containment.ok_or("the step contained nothing")?;
+        held(state, containment)?.undo = None;
+        return Ok(());
+    }
+    settle_stage(state, key, phase)
 }
 
 /// What is known of whether the step's act happened. A refusal is about one
@@ -444,6 +475,7 @@ impl StepState {
             unheard: None,
             looks: 0,
             lost: std::collections::BTreeMap::new(),
+            begun_parts: std::collections::BTreeMap::new(),
         }
     }
 }

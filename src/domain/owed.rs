@@ -166,6 +166,7 @@ fn perform(
         acted: step.acted.as_ref().map(|acted| acted.value().clone()),
         about,
         timeout: timeout(step, spec),
+        tells_begin: step.begun_parts.contains_key(&phase),
     })
 }
 

@@ -193,16 +193,12 @@ pub enum Stage {
     Asking(QuestionId),
     /// Waits for a run of another playbook.
     Calling {
-        /// That run.
         child: Arc<Child>,
-        /// Whether it is to be cancelled.
+        /// Whether that run is to be cancelled.
         cancelled: bool,
     },
     /// Pauses.
-    Sleeping {
-        /// Until when.
-        until: Timestamp,
-    },
+    Sleeping { until: Timestamp },
     /// A block or a loop whose inner steps are running.
     Open,
     /// A person must say what happened.
@@ -261,8 +257,10 @@ pub struct StepState {
     pub unheard: Option<String>,
     /// Looks that showed something since the last act.
     pub looks: u32,
-    /// The parts lost with their process and not heard of since, and how often in a row.
+    /// The parts lost at work with their process and not heard of since, and how often in a row.
     pub lost: BTreeMap<Phase, u32>,
+    /// The parts in flight whose beginning is put on record, and whether they have begun.
+    pub begun_parts: BTreeMap<Phase, bool>,
 }
 
 /// A question that a step asked.

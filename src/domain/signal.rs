@@ -46,6 +46,16 @@ pub enum Signal {
         /// What came of it.
         outcome: Outcome,
     },
+    /// An attempt has its turn; it is about to be sent. Told only of those whose
+    /// intent says so (`Perform::tells_begin`).
+    Began {
+        /// Which step.
+        key: StepKey,
+        /// Which part of it.
+        phase: Phase,
+        /// Which attempt, from 1.
+        attempt: u32,
+    },
     /// The process that held this attempt is gone; its outcome was never heard.
     Lost {
         /// Which step.

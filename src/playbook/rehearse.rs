@@ -267,11 +267,10 @@ impl Rehearsal<'_> {
         let lost: Vec<Signal> = commands(&self.state)
             .into_iter()
             .filter_map(|command| match command {
-                Command::Perform(perform) => {
-                    Some(Signal::Lost { key: perform.key, phase: perform.phase, attempt: perform.attempt })
-                }
+                Command::Perform(perform) => Some(perform.lost_at_work()),
                 Command::WakeAt(_) | Command::Follow(_) | Command::CancelChild(_) => None,
             })
+            .flatten()
             .collect();
         for signal in &lost {
             let mut next = self.state.clone();

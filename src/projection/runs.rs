@@ -266,6 +266,7 @@ fn step_of(event: &Event) -> Option<&StepKey> {
         | Event::StepSlept { key, .. }
         | Event::StepEnded { key, .. }
         | Event::AttemptStarted { key, .. }
+        | Event::AttemptBegan { key, .. }
         | Event::AttemptEnded { key, .. }
         | Event::AttemptLost { key, .. }
         | Event::AttemptDue { key, .. }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::OnceCell;
 
 use crate::domain::approval::Approval;
-use crate::domain::command::Perform;
+use crate::domain::command::{OnTurn, Perform, Phase};
 use crate::domain::event::RunStarted;
 use crate::domain::id::{ApprovalId, RunId};
 use crate::domain::nesting::container_of;
@@ -53,12 +55,12 @@ impl Scheduler {
         };
         let scheduler = Arc::clone(self);
         tokio::spawn(async move {
-            let done = scheduler.perform(&attempt).await;
+            let done = scheduler.perform(run, &attempt).await;
             scheduler.report(run, attempt.perform, done).await;
         });
     }
 
-    async fn perform(&self, attempt: &Attempt) -> Done {
+    async fn perform(self: &Arc<Self>, run: RunId, attempt: &Attempt) -> Done {
         let perform = &attempt.perform;
         pass_with("attempt.begins", || perform.phase.to_string());
         let run_urgency = Urgency::of_run(&attempt.started.by, attempt.alert.as_deref());
@@ -82,6 +84,11 @@ impl Scheduler {
                 format!("this version of Quell has no step kind `{}`; run a version that has it", step.kind);
             return Outcome::from(Failure::new(FailureClass::Permanent, "kind-unknown", message)).into();
         };
+        let begin = Begin { scheduler: self, run, perform, recorded: OnceCell::new() };
+        let tells = perform.phase.tells() || perform.phase == Phase::Warn;
+        if perform.tells_begin && !tells && !kind.begins_at_connector() && !begin.has_turn().await {
+            return Outcome::called_off("the journal did not take that it begins").into();
+        }
         let call = Call {
             started: &attempt.started,
             plan: &attempt.plan,
@@ -89,6 +96,7 @@ impl Scheduler {
             step,
             perform,
             approval: attempt.approval.as_ref().map(|(id, approval)| (*id, approval)),
+            on_turn: perform.tells_begin.then_some(&begin as &dyn OnTurn),
         };
         let work = AssertUnwindSafe(carry_out(kind, &call, &self.world)).catch_unwind();
         match tokio::time::timeout(perform.timeout + GRACE, work).await {
@@ -131,6 +139,28 @@ impl Scheduler {
                 Ok(_) => return,
             }
         }
+    }
+}
+
+/// Puts on record, once, that an attempt has its turn.
+struct Begin<'a> {
+    scheduler: &'a Arc<Scheduler>,
+    run: RunId,
+    perform: &'a Perform,
+    recorded: OnceCell<bool>,
+}
+
+impl OnTurn for Begin<'_> {
+    fn has_turn(&self) -> BoxFuture<'_, bool> {
+        let record = || async {
+            let Perform { key, phase, attempt, .. } = self.perform;
+            let signal = Signal::Began { key: key.clone(), phase: *phase, attempt: *attempt };
+            let recorded = self.scheduler.signal(self.run, signal).await;
+            recorded
+                .inspect_err(|error| tracing::error!(run = %self.run, %error, "a call was not made"))
+                .is_ok()
+        };
+        async move { *self.recorded.get_or_init(record).await }.boxed()
     }
 }
 

@@ -39,6 +39,14 @@ pub enum Sort {
     Own,
 }
 
+impl Sort {
+    /// Whether the call itself is what was not taken; else it is our own trouble, or
+    /// the same call is taken later.
+    pub fn is_of_the_caller(self) -> bool {
+        !matches!(self, Self::TooOften | Self::TooSlow | Self::Busy | Self::Own)
+    }
+}
+
 /// Why a call was not carried out.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]

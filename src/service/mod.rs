@@ -7,6 +7,7 @@
 //!   follow.rs   views that follow the journal, and what of them lies on disk
 //!   door.rs     alerts in: verify, normalise, triage, start runs, all in one append
 //!   runs.rs     start, cancel, extend, settle, release
+//!   releases.rs  many runs that were set aside go on by one order
 //!   undo.rs     lift: of a run, a step, a containment, an incident
 //!   undo_plan.rs  what lifting would do
 //!   orders.rs   lifting over several runs, one after the other
@@ -47,6 +48,7 @@ pub mod people;
 mod poll_parts;
 pub mod polls;
 pub mod preview;
+pub mod releases;
 pub mod retention;
 pub mod runs;
 pub mod schedules;

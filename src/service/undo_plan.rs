@@ -88,6 +88,7 @@ impl Service {
             step,
             perform: &perform,
             approval: None,
+            on_turn: None,
         };
         let until = until.min(Instant::now() + LOOK_TIMEOUT);
         let look = tokio::time::timeout_at(until, carry_out(kind, &call, &self.world)).await;

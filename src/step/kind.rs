@@ -45,6 +45,12 @@ pub trait StepKind: Sync {
     /// under the kind's key; `step` is the whole step.
     fn check<'a>(&self, value: Field<'a>, step: &MapReader<'a>, check: &mut Check<'_>) -> Option<Body>;
 
+    /// Whether an attempt begins when it has its turn at a connector; else it is at
+    /// work before that.
+    fn begins_at_connector(&self) -> bool {
+        true
+    }
+
     /// Carries out one attempt. Called only for bodies that perform.
     fn run<'a>(&'a self, call: &'a Call<'a>, world: &'a World) -> BoxFuture<'a, Done>;
 }

@@ -430,6 +430,7 @@ async fn send(call: &Call<'_>, world: &World, mail: &Mail<'_>) -> Result<Option<
         timeout: call.perform.timeout,
         playbook: &call.started.playbook,
         urgency: call.urgency(),
+        on_turn: call.on_turn,
     };
     match world.hub.perform(&operation).await.outcome {
         Outcome::Succeeded { evidence, .. } => Ok(evidence),

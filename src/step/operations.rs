@@ -123,6 +123,7 @@ fn operation_call<'a>(
         timeout: call.perform.timeout,
         playbook: &call.started.playbook,
         urgency: call.urgency(),
+        on_turn: call.on_turn,
     }
 }
 

@@ -25,6 +25,7 @@ pub async fn look(world: &World, source: &str, poll: &PollSpec, input: &Value) -
         timeout: poll.timeout,
         playbook: &format!("source {source}"),
         urgency: Urgency::Medium,
+        on_turn: None,
     };
     world.hub.perform(&call).await.outcome
 }

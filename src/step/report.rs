@@ -25,6 +25,11 @@ impl StepKind for Report {
         "writes summaries from the journal, keeps them, and sends them"
     }
 
+    /// Writing is the work; the mail comes after it.
+    fn begins_at_connector(&self) -> bool {
+        false
+    }
+
     fn check<'a>(&self, value: Field<'a>, step: &MapReader<'a>, check: &mut Check<'_>) -> Option<Body> {
         let _ = step;
         let map = value.map()?;

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use crate::connector::hub::Hub;
 use crate::domain::alert::Alert;
 use crate::domain::approval::Approval;
-use crate::domain::command::Perform;
+use crate::domain::command::{OnTurn, Perform};
 use crate::domain::event::RunStarted;
 use crate::domain::id::{ApprovalId, IncidentId, RunId};
 use crate::domain::outcome::Outcome;
@@ -85,6 +85,8 @@ pub struct Call<'a> {
     pub perform: &'a Perform,
     /// The approval that the step, or the block around it, asked for.
     pub approval: Option<(ApprovalId, &'a Approval)>,
+    /// Who is to hear that it has its turn at its connector.
+    pub on_turn: Option<&'a dyn OnTurn>,
 }
 
 impl Call<'_> {

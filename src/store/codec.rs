@@ -307,7 +307,7 @@ mod tests {
             let outcome = Outcome::Succeeded { output: answer, evidence: Some(evidence) };
             for event in [
                 Event::StepStarted { key: key.clone(), input: json!({"user": "dana@example.org"}) },
-                Event::AttemptStarted { key: key.clone(), phase: Phase::Act, attempt: 1 },
+                Event::intent(key.clone(), Phase::Act, 1),
                 Event::AttemptEnded { key: key.clone(), phase: Phase::Act, attempt: 1, outcome },
                 Event::StepEnded { key, end: StepEnd::Succeeded, output: None, why: None },
             ] {

@@ -83,6 +83,14 @@ const BACKTEST: &[Given] = &[
         "none: steps that read get no answer; live: systems are asked today",
     ),
 ];
+/// Runs that one order may name. Those of a larger crowd are let go on by `all`.
+pub const RELEASED_MAX: usize = 1_000;
+
+const RELEASE: &[Given] = &[
+    given("runs", Shape::List(&Shape::Id("run"), 0, RELEASED_MAX), "these; this or `all` is needed"),
+    given("all", Shape::Flag, "all that are set aside"),
+    given("note", Shape::Words, "the reason, in your words"),
+];
 const NOTE: &[Given] = &[given("note", Shape::Words, "the reason, in your words")];
 const APPROVALS: &[Given] = &[
     given("after", Shape::Id("apr"), "the `next` of the page before"),
@@ -227,6 +235,15 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             "responder",
             "lets a run go on that was set aside because it was lost with its server again and again",
             NOTE,
+            Answer::Object,
+        )],
+    ),
+    (
+        "/runs/release",
+        &[post(
+            "responder",
+            "lets runs go on that were set aside, and says of each what became of it",
+            RELEASE,
             Answer::Object,
         )],
     ),

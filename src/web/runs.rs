@@ -29,6 +29,7 @@ use crate::projection::runs::RunFilter;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
 use crate::service::idempotency::IdempotencyKey;
+use crate::service::releases::ReleaseScope;
 use crate::service::runs::{RunOrder, Settled};
 use crate::service::unchanged::Document;
 use crate::store::journal::Receipt;
@@ -37,7 +38,7 @@ use crate::web::etag::IfMatch;
 use crate::web::extract::{Json, Query};
 use crate::web::people::NoteBody;
 use crate::web::problem::Problem;
-use crate::web::routes::ENTRIES_MAX;
+use crate::web::routes::{ENTRIES_MAX, RELEASED_MAX};
 use crate::web::server::{HungUp, Web};
 use crate::web::shapes::Shape;
 
@@ -370,6 +371,39 @@ pub async fn release(
     let run = parsed(&id)?;
     web.service.release(run, by, note, &if_match.of(Document::Run(run))).await?;
     Ok(Json(json!({ "released": id })).into_response())
+}
+
+/// Which runs are let go on.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReleaseBody {
+    /// These.
+    runs: Vec<String>,
+    /// All that are set aside.
+    all: bool,
+    /// Why it is safe now.
+    note: Option<String>,
+}
+
+/// `POST /api/v1/runs/release`: runs that were set aside go on.
+pub async fn release_all(
+    State(web): State<Web>,
+    caller: Caller,
+    Json(body): Json<ReleaseBody>,
+) -> Result<Response, Problem> {
+    let by = caller.may(Role::Responder)?;
+    let runs = body.runs.iter().map(|run| parsed(run)).collect::<Result<Vec<RunId>, _>>()?;
+    let scope = match (runs.len(), body.all) {
+        (0, true) => ReleaseScope::All,
+        (1..=RELEASED_MAX, false) => ReleaseScope::Runs(runs),
+        _ => {
+            let message =
+                format!("say which runs: `runs` with 1 to {RELEASED_MAX} ids, or `all`, and not both");
+            return Err(Problem::new(Sort::OtherContent, "scope-wrong", message));
+        }
+    };
+    let items = web.service.release_all(scope, by, body.note.as_deref()).await?;
+    Ok(Json(json!({ "items": items })).into_response())
 }
 
 /// Where a follower of a run begins.

@@ -65,6 +65,7 @@ pub fn routes(web: Web, limits: TrafficLimits) -> Router {
         .route("/playbooks/{name}/plan", post(runs::plan))
         .route("/backtests", post(backtests::backtest))
         .route("/runs", get(runs::list))
+        .route("/runs/release", post(runs::release_all))
         .route("/runs/{id}", get(runs::show))
         .route("/runs/{id}/events", get(runs::events))
         .route("/runs/{id}/cancel", post(runs::cancel))

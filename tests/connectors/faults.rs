@@ -238,6 +238,7 @@ async fn a_wrong_call_sends_nothing() {
         timeout: PROMPT,
         playbook: "p",
         urgency: quell::domain::urgency::Urgency::High,
+        on_turn: None,
     };
     assert_eq!(failure(setup.hub.perform(&call("pear", "read")).await).code, "connector-unknown");
     assert_eq!(failure(setup.hub.perform(&call("peer", "red")).await).code, "operation-unknown");

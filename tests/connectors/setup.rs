@@ -121,6 +121,7 @@ impl Setup {
             timeout,
             playbook: "p",
             urgency: quell::domain::urgency::Urgency::High,
+            on_turn: None,
         };
         match part {
             Part::Perform => self.hub.perform(&call).await,

@@ -1,7 +1,7 @@
 //! What needs a person: one list of it, and the orders that take things off it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use quell::lab::range::{Lab as Range, LabOptions};
@@ -14,20 +14,24 @@ use tokio::sync::watch;
 use crate::house::Server;
 
 /// A system that takes calls and keeps them waiting, until it is told to answer.
-struct Peer {
-    address: String,
+pub struct Peer {
+    pub address: String,
     came: watch::Receiver<usize>,
-    answers: Arc<AtomicBool>,
+    /// The lines that requests began with.
+    pub asked: Arc<Mutex<Vec<String>>>,
+    pub answers: Arc<AtomicBool>,
 }
 
 impl Peer {
     /// `speaks_first` is how mail servers begin: nothing is read before a greeting.
-    async fn start(speaks_first: bool) -> Peer {
+    pub async fn start(speaks_first: bool) -> Peer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it has an address").to_string();
         let (tell, came) = watch::channel(0);
         let answers = Arc::new(AtomicBool::new(false));
         let answering = Arc::clone(&answers);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&asked);
         tokio::spawn(async move {
             let mut kept = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
@@ -35,6 +39,8 @@ impl Peer {
                 if !speaks_first && !stream.read(&mut request).await.is_ok_and(|read| read > 0) {
                     continue;
                 }
+                let line = String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned();
+                noted.lock().expect("no test panics here").push(line);
                 tell.send_modify(|count| *count += 1);
                 if answering.load(Ordering::SeqCst) {
                     let body = r#"{"name":"x","owner":{"email":"priya.nair@example.com"}}"#;
@@ -45,10 +51,10 @@ impl Peer {
                 kept.push(stream);
             }
         });
-        Peer { address, came, answers }
+        Peer { address, came, asked, answers }
     }
 
-    async fn came(&mut self, times: usize) {
+    pub async fn came(&mut self, times: usize) {
         self.came.wait_for(|count| *count >= times).await.expect("the peer is there");
     }
 }

@@ -12,6 +12,7 @@ mod ingest;
 mod inputs;
 mod plan;
 mod queue;
+mod releases;
 mod retention;
 mod schema;
 #[path = "../real/servers.rs"]
@@ -148,6 +149,7 @@ async fn nothing_is_shown_or_done_without_a_token() {
         "/runs/x/undo",
         "/runs/x/cancel",
         "/runs/x/release",
+        "/runs/release",
         "/reports",
         "/containments/x/undo",
     ] {

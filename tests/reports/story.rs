@@ -179,14 +179,14 @@ impl Story {
             _ => json!({}),
         };
         let outcome = Outcome::Succeeded { output, evidence: Some(evidence) };
-        self.say(Event::AttemptStarted { key: key.clone(), phase, attempt: 1 });
+        self.say(Event::intent(key.clone(), phase, 1));
         self.say(Event::AttemptEnded { key, phase, attempt: 1, outcome })
     }
 
     pub fn fail(&mut self, step: &str, class: FailureClass, message: &str) -> &mut Self {
         let key = StepKey::root(step);
         let outcome = Outcome::from(Failure::new(class, "status", message));
-        self.say(Event::AttemptStarted { key: key.clone(), phase: Phase::Act, attempt: 1 });
+        self.say(Event::intent(key.clone(), Phase::Act, 1));
         self.say(Event::AttemptEnded { key, phase: Phase::Act, attempt: 1, outcome })
     }
 
@@ -214,7 +214,7 @@ impl Story {
         let key = StepKey::root("owner_check");
         let sent = json!({ "asked": ["priya.nair@example.com"], "text": "Was the activity below expected under a ticket, a change or on-call duty?\n\nWho: Dana Whitfield\nWhat: Q3-forecast.xlsx" });
         self.at(2).start("owner_check");
-        self.say(Event::AttemptStarted { key: key.clone(), phase: Phase::Act, attempt: 1 });
+        self.say(Event::intent(key.clone(), Phase::Act, 1));
         let outcome = Outcome::Succeeded { output: sent, evidence: None };
         self.say(Event::AttemptEnded { key: key.clone(), phase: Phase::Act, attempt: 1, outcome });
         self.say(Event::QuestionAsked {

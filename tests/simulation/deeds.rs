@@ -250,14 +250,7 @@ pub fn signals(deed: &Deed, state: &RunState) -> Vec<Signal> {
             attempt: perform.attempt,
         }),
         Deed::Crash => {
-            return performs(state)
-                .into_iter()
-                .map(|perform| Signal::Lost {
-                    key: perform.key,
-                    phase: perform.phase,
-                    attempt: perform.attempt,
-                })
-                .collect();
+            return performs(state).into_iter().flat_map(Perform::lost_at_work).collect();
         }
         Deed::Due | Deed::Wake => Some(Signal::Wake),
         Deed::Decide(which, who, approve) => {

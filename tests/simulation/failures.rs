@@ -20,7 +20,7 @@ impl Failures {
     pub fn hear(&mut self, playbook: &Playbook, state: &RunState, event: &Event) -> Result<(), String> {
         let begins = match event {
             Event::StepStarted { key, .. } | Event::StepExpanded { key, .. } => Some(key),
-            Event::AttemptStarted { key, phase: Phase::Act | Phase::Capture, attempt: 1 } => Some(key),
+            Event::AttemptStarted { key, phase: Phase::Act | Phase::Capture, attempt: 1, .. } => Some(key),
             Event::StepEnded { key, end: StepEnd::Succeeded, .. } if !state.steps.contains_key(key) => {
                 Some(key)
             }

@@ -55,7 +55,7 @@ impl Life {
     fn lose(&mut self, step: &str) {
         let perform = performs(&self.state).into_iter().find(|perform| &*perform.key.id == step);
         let perform = perform.unwrap_or_else(|| panic!("nothing of {step} is in flight"));
-        self.tell(&Signal::Lost { key: perform.key, phase: perform.phase, attempt: perform.attempt });
+        perform.lost_at_work().iter().for_each(|signal| self.tell(signal));
     }
 
     /// A person says what came of a step.

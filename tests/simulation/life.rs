@@ -116,10 +116,11 @@ impl Life {
             Event::ApprovalClosed { approval, verdict: Verdict::Approved } => {
                 self.approved.insert(*approval);
             }
-            Event::AttemptStarted { key, phase, attempt } => {
+            Event::AttemptStarted { key, phase, attempt, .. } => {
                 self.intents.insert((key.clone(), *phase, *attempt));
             }
-            Event::AttemptEnded { key, phase, attempt, .. } | Event::AttemptLost { key, phase, attempt } => {
+            Event::AttemptEnded { key, phase, attempt, .. }
+            | Event::AttemptLost { key, phase, attempt, .. } => {
                 self.intents.remove(&(key.clone(), *phase, *attempt));
             }
             _ => {}

@@ -95,7 +95,7 @@ fn in_flight(entries: &[Entry]) -> BTreeSet<(StepKey, u32)> {
     let mut open = BTreeSet::new();
     for entry in entries {
         match &entry.event {
-            Event::AttemptStarted { key, phase: Phase::Act, attempt } => {
+            Event::AttemptStarted { key, phase: Phase::Act, attempt, .. } => {
                 open.insert((key.clone(), *attempt));
             }
             Event::AttemptEnded { key, attempt, .. } | Event::AttemptLost { key, attempt, .. } => {

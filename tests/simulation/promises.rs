@@ -43,7 +43,7 @@ impl Promises {
             Event::AttemptStarted { key, phase: Phase::Act, .. } | Event::StepCalled { key, .. } => {
                 self.is_approved(plan, key)
             }
-            Event::AttemptStarted { key, phase: Phase::UndoCheck, attempt: 1 } => self.is_latest(key),
+            Event::AttemptStarted { key, phase: Phase::UndoCheck, attempt: 1, .. } => self.is_latest(key),
             Event::ContainmentAccepted { key, containment, changed, .. } => {
                 self.contained.push((key.clone(), *containment));
                 // Nobody but the run contains anything here.

@@ -166,7 +166,11 @@ fn facts_or_a_refusal(life: &Life, turn: &Turn<'_>) -> TestCaseResult {
     prop_assert_ne!(refusal.code, "cannot-follow", "{}", refusal.message);
     let of_the_world = matches!(
         turn.signal,
-        Signal::Performed { .. } | Signal::Lost { .. } | Signal::Wake | Signal::ChildEnded { .. }
+        Signal::Performed { .. }
+            | Signal::Began { .. }
+            | Signal::Lost { .. }
+            | Signal::Wake
+            | Signal::ChildEnded { .. }
     );
     prop_assert!(!of_the_world, "{:?} was refused: {}", turn.signal, refusal);
     prop_assert!(!refusal.message.is_empty());

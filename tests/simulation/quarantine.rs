@@ -70,6 +70,7 @@ fn a_suspension_that_nobody_could_look_at_is_uncertain_when_its_run_is_cancelled
     let (mut asked, _) = tell(performed(Phase::Act, Outcome::from(unheard)));
     for time in 1..=LOST_MAX {
         assert_eq!(asked, Some((Phase::Verify, time)), "it looks whether it happened");
+        tell(Signal::Began { key: key.clone(), phase: Phase::Verify, attempt: time });
         (asked, _) = tell(Signal::Lost { key: key.clone(), phase: Phase::Verify, attempt: time });
     }
     let (asked, state) = tell(Signal::Cancel { by: "ana@example.com".to_owned(), why: None });

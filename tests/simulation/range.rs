@@ -244,7 +244,7 @@ impl Range {
     /// One thing happens; false when nothing is left to happen.
     fn turn(&mut self) -> Result<bool, String> {
         if self.faults && self.chance.percent(4) {
-            self.crash()?;
+            self.crash(None)?;
         }
         if self.faults && self.chance.percent(2) {
             self.now = clocks::jump(&mut self.chance, self.now);
@@ -306,7 +306,7 @@ impl Range {
                 let outcome = self.perform_or_call_off(&perform, 2)?;
                 if self.faults && self.chance.percent(5) {
                     // The effect happened (or not), and then the process was gone.
-                    self.crash()?;
+                    self.crash(Some(&perform))?;
                     return Ok(true);
                 }
                 self.tell(Signal::Performed {
@@ -423,7 +423,7 @@ impl Range {
             return Ok(());
         }
         if self.crash_at == Some(self.appends) {
-            return self.crash();
+            return self.crash(None);
         }
         self.dispatch();
         Ok(())
@@ -514,13 +514,17 @@ impl Range {
     }
 
     /// The process is gone and starts again: replay, and what was in flight is lost.
-    fn crash(&mut self) -> Result<(), String> {
+    /// An attempt that was carried out, and whose outcome nobody heard, is `unheard`.
+    fn crash(&mut self, unheard: Option<&Perform>) -> Result<(), String> {
         self.crashes += 1;
         // A call that was on its way may still reach the peer, whoever listens.
         let flying = std::mem::take(&mut self.flying);
+        let mut at_work: Vec<_> =
+            unheard.into_iter().map(|perform| (perform.key.clone(), perform.phase)).collect();
         for (_, perform) in &flying {
             if self.chance.percent(50) {
                 let _ = self.perform(perform)?;
+                at_work.push((perform.key.clone(), perform.phase));
             }
         }
         if self.faults && self.chance.percent(5) {
@@ -531,17 +535,14 @@ impl Range {
             return Err("replay gives another state".to_owned());
         }
         self.state = replayed;
-        let lost: Vec<Signal> = commands(&self.state)
-            .into_iter()
-            .filter_map(|command| match command {
-                Command::Perform(perform) => {
-                    Some(Signal::Lost { key: perform.key, phase: perform.phase, attempt: perform.attempt })
-                }
-                Command::WakeAt(_) | Command::Follow(_) | Command::CancelChild(_) => None,
-            })
-            .collect();
-        for signal in lost {
-            self.record(signal)?;
+        for command in commands(&self.state) {
+            let Command::Perform(perform) = command else { continue };
+            // Of those that reached nobody some only waited for their turn.
+            let sent = at_work.contains(&(perform.key.clone(), perform.phase));
+            let waited = !sent && self.chance.percent(30);
+            for signal in perform.lost_at_work().into_iter().skip(usize::from(waited)) {
+                self.record(signal)?;
+            }
         }
         self.dispatch();
         Ok(())
@@ -558,7 +559,7 @@ impl Range {
     /// The peer is called; it does what it does, and answers what it answers.
     fn perform(&mut self, perform: &Perform) -> Result<Outcome, String> {
         let intent = self.journal.iter().any(|entry| {
-            matches!(&entry.event, Event::AttemptStarted { key, phase, attempt } if *key == perform.key && *phase == perform.phase && *attempt == perform.attempt)
+            matches!(&entry.event, Event::AttemptStarted { key, phase, attempt, .. } if *key == perform.key && *phase == perform.phase && *attempt == perform.attempt)
         });
         if !intent {
             return Err(format!(
@@ -832,12 +833,14 @@ impl Range {
     /// Every intent has an outcome or was lost.
     fn intents_end(&self) -> Result<(), String> {
         for entry in &self.journal {
-            let Event::AttemptStarted { key, phase, attempt } = &entry.event else {
+            let Event::AttemptStarted { key, phase, attempt, .. } = &entry.event else {
                 continue;
             };
             let ended = self.journal.iter().any(|other| match &other.event {
                 Event::AttemptEnded { key: k, phase: p, attempt: a, .. }
-                | Event::AttemptLost { key: k, phase: p, attempt: a } => (k, p, a) == (key, phase, attempt),
+                | Event::AttemptLost { key: k, phase: p, attempt: a, .. } => {
+                    (k, p, a) == (key, phase, attempt)
+                }
                 _ => false,
             });
             if !ended && !phase.tells() {

@@ -322,6 +322,7 @@ impl House {
                 captured: None,
                 acted: None,
                 timeout: Duration::from_secs(20),
+                tells_begin: false,
             },
         }
     }
@@ -347,6 +348,7 @@ impl OneStep {
             step: &self.plan.playbook.steps[0],
             perform,
             approval: None,
+            on_turn: None,
         }
     }
 

@@ -103,13 +103,14 @@ fn attempts_end_once(record: &Record<'_>) -> Result<(), String> {
     let mut open = BTreeSet::new();
     for entry in &record.entries {
         match &entry.event {
-            Event::AttemptStarted { key, phase, attempt } => {
+            Event::AttemptStarted { key, phase, attempt, .. } => {
                 let is_new = open.insert((key.to_string(), *phase, *attempt));
                 if !is_new {
                     return Err(format!("{key} {phase} {attempt} begins anew while it is under way"));
                 }
             }
-            Event::AttemptEnded { key, phase, attempt, .. } | Event::AttemptLost { key, phase, attempt } => {
+            Event::AttemptEnded { key, phase, attempt, .. }
+            | Event::AttemptLost { key, phase, attempt, .. } => {
                 let was_open = open.remove(&(key.to_string(), *phase, *attempt));
                 if !was_open {
                     return Err(format!("{key} {phase} {attempt} ends without an intent"));

@@ -32,12 +32,7 @@ impl Turn<'_> {
         }
         self.record(Event::AttemptEnded { key: key.clone(), phase, attempt, outcome: outcome.clone() })?;
         if outcome.not_begun() && self.still_wanted(key, phase)? {
-            let tried = self.step(key)?.attempts.get(&phase).copied().unwrap_or(0);
-            if phase == Phase::UndoCheck && tried == 0 {
-                // What is lifted first is decided anew.
-                return Ok(());
-            }
-            return self.record(Event::AttemptDue { key: key.clone(), phase, at: self.now });
+            return self.make_after_all(key, phase);
         }
         if phase.undoes() {
             return self.undo_performed(key, phase, outcome);
@@ -74,8 +69,14 @@ impl Turn<'_> {
         if !self.in_flight(key, phase, attempt) {
             return Ok(());
         }
-        self.record(Event::AttemptLost { key: key.clone(), phase, attempt })?;
+        let waited = self.step(key)?.begun_parts.get(&phase) == Some(&false);
+        self.record(Event::AttemptLost { key: key.clone(), phase, attempt, waited })?;
         let set_aside = self.state.quarantined.is_some() && !phase.undoes() && !phase.watches();
+        if waited {
+            // It cannot be what ended the server, and nothing of it was sent.
+            let again = !set_aside && self.still_wanted(key, phase)?;
+            return if again { self.make_after_all(key, phase) } else { Ok(()) };
+        }
         if self.quarantine(key, phase)? || set_aside {
             return Ok(());
         }
@@ -100,6 +101,24 @@ impl Turn<'_> {
             _ if phase == Phase::Announce && self.still_asked(key) => self.attempt(key, phase),
             _ => Ok(()),
         }
+    }
+
+    /// The attempt has its turn: from here on what is lost was at work.
+    pub(super) fn began(&mut self, key: &StepKey, phase: Phase, attempt: u32) -> Result<(), Refusal> {
+        if !self.in_flight(key, phase, attempt) || self.step(key)?.begun_parts.get(&phase) != Some(&false) {
+            return Ok(());
+        }
+        self.record(Event::AttemptBegan { key: key.clone(), phase, attempt })
+    }
+
+    /// An attempt of which nothing was sent is due again at once.
+    fn make_after_all(&mut self, key: &StepKey, phase: Phase) -> Result<(), Refusal> {
+        let tried = self.step(key)?.attempts.get(&phase).copied().unwrap_or(0);
+        if phase == Phase::UndoCheck && tried == 0 {
+            // What is lifted first is decided anew.
+            return Ok(());
+        }
+        self.record(Event::AttemptDue { key: key.clone(), phase, at: self.now })
     }
 
     /// Whether an attempt that was called off is to be made after all. Steps

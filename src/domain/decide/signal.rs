@@ -27,6 +27,7 @@ impl Turn<'_> {
             Signal::Performed { key, phase, attempt, outcome } => {
                 self.performed(key, *phase, *attempt, outcome)
             }
+            Signal::Began { key, phase, attempt } => self.began(key, *phase, *attempt),
             Signal::Lost { key, phase, attempt } => self.lost(key, *phase, *attempt),
             Signal::Wake => self.wake(),
             Signal::Decide { approval, by, approve, note } => {

@@ -219,8 +219,11 @@ impl Turn<'_> {
         if self.last {
             return self.record(Event::AttemptDue { key: key.clone(), phase, at: self.now });
         }
-        let attempt = self.step(key)?.attempts.get(&phase).copied().unwrap_or(0) + 1;
-        self.record(Event::AttemptStarted { key: key.clone(), phase, attempt })
+        let step = self.step(key)?;
+        let attempt = step.attempts.get(&phase).copied().unwrap_or(0) + 1;
+        // It was lost before. If that happens again, it must be known whether it was at work.
+        let begin_follows = step.lost.contains_key(&phase);
+        self.record(Event::AttemptStarted { key: key.clone(), phase, attempt, begin_follows })
     }
 
     fn request_approval(&mut self, spec: &Step, key: &StepKey) -> Result<(), Refusal> {

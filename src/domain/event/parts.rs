@@ -3,11 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::alert::AlertRef;
-use crate::domain::command::Parent;
+use crate::domain::command::{Parent, Phase};
 use crate::domain::event::Event;
 use crate::domain::id::{IncidentId, RunId, StreamId};
+use crate::domain::run::StepKey;
 use crate::domain::time::Timestamp;
 use crate::domain::value::{Digest, Value};
+
+impl Event {
+    /// The intent of an attempt, as most are: its beginning is not recorded beside it.
+    pub fn intent(key: StepKey, phase: Phase, attempt: u32) -> Self {
+        Self::AttemptStarted { key, phase, attempt, begin_follows: false }
+    }
+}
 
 /// One fact of one stream, as the journal keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -361,7 +361,7 @@ fn looking_after_what_is_contained_is_nothing_that_its_run_waits_for() {
     told.begin(1, 50, None).contain(1);
     let (key, phase) = (StepKey::root("stop"), Phase::Recheck);
     let outcome = Outcome::Succeeded { output: json!({ "holds": false }), evidence: None };
-    told.say(1, Event::AttemptStarted { key: key.clone(), phase, attempt: 1 });
+    told.say(1, Event::intent(key.clone(), phase, 1));
     told.say(1, Event::AttemptEnded { key: key.clone(), phase, attempt: 1, outcome });
     told.say(1, Event::AttemptDue { key, phase, at: minute(0).after(Duration::from_secs(30)) });
     assert_eq!(told.views.runs.get(RunId::new(ulid(1))).expect("it is there").waiting_on, []);

@@ -221,8 +221,14 @@ fn of_step(sources: &Sources<'_>, entry: &Entry) -> Option<Told> {
             let again = matches!(outcome, Outcome::Failed { .. }) && comes_again(sources, entry, key, *phase);
             attempt_ended(&title(key), key, (*phase, *attempt), outcome, again)
         }
-        Event::AttemptLost { key, phase, .. } => {
-            let text = format!("{}: the outcome of {phase} was never heard", title(key));
+        Event::AttemptLost { key, phase, waited, .. } => {
+            let what = if *waited {
+                "only waited for its turn when the server stopped; nothing was sent"
+            } else {
+                "was never heard"
+            };
+            let of = if *waited { "" } else { "the outcome of " };
+            let text = format!("{}: {of}{phase} {what}", title(key));
             line("attempt_lost", Some(key), PLAYBOOK, text)
         }
         Event::AttemptDue { key, phase, at } => {

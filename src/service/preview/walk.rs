@@ -400,6 +400,7 @@ impl<'a> Walk<'a> {
                 step,
                 perform,
                 approval: None,
+                on_turn: None,
             };
             let outcome = carry_out(kind, &call, &self.service.world).await.outcome;
             self.say(format!("{}: read {}{}", perform.key, action.operation, failed(&outcome)));
