@@ -139,7 +139,8 @@ async fn fill(dir: &Path, runs: usize) {
 async fn start(service: &Arc<Service>, playbook: &str) {
     let order = RunOrder {
         playbook: playbook.to_owned(),
-        alert: None,
+        on: quell::service::again::RunOn::Nothing,
+        again: None,
         inputs: quell::domain::inputs::GivenInputs::default(),
         by: "bench".to_owned(),
         idempotency: None,

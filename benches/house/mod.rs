@@ -104,7 +104,8 @@ pub async fn one(service: &Arc<Service>, ended: &Ended) -> Duration {
     let began = Instant::now();
     let order = RunOrder {
         playbook: "five".to_owned(),
-        alert: None,
+        on: quell::service::again::RunOn::Nothing,
+        again: None,
         inputs: quell::domain::inputs::GivenInputs::default(),
         by: "bench".to_owned(),
         idempotency: None,

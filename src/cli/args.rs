@@ -100,6 +100,9 @@ pub enum Command {
     Show {
         /// An id such as run_…, inc_…, apr_…, qst_…, ctn_…, sch_…, alt_….
         id: String,
+        /// Of an alert, what its sender sent, as JSON.
+        #[arg(long)]
+        raw: bool,
     },
     /// Hand in alerts from a file, as their source would send them.
     Ingest(IngestArgs),
@@ -152,6 +155,14 @@ pub enum Command {
     Settle(SettleArgs),
     /// Let runs go on that were set aside, from where they stood.
     Release(ReleaseArgs),
+    /// Do a run once more: its playbook as it is now, with the inputs and the alert that it had.
+    Rerun {
+        /// The run.
+        run: String,
+        /// Follow it until it ends.
+        #[arg(long)]
+        wait: bool,
+    },
     /// End a run.
     Cancel {
         /// The run.
@@ -214,8 +225,8 @@ pub struct ServeArgs {
 pub struct PlanArgs {
     /// The playbook's name.
     pub playbook: String,
-    /// The alert as JSON; `-` reads standard input.
-    #[arg(long, value_name = "FILE")]
+    /// The alert as a JSON file, `-` for standard input, or the id of one on record (alt_…).
+    #[arg(long, value_name = "FILE|ALERT")]
     pub alert: Option<PathBuf>,
     /// The source whose rules read the alert [default: a normalised alert].
     #[arg(long, value_name = "NAME")]

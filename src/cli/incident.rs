@@ -36,7 +36,7 @@ pub async fn incident(args: &IncidentArgs, client: &Client, screen: &Screen) -> 
         body.insert("tags".to_owned(), Value::from(args.tags.clone()));
     }
     if body.is_empty() {
-        return show(id, client, screen).await;
+        return show(id, false, client, screen).await;
     }
     let row = client.patch(&format!("/incidents/{id}"), &Value::Object(body)).await?;
     if screen.json() {

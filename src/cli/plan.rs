@@ -8,8 +8,9 @@ use crate::cli::client::Client;
 use crate::cli::decide::pairs;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::list::cell;
-use crate::cli::run::{playbook_name, read_alert};
+use crate::cli::run::{GivenAlert, playbook_name, read_alert};
 use crate::cli::screen::{Screen, Style, visible};
+use crate::domain::alert::Alert;
 use crate::domain::inputs::GivenInputs;
 use crate::settings::Settings;
 
@@ -27,12 +28,17 @@ pub async fn plan(
     let name = playbook_name(&args.playbook)?;
     let texts = pairs(&args.inputs)?;
     let preview = if client.is_up().await {
-        let body = json!({ "alert": alert, "source": args.source, "input_texts": texts });
+        let mut body = json!({ "source": args.source, "input_texts": texts });
+        alert.into_iter().for_each(|alert| alert.put_into(&mut body));
         client.post(&format!("/playbooks/{name}/plan"), &body).await?
     } else {
         let house = open(settings, settings.listen).await?;
         let service = &house.service;
-        let alert = alert.map(|raw| service.alert_for_plan(raw, args.source.as_deref())).transpose()?;
+        let alert = match alert {
+            Some(GivenAlert::Payload(raw)) => Some(service.alert_for_plan(raw, args.source.as_deref())?),
+            Some(GivenAlert::OnRecord(id)) => Some(Alert::clone(&*service.alert_on_record(id).await?.1)),
+            None => None,
+        };
         let preview = service.preview(name, alert, &GivenInputs { texts, ..GivenInputs::default() }).await?;
         house.stop();
         json!(preview)

@@ -7,15 +7,17 @@ use serde_json::{Value, json};
 use crate::app::house::{local_user, open};
 use crate::cli::args::{PlanArgs, RunArgs};
 use crate::cli::client::Client;
-use crate::cli::decide::pairs;
+use crate::cli::decide::{id_text, pairs};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::hint::hint;
 use crate::cli::input::read_input;
+use crate::cli::list::cell;
 use crate::cli::progress::Progress;
 use crate::cli::screen::Screen;
 use crate::domain::event::{Event, RunEnd};
-use crate::domain::id::{RunId, StreamId};
+use crate::domain::id::{AlertId, RunId, StreamId};
 use crate::domain::inputs::GivenInputs;
+use crate::service::again::RunOn;
 use crate::service::house::Service;
 use crate::service::runs::RunOrder;
 use crate::settings::Settings;
@@ -23,19 +25,40 @@ use crate::settings::Settings;
 /// The largest file that is read as an alert, in MiB: what the door takes.
 const ALERT_MIB_MAX: u64 = 1;
 
-/// An alert out of a file, or of standard input for `-`.
+/// An alert as the command line names it.
+pub enum GivenAlert {
+    /// What a file or standard input says.
+    Payload(Value),
+    /// One on record.
+    OnRecord(AlertId),
+}
+
+impl GivenAlert {
+    /// As the API takes it.
+    pub fn put_into(self, body: &mut Value) {
+        match self {
+            Self::Payload(raw) => body["alert"] = raw,
+            Self::OnRecord(id) => body["alert_id"] = json!(id),
+        }
+    }
+}
+
+/// An alert out of a file, of standard input for `-`, or on record.
 ///
 /// # Errors
 /// When it cannot be read, is too large or is no JSON.
-pub fn read_alert(path: Option<&Path>) -> Result<Option<Value>, CliError> {
+pub fn read_alert(path: Option<&Path>) -> Result<Option<GivenAlert>, CliError> {
     let Some(path) = path else { return Ok(None) };
+    if let Some(id) = path.to_str().and_then(|text| text.parse().ok()) {
+        return Ok(Some(GivenAlert::OnRecord(id)));
+    }
     const CODE: &str = "alert-unreadable";
     let bytes = read_input(path, ALERT_MIB_MAX, CODE, "the alert ")?;
     let no_json = |error| {
         let says = format!("the alert {} cannot be read: it is no JSON: {error}", path.display());
         CliError::new(Exit::Wrong, CODE, says)
     };
-    serde_json::from_slice(&bytes).map(Some).map_err(no_json)
+    serde_json::from_slice(&bytes).map(|raw| Some(GivenAlert::Payload(raw))).map_err(no_json)
 }
 
 /// `quell run`.
@@ -58,18 +81,38 @@ pub async fn run(
 
 async fn run_there(
     what: &PlanArgs,
-    alert: Option<Value>,
+    alert: Option<GivenAlert>,
     wait: bool,
     client: &Client,
     screen: &Screen,
 ) -> Result<Exit, CliError> {
     let name = playbook_name(&what.playbook)?;
-    let body = json!({ "alert": alert, "source": what.source, "input_texts": pairs(&what.inputs)? });
+    let mut body = json!({ "source": what.source, "input_texts": pairs(&what.inputs)? });
+    alert.into_iter().for_each(|alert| alert.put_into(&mut body));
     let started = client.post(&format!("/playbooks/{name}/runs"), &body).await?;
+    told(&started, wait, client, screen).await
+}
+
+/// `quell rerun`.
+///
+/// # Errors
+/// When the server refuses it, or the run cannot be followed.
+pub async fn rerun(run: &str, wait: bool, client: &Client, screen: &Screen) -> Result<Exit, CliError> {
+    let id = id_text(run)?;
+    let started = client.post(&format!("/runs/{id}/rerun"), &json!({})).await?;
+    if !screen.json() {
+        let (playbook, version) = (cell(started.get("playbook")), cell(started.get("version")));
+        screen.line(&format!("{id} is done once more by {playbook}, version {version}"));
+    }
+    told(&started, wait, client, screen).await
+}
+
+/// Says how to follow a run that was started, or follows it to its end.
+async fn told(started: &Value, wait: bool, client: &Client, screen: &Screen) -> Result<Exit, CliError> {
     let run = started.get("run").and_then(Value::as_str).unwrap_or_default().to_owned();
     if !wait {
         if screen.json() {
-            screen.document(&started)
+            screen.document(started)
         } else {
             screen.line(&format!("{run} is under way; follow it with `{}`", hint(&format!("show {run}"))))
         }
@@ -82,16 +125,23 @@ async fn run_there(
 
 async fn run_here(
     what: &PlanArgs,
-    alert: Option<Value>,
+    alert: Option<GivenAlert>,
     settings: &Settings,
     screen: &Screen,
 ) -> Result<Exit, CliError> {
     let house = open(settings, settings.listen).await?;
     let service = &house.service;
-    let alert = alert.map(|raw| service.alert_by_hand(raw, what.source.as_deref())).transpose()?;
+    let on = match alert {
+        Some(GivenAlert::Payload(raw)) => {
+            RunOn::Alert(Box::new(service.alert_by_hand(raw, what.source.as_deref())?))
+        }
+        Some(GivenAlert::OnRecord(id)) => RunOn::Stored(id),
+        None => RunOn::Nothing,
+    };
     let order = RunOrder {
         playbook: what.playbook.clone(),
-        alert,
+        on,
+        again: None,
         inputs: GivenInputs { texts: pairs(&what.inputs)?, ..GivenInputs::default() },
         by: local_user(),
         idempotency: None,

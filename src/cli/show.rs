@@ -19,7 +19,7 @@ mod words;
 ///
 /// # Errors
 /// When there is no such thing, or no server answers.
-pub async fn show(id: &str, client: &Client, screen: &Screen) -> Result<Exit, CliError> {
+pub async fn show(id: &str, raw: bool, client: &Client, screen: &Screen) -> Result<Exit, CliError> {
     let id = id_text(id)?;
     let family = match id.split('_').next() {
         Some("run") => "runs",
@@ -40,6 +40,14 @@ pub async fn show(id: &str, client: &Client, screen: &Screen) -> Result<Exit, Cl
             ));
         }
     };
+    if raw {
+        if family != "alerts" {
+            let message = format!("`{id}` is no alert; --raw shows what the sender of an alert sent");
+            return Err(CliError::new(Exit::Wrong, "id-wrong", message));
+        }
+        screen.document(&client.get(&format!("/alerts/{id}/raw")).await?["raw"]);
+        return Ok(Exit::Done);
+    }
     let document = client.get(&format!("/{family}/{id}")).await?;
     if screen.json() {
         screen.document(&document);

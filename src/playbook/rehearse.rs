@@ -129,6 +129,7 @@ impl Rehearsal<'_> {
             by: "trigger".to_owned(),
             requesters: Vec::new(),
             parent: None,
+            again: None,
         };
         self.tell(&Signal::Start(Box::new(started)))?;
         for _ in 0..TURNS_MAX {

@@ -37,6 +37,7 @@ impl Scheduler {
                 step: child.key,
                 depth: started.parent.as_ref().map_or(0, |parent| parent.depth) + 1,
             }),
+            again: None,
         };
         let alert = parent.alert.as_ref().map(|(alert, _)| Arc::clone(alert));
         // What a run that holds somebody's access waits for is not queued.

@@ -30,6 +30,7 @@
 //!   backtest.rs  stored alerts through a changed playbook: what it decides differently
 //! ```
 
+pub mod again;
 pub mod attention;
 pub mod backtest;
 pub mod backup;

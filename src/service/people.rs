@@ -1,15 +1,18 @@
 //! Approvals, questions and their links.
 
 use serde::Serialize;
+use ulid::Ulid;
 
-use crate::domain::id::{ApprovalId, QuestionId};
+use crate::domain::id::{ApprovalId, QuestionId, RunId};
 use crate::domain::inputs::{GivenInputs, read_given};
 use crate::domain::playbook::{Body, InputSpec};
-use crate::domain::run::StepKey;
+use crate::domain::run::{Stage, StepKey};
 use crate::domain::signal::{Person, Signal};
 use crate::domain::time::Timestamp;
 use crate::domain::value::{Digest, Value};
 use crate::projection::approvals::ApprovalRow;
+use crate::projection::fold::PAGE_ROWS_MAX;
+use crate::projection::runs::RunFilter;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
 use crate::service::unchanged::OnlyIf;
@@ -142,16 +145,43 @@ impl Service {
         let (id, index) = self.world.links.open(token).ok_or_else(unknown)?;
         let question = match self.question(id).await {
             Ok(question) => question,
-            // We signed the link, so the question is real: somebody was faster
-            // than the record of its having been sent.
-            Err(error) if error.sort == Sort::Absent => {
-                let message = "this question is being recorded; please open the link again in a moment";
-                return Err(ServiceError::new(Sort::Busy, "question-early", message));
-            }
+            // We signed the link, so the question is real.
+            Err(error) if error.sort == Sort::Absent => return Err(self.not_asked_yet(id).await?),
             Err(error) => return Err(error),
         };
         let person = question.1.get(usize::from(index)).cloned().ok_or_else(unknown)?;
         Ok(OpenQuestion { person, ..question.0 })
+    }
+
+    /// What a link says of a question that is not on record: it is being sent, or
+    /// nobody knows whether it was, or it never will be.
+    async fn not_asked_yet(&self, id: QuestionId) -> Result<ServiceError, ServiceError> {
+        let busy = |message: &str| ServiceError::new(Sort::Busy, "question-early", message);
+        // The id of a question has the time of its run's.
+        let at = id.ulid().timestamp_ms();
+        let before = RunId::new(Ulid::from_parts(at.saturating_add(1), 0));
+        let page = self.views.read().runs.list(&RunFilter::default(), Some(before), PAGE_ROWS_MAX);
+        let runs = page.items.into_iter().map(|row| row.id).take_while(|run| run.ulid().timestamp_ms() == at);
+        for run in runs {
+            let state = self.scheduler.replay(run).await?;
+            let asks = |key: &StepKey| QuestionId::derived(run.ulid(), &key.to_string()) == id;
+            let Some((_, step)) = state.steps.iter().find(|(key, _)| asks(key)) else { continue };
+            return Ok(match &step.stage {
+                _ if state.quarantined.is_some() => busy(
+                    "the run that asks this is set aside, so it takes no answer yet; the security team has to release it. Please tell them if it is urgent",
+                ),
+                Stage::Uncertain { .. } => busy(
+                    "nobody can say whether this question was sent, so it takes no answer yet; the security team has to say so first. Please tell them that you got it",
+                ),
+                Stage::Ended(_) => ServiceError::new(
+                    Sort::Absent,
+                    "question-closed",
+                    "this question is asked no more: the run that asked it went on without it, or ended",
+                ),
+                _ => busy("this question is being sent; please open the link again in a moment"),
+            });
+        }
+        Ok(ServiceError::new(Sort::Absent, "link-unknown", "this link leads nowhere: the question is gone"))
     }
 
     /// What the page that asks to confirm an answer holds. `answer` is the digest of

@@ -83,7 +83,7 @@ impl Service {
     ) -> Result<Preview, ServiceError> {
         let prepared = self.playbook(name)?;
         let inputs = bound_inputs(&prepared.plan.playbook, given)?;
-        needs_alert(&prepared.plan.playbook, alert.as_ref())?;
+        needs_alert(&prepared.plan.playbook, alert.is_some())?;
         let (plan, digest) = (Arc::clone(&prepared.plan), prepared.plan_digest);
         let run = RunId::derived(Ulid::from_parts(0, 0), &format!("dry run of {digest}"));
         let how = How { plan, digest, reads: how::Reads::Live, run, at: self.now() };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::alert::{Alert, Fate};
+use crate::domain::alert::Fate;
 use crate::domain::decide::calls::outcome_of;
 use crate::domain::event::{Event, RunStarted};
 use crate::domain::id::{ContainmentId, IncidentId, RunId, StreamId};
@@ -17,6 +17,7 @@ use crate::domain::value::Value;
 use crate::playbook::library::{Prepared, diagnosed};
 use crate::scheduler::ends::EndOfRun;
 use crate::scheduler::run::{SchedulerError, Start};
+use crate::service::again::RunOn;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
 use crate::service::idempotency::{IdempotencyKey, Used};
@@ -28,12 +29,14 @@ use crate::store::journal::{Append, Batch};
 pub struct RunOrder {
     /// The playbook's name.
     pub playbook: String,
-    /// The alert to run on.
-    pub alert: Option<Alert>,
+    /// What it runs on.
+    pub on: RunOn,
     /// Inputs by name.
     pub inputs: GivenInputs,
     /// Who asks.
     pub by: String,
+    /// The run that this does once more.
+    pub again: Option<RunId>,
     /// The same key never starts a second run.
     pub idempotency: Option<IdempotencyKey>,
     /// Whether whoever asks waits for the end.
@@ -117,7 +120,7 @@ impl Service {
         let prepared = self.playbook(&order.playbook)?;
         let playbook = &prepared.plan.playbook;
         let inputs = bound_inputs(playbook, &order.inputs)?;
-        needs_alert(playbook, order.alert.as_ref())?;
+        needs_alert(playbook, !matches!(order.on, RunOn::Nothing))?;
         let ulid = self.fresh();
         let run = RunId::new(ulid);
         let incident = IncidentId::derived(ulid, "incident");
@@ -132,13 +135,15 @@ impl Service {
             by: order.by,
             requesters: Vec::new(),
             parent: None,
+            again: order.again,
         };
         let keys = order.idempotency.as_ref().map(IdempotencyKey::unique_keys).unwrap_or_default();
         // Who waits is there before the run begins, so that its end is not missed.
         let started_run = StartedRun { run, repeated: false, end: wait_for(run) };
-        let result = match order.alert {
-            Some(alert) => self.start_on_alert(alert, begun, &prepared, keys).await,
-            None => self.start_bare(begun, &prepared, keys).await,
+        let result = match order.on {
+            RunOn::Alert(alert) => self.start_on_alert(*alert, begun, &prepared, keys).await,
+            RunOn::Stored(alert) => self.start_on_stored(alert, begun, &prepared, keys).await,
+            RunOn::Nothing => self.start_bare(begun, &prepared, keys).await,
         };
         let receipt = match (result, &order.idempotency) {
             // Somebody with the same key was faster.
@@ -168,6 +173,7 @@ impl Service {
                 Some(Fate::RunStarted { runs, .. }) => runs.first().copied(),
                 _ => None,
             },
+            StreamId::Run(run) => Some(run),
             _ => None,
         };
         run.map(Some).ok_or_else(key_of_gone_run)
@@ -282,17 +288,17 @@ impl Service {
 ///
 /// # Errors
 /// When the alert is missing.
-pub(super) fn needs_alert(playbook: &Playbook, alert: Option<&Alert>) -> Result<(), ServiceError> {
+pub(super) fn needs_alert(playbook: &Playbook, has_alert: bool) -> Result<(), ServiceError> {
     let on_alert = |trigger: &Trigger| matches!(trigger, Trigger::Alert(_));
     let only_on_alerts = !playbook.triggers.is_empty() && playbook.triggers.iter().all(on_alert);
-    if alert.is_some() || !only_on_alerts || !playbook.inputs.is_empty() {
+    if has_alert || !only_on_alerts || !playbook.inputs.is_empty() {
         return Ok(());
     }
     Err(ServiceError::new(
         Sort::Wrong,
         "alert-needed",
         format!(
-            "the playbook `{}` runs on an alert; give one: --alert FILE (`alert` over the API). Nothing was started",
+            "the playbook `{}` runs on an alert; give one: --alert FILE, or --alert ID of one on record (`alert`, `alert_id` over the API). Nothing was started",
             playbook.name
         ),
     ))

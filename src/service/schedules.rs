@@ -309,6 +309,7 @@ impl Service {
             by: "schedule".to_owned(),
             requesters: Vec::new(),
             parent: None,
+            again: None,
         };
         let fired = Event::ScheduleFired { due, run };
         let batch = Batch {

@@ -34,7 +34,7 @@ use crate::store::journal::{Append, Batch, Receipt};
 pub(super) use self::parts::{Key, Stored};
 use self::parts::{once_per, open_incident, start};
 
-mod parts;
+pub(super) mod parts;
 
 /// How long after we changed something alerts about it are our own: detectors
 /// report some minutes late.

@@ -129,6 +129,18 @@ pub async fn list(
     Ok(Json(found).into_response())
 }
 
+/// `GET /api/v1/alerts/{id}/raw`: what its sender sent. It may hold anything, so
+/// that who only reads lists does not see it.
+pub async fn raw(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    caller.may(Role::Responder)?;
+    let (of, alert) = web.service.alert_on_record(parsed(&id)?).await?;
+    Ok(Json(json!({ "id": of.id, "source": alert.source, "raw": alert.raw })).into_response())
+}
+
 /// `GET /api/v1/alerts/{id}`, with its fate; and Okta's handshake with a source.
 pub async fn show(
     State(web): State<Web>,

@@ -60,6 +60,7 @@ const UNDO: &[Given] = &[
 const WHY: &[Given] = &[given("why", Shape::Words, "the reason, in your words")];
 const START: &[Given] = &[
     given("alert", Shape::Any, "a normalised alert, or what `source` sends"),
+    given("alert_id", Shape::Id("alt"), "an alert that is on record, instead of `alert`"),
     given("source", Shape::Text, "the source whose rules read `alert`"),
     given("inputs", Shape::Object, "inputs by name"),
     given("input_texts", Shape::Texts, "inputs as typed: the declared type says what each text means"),
@@ -127,6 +128,13 @@ pub const ROUTES: &[(&str, &[Described])] = &[
                 Answer::Accepted,
             ),
         ],
+    ),
+    (
+        "/alerts/{source}/raw",
+        &[Described {
+            role: Some("responder"),
+            ..get("what the sender of an alert sent, as it was read", &[], Answer::Object)
+        }],
     ),
     ("/alerts", &[get("alerts, the newest first", ALERTS, Answer::Page)]),
     (
@@ -209,6 +217,15 @@ pub const ROUTES: &[(&str, &[Described])] = &[
             "the entries of a run as they come; `Last-Event-ID` goes on from there",
             &[given("after", Shape::Whole(0, ENTRIES_MAX), "the number of the last entry seen")],
             Answer::Events,
+        )],
+    ),
+    (
+        "/runs/{id}/rerun",
+        &[post(
+            "responder",
+            "does a run once more: its playbook as it is now, with the inputs and the stored alert that it had",
+            &[],
+            Answer::Started,
         )],
     ),
     ("/runs/{id}/cancel", &[post("responder", "ends a run", WHY, Answer::Object)]),

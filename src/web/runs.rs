@@ -26,6 +26,7 @@ use crate::domain::run::StepKey;
 use crate::domain::value::size_of;
 use crate::intake::hand::normalise_by_hand;
 use crate::projection::runs::RunFilter;
+use crate::service::again::RunOn;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
 use crate::service::idempotency::IdempotencyKey;
@@ -99,6 +100,9 @@ pub struct StartBody {
     /// A normalised alert (fields as in `GET /alerts/{id}`), or any JSON.
     #[serde(default)]
     alert: Option<Value>,
+    /// An alert that is on record, instead of `alert`.
+    #[serde(default)]
+    alert_id: Option<String>,
     /// The configured source whose rules read `alert`.
     #[serde(default)]
     source: Option<String>,
@@ -107,6 +111,34 @@ pub struct StartBody {
     /// Inputs as a person typed them: the declared type says what each means.
     #[serde(default)]
     input_texts: BTreeMap<String, String>,
+}
+
+impl StartBody {
+    /// The stored alert that is named.
+    ///
+    /// # Errors
+    /// When an alert comes beside it.
+    fn alert_on_record(&self) -> Result<Option<AlertId>, Problem> {
+        if self.alert_id.is_some() && (self.alert.is_some() || self.source.is_some()) {
+            let message = "`alert_id` names an alert that is on record; leave out `alert` and `source`, or leave out `alert_id`. Nothing was started";
+            return Err(Problem::from(ServiceError::new(Sort::Wrong, "alert-twice", message)));
+        }
+        self.alert_id.as_deref().map(parsed).transpose()
+    }
+}
+
+/// `POST /api/v1/runs/{id}/rerun`.
+pub async fn run_again(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let by = caller.may(Role::Responder)?.to_owned();
+    let started = web.service.run_again(parsed(&id)?, by).await?;
+    let row = web.service.views.read().runs.get(started.run).map(|row| json!([row.playbook, row.version]));
+    let row = row.unwrap_or_default();
+    let answer = json!({ "run": started.run, "playbook": row[0], "version": row[1] });
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
 /// `POST /api/v1/playbooks/{name}/runs`.
@@ -122,14 +154,23 @@ pub async fn start(
     let by = caller.may(Role::Responder)?.to_owned();
     let service = &web.service;
     let wait = query.wait.as_deref().map(wait_of).transpose()?;
-    let content = json!({
+    let mut content = json!({
         "alert": body.alert, "source": body.source, "inputs": body.inputs, "input_texts": body.input_texts,
     });
+    if let Some(id) = &body.alert_id {
+        content["alert_id"] = json!(id);
+    }
     let idempotency =
         idempotency_key(&headers)?.map(|key| IdempotencyKey::new(&format!("run/{name}"), &key, &content));
-    let alert = body.alert.map(|raw| service.alert_by_hand(raw, body.source.as_deref())).transpose()?;
+    let on = match body.alert_on_record()? {
+        Some(id) => RunOn::Stored(id),
+        None => match body.alert {
+            Some(raw) => RunOn::Alert(Box::new(service.alert_by_hand(raw, body.source.as_deref())?)),
+            None => RunOn::Nothing,
+        },
+    };
     let inputs = GivenInputs { values: body.inputs, texts: body.input_texts };
-    let order = RunOrder { playbook: name, alert, inputs, by, idempotency, waits: wait.is_some() };
+    let order = RunOrder { playbook: name, on, inputs, by, again: None, idempotency, waits: wait.is_some() };
     let started = service.start_run(order).await?;
     let mut answer = json!({ "run": started.run });
     let mut status = StatusCode::CREATED;
@@ -264,7 +305,10 @@ pub async fn plan(
 ) -> Result<Response, Problem> {
     caller.may(Role::Responder)?;
     let service = &web.service;
-    let alert = body.alert.map(|raw| service.alert_for_plan(raw, body.source.as_deref())).transpose()?;
+    let alert = match body.alert_on_record()? {
+        Some(id) => Some(Alert::clone(&*service.alert_on_record(id).await?.1)),
+        None => body.alert.map(|raw| service.alert_for_plan(raw, body.source.as_deref())).transpose()?,
+    };
     let inputs = GivenInputs { values: body.inputs, texts: body.input_texts };
     let preview = service.preview(&name, alert, &inputs).await?;
     Ok(Json(preview).into_response())

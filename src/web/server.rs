@@ -56,6 +56,7 @@ pub fn routes(web: Web, limits: TrafficLimits) -> Router {
     let admission = Admission::new(Arc::clone(&web.tokens), world.public_url.clone(), limits, world.now);
     let api = Router::new()
         .route("/alerts/{source}", post(alerts::submit).get(alerts::show))
+        .route("/alerts/{source}/raw", get(alerts::raw))
         .route("/alerts", get(alerts::list))
         .route("/sources/{source}/alerts", post(alerts::ingest))
         .route("/playbooks", get(lists::playbooks))
@@ -68,6 +69,7 @@ pub fn routes(web: Web, limits: TrafficLimits) -> Router {
         .route("/runs/release", post(runs::release_all))
         .route("/runs/{id}", get(runs::show))
         .route("/runs/{id}/events", get(runs::events))
+        .route("/runs/{id}/rerun", post(runs::run_again))
         .route("/runs/{id}/cancel", post(runs::cancel))
         .route("/runs/{id}/undo", post(undo::run))
         .route("/runs/{id}/settle", post(runs::settle))

@@ -7,6 +7,7 @@ mod authors;
 mod backtest;
 mod checking;
 mod doors;
+mod forward;
 mod house;
 mod ingest;
 mod inputs;

@@ -140,6 +140,7 @@ impl Story {
             by: "trigger".to_owned(),
             requesters: Vec::new(),
             parent: None,
+            again: None,
         };
         self.say(Event::RunStarted(Box::new(started)))
     }

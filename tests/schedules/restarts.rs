@@ -320,6 +320,7 @@ async fn what_was_done_once_is_looked_at_again_after_a_restart_though_its_run_is
             by: "ana@example.com".to_owned(),
             requesters: Vec::new(),
             parent: None,
+            again: None,
         };
         let end = RunEnd::Succeeded;
         let ending = Event::RunEnding { end, why: "every step has ended".to_owned(), disposition: None };

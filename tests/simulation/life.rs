@@ -68,6 +68,7 @@ impl Life {
             by: "trigger".to_owned(),
             requesters: Vec::new(),
             parent: None,
+            again: None,
         }))
     }
 

@@ -120,6 +120,7 @@ impl Story {
             by: "trigger".to_owned(),
             requesters: Vec::new(),
             parent: None,
+            again: None,
         };
         story.tell(Signal::Start(Box::new(started))).expect("it begins");
         story.carry_out();

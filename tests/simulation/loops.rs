@@ -138,6 +138,7 @@ fn run(plan: &Arc<Plan>, inputs: Value, answer: &dyn Fn(&Value) -> Value) -> (Ru
         by: "trigger".to_owned(),
         requesters: Vec::new(),
         parent: None,
+        again: None,
     };
     let mut signals = vec![Signal::Start(Box::new(started))];
     for turn in 0.. {

@@ -405,6 +405,7 @@ async fn start(scheduler: Arc<Scheduler>, run: RunId) {
         by: "trigger".to_owned(),
         requesters: Vec::new(),
         parent: None,
+        again: None,
     };
     let plans = std::iter::once((prepared.plan_digest, &prepared.plan_bytes))
         .chain(prepared.callees.iter().map(|(digest, bytes)| (*digest, bytes)));

@@ -61,6 +61,7 @@ fn a_suspension_that_nobody_could_look_at_is_uncertain_when_its_run_is_cancelled
         by: "trigger".to_owned(),
         requesters: Vec::new(),
         parent: None,
+        again: None,
     })));
     let key = StepKey::root("suspend");
     let performed = |phase, outcome| Signal::Performed { key: key.clone(), phase, attempt: 1, outcome };

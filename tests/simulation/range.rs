@@ -221,6 +221,7 @@ impl Range {
             by: "trigger".to_owned(),
             requesters: Vec::new(),
             parent: None,
+            again: None,
         };
         let started = Box::new(started);
         if self.faults && self.chance.percent(25) {

@@ -310,6 +310,7 @@ impl House {
                 by: "trigger".to_owned(),
                 requesters: Vec::new(),
                 parent: None,
+                again: None,
             },
             alert: alert(),
             perform: Perform {

@@ -58,6 +58,9 @@ pub struct RunStarted {
     /// The step that runs it and waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// The run that it does once more, by a person's wish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<RunId>,
 }
 
 /// How a run ends.

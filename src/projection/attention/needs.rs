@@ -151,10 +151,8 @@ impl Views {
         }
         let item = |need, what| Item::new(need, Some((run, self)), &format!("{about:?}"), raised.since, what);
         let what = &raised.what;
-        let known = || -> Vec<String> {
-            let close = incident.map(|incident| format!("quell incident {incident} --status closed"));
-            [Some(format!("quell show {run}")), close].into_iter().flatten().collect()
-        };
+        // Closing the incident takes it off the list, and is no way out of what failed.
+        let known = || vec![format!("quell show {run}"), format!("quell rerun {run}")];
         Some(match about {
             // A matter of an approval, while that is open.
             About::Untold(_) => return None,

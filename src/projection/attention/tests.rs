@@ -65,6 +65,7 @@ impl Told {
             by: "trigger".to_owned(),
             requesters: Vec::new(),
             parent,
+            again: None,
         };
         self.say(run, Event::RunStarted(Box::new(started)))
     }
@@ -207,8 +208,9 @@ fn a_failed_run_is_listed_for_a_week_or_until_its_incident_is_closed() {
     assert_eq!(told.needs(), [Need::Failed, Need::Failed]);
     let items = told.close(1).items();
     assert_eq!(items.iter().map(|item| item.run).collect::<Vec<_>>(), [Some(RunId::new(ulid(2)))]);
-    let incident = IncidentId::new(ulid(2));
-    assert_eq!(items[0].commands[1], format!("quell incident {incident} --status closed"));
+    // Closing the incident is no way out of what failed.
+    let run = RunId::new(ulid(2));
+    assert_eq!(items[0].commands, [format!("quell show {run}"), format!("quell rerun {run}")]);
     assert_eq!(told.at(PAST_SHOWN.as_secs() as i64 / 60).needs(), []);
 }
 

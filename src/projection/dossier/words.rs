@@ -131,7 +131,8 @@ fn of_incident(entry: &Entry) -> Option<Told> {
 fn of_run(entry: &Entry) -> Option<Told> {
     match &entry.event {
         Event::RunStarted(run) => {
-            let text = format!("Run of playbook {} version {} started", run.playbook, run.version);
+            let again = run.again.map(|old| format!(", to do {old} once more")).unwrap_or_default();
+            let text = format!("Run of playbook {} version {} started{again}", run.playbook, run.version);
             line("run_started", None, &run.by, text)
         }
         Event::RunQueued { urgency } => {

@@ -108,7 +108,7 @@ impl Service {
     }
 
     /// Where the content of an alert is kept.
-    pub(super) async fn alert_ref(&self, id: AlertId) -> Result<Option<AlertRef>, ServiceError> {
+    pub(in crate::service) async fn alert_ref(&self, id: AlertId) -> Result<Option<AlertRef>, ServiceError> {
         let entries = self.journal.read(StreamId::Alert(id), 0).await?;
         Ok(entries.iter().find_map(|entry| match &entry.event {
             Event::AlertReceived { digest, .. } => Some(AlertRef { id, digest: *digest }),

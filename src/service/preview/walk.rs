@@ -117,6 +117,7 @@ impl<'a> Walk<'a> {
             by: "dry run".to_owned(),
             requesters: Vec::new(),
             parent: None,
+            again: None,
         };
         let state = RunState::new(Arc::clone(&how.plan), alert.clone());
         let mut walk = Self {

@@ -94,6 +94,7 @@ pub(super) fn start(prepared: &Prepared, stored: &Stored, incident: IncidentId) 
         by: "trigger".to_owned(),
         requesters: Vec::new(),
         parent: None,
+        again: None,
     };
     Start {
         urgency: Urgency::of_run(&started.by, Some(alert)),

@@ -70,6 +70,7 @@ impl Story {
             by: "trigger".to_owned(),
             requesters: Vec::new(),
             parent: None,
+            again: None,
         };
         story.tell(views, StreamId::Alert(alert), came, received);
         story.tell(views, StreamId::Incident(incident), came, opened);
