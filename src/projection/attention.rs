@@ -269,6 +269,10 @@ impl Projection for Attention {
             Event::RunStarted(started) if started.parent.is_some() => {
                 self.children.set(run, ());
             }
+            // Who does it once more has seen that it failed.
+            Event::RunStarted(started) => {
+                started.again.into_iter().for_each(|failed| self.lower(failed, About::Failed));
+            }
             Event::RunQuarantined { why } => self.raise(run, About::Quarantined, at, why),
             Event::RunReleased { .. } => self.lower(run, About::Quarantined),
             Event::RunEnding { end: RunEnd::Failed, why, .. } if !self.children.contains_key(&run) => {

@@ -95,20 +95,25 @@ impl Service {
         self.scheduler.start(vec![start], batch).await.map_err(key_used)
     }
 
-    /// The incident that an alert belongs to now.
+    /// The incident that an alert belongs to now, when it belongs to one.
+    fn open_incident_of(&self, alert: AlertId) -> Result<Option<IncidentId>, ServiceError> {
+        let incident = self.views.read().alerts.get(alert).and_then(|row| row.incident);
+        incident.map(|incident| self.still_open(incident)).transpose()
+    }
+
+    /// The incident that this one is a part of now.
     ///
     /// # Errors
     /// When it is closed: nothing goes on in it unseen.
-    fn open_incident_of(&self, alert: AlertId) -> Result<Option<IncidentId>, ServiceError> {
+    pub(super) fn still_open(&self, incident: IncidentId) -> Result<IncidentId, ServiceError> {
         let views = self.views.read();
-        let Some(incident) = views.alerts.get(alert).and_then(|row| row.incident) else { return Ok(None) };
         let incident = views.incidents.current(incident);
         if views.incidents.get(incident).is_some_and(|row| row.status == Status::Closed) {
             let message = format!(
-                "the incident {incident} of {alert} is closed; open it first: `quell incident {incident} --status open`. Nothing was started"
+                "the incident {incident} is closed; open it first: `quell incident {incident} --status open`. Nothing was started"
             );
             return Err(ServiceError::new(Sort::Refused, "incident-closed", message));
         }
-        Ok(Some(incident))
+        Ok(incident)
     }
 }

@@ -199,12 +199,16 @@ impl Service {
 
     async fn start_bare(
         &self,
-        started: RunStarted,
+        mut started: RunStarted,
         prepared: &Prepared,
         keys: Vec<String>,
     ) -> Result<crate::store::journal::Receipt, ServiceError> {
+        let before = started.again.and_then(|run| self.views.read().runs.get(run).map(|row| row.incident));
+        let before = before.map(|incident| self.still_open(incident)).transpose()?;
+        let opened = open_without_alert(started.incident, &prepared.plan.playbook.title, self.now());
+        started.incident = before.unwrap_or(started.incident);
         let batch = Batch {
-            appends: vec![open_without_alert(started.incident, &prepared.plan.playbook.title, self.now())],
+            appends: if before.is_some() { Vec::new() } else { vec![opened] },
             blobs: prepared.blobs(),
             keys,
             ..Batch::default()

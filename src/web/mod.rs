@@ -50,6 +50,7 @@ pub mod runs;
 pub mod sending;
 pub mod server;
 pub mod shapes;
+pub mod starts;
 pub mod store;
 pub mod triage;
 pub mod undo;

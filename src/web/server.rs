@@ -21,7 +21,7 @@ use crate::web::limits::TrafficLimits;
 use crate::web::problem::{Problem, in_words};
 use crate::web::{
     alerts, attention, backtests, connections, etag, incidents, lists, metrics, openapi, page, people, runs,
-    store, triage, undo,
+    starts, store, triage, undo,
 };
 
 /// What every call stands on.
@@ -62,14 +62,14 @@ pub fn routes(web: Web, limits: TrafficLimits) -> Router {
         .route("/playbooks", get(lists::playbooks))
         .route("/playbooks/check", post(lists::check))
         .route("/playbooks/{name}", get(lists::playbook))
-        .route("/playbooks/{name}/runs", post(runs::start))
-        .route("/playbooks/{name}/plan", post(runs::plan))
+        .route("/playbooks/{name}/runs", post(starts::start))
+        .route("/playbooks/{name}/plan", post(starts::plan))
         .route("/backtests", post(backtests::backtest))
         .route("/runs", get(runs::list))
         .route("/runs/release", post(runs::release_all))
         .route("/runs/{id}", get(runs::show))
         .route("/runs/{id}/events", get(runs::events))
-        .route("/runs/{id}/rerun", post(runs::run_again))
+        .route("/runs/{id}/rerun", post(starts::run_again))
         .route("/runs/{id}/cancel", post(runs::cancel))
         .route("/runs/{id}/undo", post(undo::run))
         .route("/runs/{id}/settle", post(runs::settle))
