@@ -59,6 +59,15 @@ impl Service {
         .await
     }
 
+    /// Who asked for the run that is done once more: they chose what the new one acts
+    /// on, and cannot approve it either.
+    pub(super) async fn asked_before(&self, again: Option<RunId>) -> Result<Vec<String>, ServiceError> {
+        let Some(run) = again else { return Ok(Vec::new()) };
+        let state = self.scheduler.replay(run).await?;
+        let started = state.started.as_ref().map(|(started, _)| started);
+        Ok(started.into_iter().flat_map(|old| old.requesters.iter().chain([&old.by])).cloned().collect())
+    }
+
     /// An alert that is on record, and how runs name it.
     ///
     /// # Errors

@@ -121,6 +121,7 @@ impl Service {
         let playbook = &prepared.plan.playbook;
         let inputs = bound_inputs(playbook, &order.inputs)?;
         needs_alert(playbook, !matches!(order.on, RunOn::Nothing))?;
+        let requesters = self.asked_before(order.again).await?;
         let ulid = self.fresh();
         let run = RunId::new(ulid);
         let incident = IncidentId::derived(ulid, "incident");
@@ -133,7 +134,7 @@ impl Service {
             alert: None,
             inputs,
             by: order.by,
-            requesters: Vec::new(),
+            requesters,
             parent: None,
             again: order.again,
         };

@@ -13,6 +13,8 @@ const SAM: &str = "sam@example.com";
 /// Asks for a yes before it reads from a system that is not there.
 const GUARDED: &str = "playbook: guarded\nversion: 1\ntitle: Guarded\nposture: overt\non:\n  - alert: \"${ alert.source == 'open' }\"\nsteps:\n  - id: look\n    enrich: assets.system\n    with: { name: x }\n    retry: { times: 0 }\n    approval: { by: [\"group:ir-leads\"], within: 30m }\n";
 
+const BY_INPUT: &str = "playbook: by-input\nversion: 1\ntitle: By input\nposture: overt\ninputs:\n  who: { type: string }\nsteps:\n  - id: look\n    enrich: assets.system\n    with: { name: \"${ inputs.who }\" }\n    retry: { times: 0 }\n    approval: { by: [\"group:ir-leads\"], within: 30m }\n";
+
 fn settings() -> String {
     let token = |who: &str| {
         let sha256 = hex::encode(Sha256::digest(who));
@@ -163,4 +165,27 @@ fn a_run_without_a_server_is_started_by_the_user_of_the_machine() {
     let login = std::process::Command::new("id").arg("-un").output().expect("there is `id`").stdout;
     let login = String::from_utf8(login).expect("it is text").trim().to_lowercase();
     assert!(out.text.contains(&format!("{login}@localhost")), "{login}: {}", out.text);
+}
+
+#[tokio::test]
+async fn who_gave_the_inputs_cannot_approve_when_another_does_the_run_once_more() {
+    let server = Server::with(&settings(), &[("by-input.yaml", BY_INPUT)]).await;
+    let started =
+        server.post_as(ANA, "/playbooks/by-input/runs", &json!({ "inputs": { "who": "victim" } }), &[]).await;
+    assert_eq!(started.status, 201, "{}", started.body);
+    let run = started.body["run"].as_str().expect("a run").to_owned();
+    waiting(&server).await;
+    let ended = server.post_as(SAM, &format!("/runs/{run}/cancel"), &json!({}), &[]).await;
+    assert_eq!(ended.status, 200, "{}", ended.body);
+    for _ in 0..1500 {
+        if server.get("/approvals?open=true").await["items"].as_array().is_some_and(Vec::is_empty) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let again = server.post_as(SAM, &format!("/runs/{run}/rerun"), &json!({}), &[]).await;
+    assert_eq!(again.status, 201, "{}", again.body);
+    let approval = waiting(&server).await;
+    let own = approve(&server, ANA, &approval).await;
+    assert_eq!((own.status, &own.body["code"]), (409, &json!("own-request")), "{}", own.body);
 }

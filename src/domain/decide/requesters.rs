@@ -29,7 +29,7 @@ impl Request {
         match self {
             Self::StartedRun => "started this run",
             Self::HandedInAlert => "handed in the alert that this run acts on",
-            Self::ChoseInput => "gave an answer that this step acts on",
+            Self::ChoseInput => "gave an input or an answer that this step acts on",
         }
     }
 }
