@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::RwLock;
 
-use crate::app::keys::private_dir;
+use crate::app::data_dir::private_dir;
 use crate::domain::event::{Entry, Event};
 use crate::domain::id::{AlertId, IncidentId, RunId, StreamId};
 use crate::domain::time::Timestamp;

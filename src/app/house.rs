@@ -11,7 +11,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
 use crate::app::archive::Archive;
-use crate::app::keys::{kept, link_key, own_dirs};
+use crate::app::data_dir::make_data_private;
+use crate::app::keys::{kept, link_key};
 use crate::app::load::{Loaded, load};
 use crate::app::shelf;
 use crate::connector::hub::Hub;
@@ -220,7 +221,7 @@ pub async fn open(settings: &Settings, address: SocketAddr) -> Result<House, Ope
     let loaded = load(settings).map_err(OpenError::Mistakes)?;
     let data = &settings.data;
     let unusable = |error: std::io::Error| OpenError::Data { path: data.display().to_string(), error };
-    own_dirs(settings).map_err(unusable)?;
+    make_data_private(settings).map_err(unusable)?;
     let links = LinkKey::new(link_key(data).map_err(unusable)?);
     let tokens = tokens(settings, data).map_err(unusable)?;
     pass("start.secrets");

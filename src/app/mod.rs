@@ -7,19 +7,23 @@
 //!   sources.rs   configured sources
 //!   doors.rs     how their deliveries are checked, and how many may come
 //!   archive.rs   what steps ask of the journal, and where reports are kept
+//!   data_dir.rs  the data directory, its owner's alone
 //!   keys.rs      the server's own secrets in its data directory
 //!   house.rs     opens the store and starts everything
+//!   shell.rs     words for a shell, in commands that people copy
 //!   shelf.rs     the file in which views lie
 //!   vault.rs     checks, backs up, exports and imports a store that no server has open
 //! ```
 
 pub mod archive;
+pub mod data_dir;
 pub mod doors;
 pub mod house;
 pub mod keys;
 pub mod load;
 pub mod polls;
 pub mod shelf;
+pub mod shell;
 pub mod sources;
 mod triage;
 pub mod vault;

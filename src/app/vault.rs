@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::app::keys::own_dirs;
+use crate::app::data_dir::make_data_private;
 use crate::app::shelf;
 use crate::domain::value::Digest;
 use crate::settings::Settings;
@@ -60,7 +60,7 @@ pub fn verify_file(work: &Path, input: &mut dyn BufRead) -> Result<Verified, Sto
 /// [`StoreError::Occupied`], [`StoreError::Export`]; then nothing is there.
 pub fn import(settings: &Settings, input: &mut dyn BufRead) -> Result<Verified, StoreError> {
     let dir = settings.store_dir();
-    own_dirs(settings)
+    make_data_private(settings)
         .map_err(|error| StoreError::io(format!("using {}", settings.data.display()), &error))?;
     restore::restore(&dir, input)
 }

@@ -8,6 +8,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use crate::app::shell::shell_word;
 use crate::cli::args::{Cli, Command};
 use crate::cli::lab::LAB_DATA;
 
@@ -29,7 +30,7 @@ pub fn remember(cli: &Cli) {
         if let Some(path) = path
             && env::var_os(variable).is_none_or(|set| set != path.as_os_str())
         {
-            options.extend([option.to_owned(), word(&path.display().to_string())]);
+            options.extend([option.to_owned(), shell_word(&path.display().to_string())]);
         }
     }
     let _ = OPTIONS.set(options);
@@ -50,15 +51,6 @@ fn with(options: &[String], words: &str) -> String {
     parts.collect::<Vec<_>>().join(" ")
 }
 
-/// A word as a shell reads it back.
-pub fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%=,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 /// How this program is called from anywhere.
 fn program() -> String {
     let Ok(this) = env::current_exe() else { return NAME.to_owned() };
@@ -72,7 +64,7 @@ fn called(this: &Path, mut path: impl Iterator<Item = PathBuf>) -> String {
     if found.is_some() && found == file(this) {
         return NAME.to_owned();
     }
-    word(&this.display().to_string())
+    shell_word(&this.display().to_string())
 }
 
 #[cfg(test)]
@@ -95,8 +87,8 @@ mod tests {
 
     #[test]
     fn what_a_shell_would_take_apart_is_quoted() {
-        assert_eq!(word("data/lab"), "data/lab");
-        assert_eq!(word("my data"), "'my data'");
-        assert_eq!(word("it's $HOME"), "'it'\\''s $HOME'");
+        assert_eq!(shell_word("data/lab"), "data/lab");
+        assert_eq!(shell_word("my data"), "'my data'");
+        assert_eq!(shell_word("it's $HOME"), "'it'\\''s $HOME'");
     }
 }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use crate::app::shell::shell_word;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::hint::{hint_elsewhere, word};
+use crate::cli::hint::hint_elsewhere;
 use crate::cli::screen::Screen;
 
 const SETTINGS: &str = include_str!("init/quell.yaml");
@@ -43,7 +44,7 @@ fn next(dir: &Path, screen: &Screen) {
     screen.line("next:");
     let is_here = std::fs::canonicalize(dir).ok() == std::fs::canonicalize(".").ok();
     if !is_here {
-        screen.line(&format!("  cd {}", word(&dir.display().to_string())));
+        screen.line(&format!("  cd {}", shell_word(&dir.display().to_string())));
     }
     for words in ["check", "test", "run first --alert alert.json --wait", "serve"] {
         screen.line(&format!("  {}", hint_elsewhere(words)));

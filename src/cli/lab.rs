@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::app::data_dir::{make_data_dir_private, private_dir};
 use crate::app::house::{House, REPORTS_DIR, open};
-use crate::app::keys::{own_data_dir, private_dir, write_secret};
+use crate::app::keys::write_secret;
 use crate::cli::args::LabArgs;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::hint::hint;
@@ -47,7 +48,7 @@ impl From<LabError> for CliError {
 /// When the lab or the server cannot be started.
 pub async fn lab(args: &LabArgs, data: Option<&Path>, screen: &Screen) -> Result<Exit, CliError> {
     let data = data.map_or_else(|| PathBuf::from(LAB_DATA), Path::to_path_buf);
-    own_data_dir(&data).map_err(|error| {
+    make_data_dir_private(&data).map_err(|error| {
         CliError::new(Exit::Own, "data", format!("{} cannot be used: {error}", data.display()))
     })?;
     let options =

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::app::house::OpenError;
+use crate::app::shell::shell_word;
 use crate::app::vault::{self, Exported, Wholeness};
 use crate::cli::args::StoreCommand;
 use crate::cli::client::Client;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::hint::{hint, word};
+use crate::cli::hint::hint;
 use crate::cli::screen::Screen;
 use crate::settings::Settings;
 
@@ -157,7 +158,7 @@ async fn backup(dest: &Path, settings: &Settings, screen: &Screen) -> Result<Exi
             counts.records,
             counts.contents,
             dest.display(),
-            hint(&format!("store verify {}", word(&dest.display().to_string())))
+            hint(&format!("store verify {}", shell_word(&dest.display().to_string())))
         ));
     }
     Ok(Exit::Done)

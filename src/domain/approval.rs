@@ -71,12 +71,12 @@ impl Approval {
 }
 
 /// One yes of each entry, as approvals asked for before they could ask for more.
-pub fn one() -> u32 {
+pub fn one_yes() -> u32 {
     1
 }
 
 /// Whether one yes of each entry is enough.
-pub fn is_one(each: &u32) -> bool {
+pub fn is_one_yes(each: &u32) -> bool {
     *each == 1
 }
 

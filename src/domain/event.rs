@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::alert::{Fate, ListCounts};
-use crate::domain::approval::{Covered, Verdict, is_one, one};
+use crate::domain::approval::{Covered, Verdict, is_one_yes, one_yes};
 use crate::domain::command::{Child, Phase};
 use crate::domain::erasure::Erasure;
 use crate::domain::exception::Exception;
@@ -339,7 +339,7 @@ pub enum Event {
         /// Addresses and groups; each must be satisfied.
         by: Vec<String>,
         /// How many different people each of them needs.
-        #[serde(default = "one", skip_serializing_if = "is_one")]
+        #[serde(default = "one_yes", skip_serializing_if = "is_one_yes")]
         each: u32,
         /// Digest of target, operation, input and plan: what is approved.
         binds: Digest,

@@ -21,6 +21,16 @@ pub struct Person {
     pub groups: Vec<String>,
 }
 
+impl Person {
+    /// Whether an entry, an address or `group:NAME`, names this person.
+    pub fn is_named_by(&self, entry: &str) -> bool {
+        match entry.strip_prefix("group:") {
+            Some(group) => self.groups.iter().any(|mine| mine == group),
+            None => entry.to_lowercase() == self.address.to_lowercase(),
+        }
+    }
+}
+
 /// What the world tells a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Signal {

@@ -305,7 +305,7 @@ pub struct Runs {
     children: Rows<(RunId, RunId), ()>,
 }
 
-/// Runs that one run called, they called and so on: far above what people understand.
+/// Runs of one family, a run and those it called in turn: far above what people understand.
 const FAMILY_MAX: usize = 10_000;
 
 impl Runs {

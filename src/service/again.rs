@@ -17,6 +17,16 @@ use crate::service::runs::{RunOrder, StartedRun, key_used};
 use crate::service::triage::parts::open_incident;
 use crate::store::journal::{Batch, Receipt};
 
+/// A run that is done once more.
+#[derive(Debug, Clone)]
+pub struct RunAgain {
+    /// The old run.
+    pub run: RunId,
+    /// Who asked for the old run: they chose what the new one acts on, and cannot
+    /// approve it either.
+    pub requesters: Vec<String>,
+}
+
 /// What a run by hand runs on.
 #[derive(Debug, Clone)]
 pub enum RunOn {
@@ -52,20 +62,14 @@ impl Service {
             on: started.alert.map_or(RunOn::Nothing, |alert| RunOn::Stored(alert.id)),
             inputs: GivenInputs { values, ..GivenInputs::default() },
             by,
-            again: Some(run),
+            again: Some(RunAgain {
+                run,
+                requesters: started.requesters.iter().chain([&started.by]).cloned().collect(),
+            }),
             idempotency: None,
             waits: false,
         })
         .await
-    }
-
-    /// Who asked for the run that is done once more: they chose what the new one acts
-    /// on, and cannot approve it either.
-    pub(super) async fn asked_before(&self, again: Option<RunId>) -> Result<Vec<String>, ServiceError> {
-        let Some(run) = again else { return Ok(Vec::new()) };
-        let state = self.scheduler.replay(run).await?;
-        let started = state.started.as_ref().map(|(started, _)| started);
-        Ok(started.into_iter().flat_map(|old| old.requesters.iter().chain([&old.by])).cloned().collect())
     }
 
     /// An alert that is on record, and how runs name it.

@@ -17,7 +17,7 @@ use crate::domain::value::Value;
 use crate::playbook::library::{Prepared, diagnosed};
 use crate::scheduler::ends::EndOfRun;
 use crate::scheduler::run::{SchedulerError, Start};
-use crate::service::again::RunOn;
+use crate::service::again::{RunAgain, RunOn};
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
 use crate::service::idempotency::{IdempotencyKey, Used};
@@ -36,7 +36,7 @@ pub struct RunOrder {
     /// Who asks.
     pub by: String,
     /// The run that this does once more.
-    pub again: Option<RunId>,
+    pub again: Option<RunAgain>,
     /// The same key never starts a second run.
     pub idempotency: Option<IdempotencyKey>,
     /// Whether whoever asks waits for the end.
@@ -121,7 +121,10 @@ impl Service {
         let playbook = &prepared.plan.playbook;
         let inputs = bound_inputs(playbook, &order.inputs)?;
         needs_alert(playbook, !matches!(order.on, RunOn::Nothing))?;
-        let requesters = self.asked_before(order.again).await?;
+        let (again, requesters) = match order.again {
+            Some(RunAgain { run, requesters }) => (Some(run), requesters),
+            None => (None, Vec::new()),
+        };
         let ulid = self.fresh();
         let run = RunId::new(ulid);
         let incident = IncidentId::derived(ulid, "incident");
@@ -136,7 +139,7 @@ impl Service {
             by: order.by,
             requesters,
             parent: None,
-            again: order.again,
+            again,
         };
         let keys = order.idempotency.as_ref().map(IdempotencyKey::unique_keys).unwrap_or_default();
         // Who waits is there before the run begins, so that its end is not missed.

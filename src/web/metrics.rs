@@ -83,7 +83,12 @@ fn text(views: &Views, needs: usize, queued: &[(Urgency, usize)]) -> String {
             views.containments.holding().count(),
         ),
         ("quell_approvals_waiting", "gauge", "Approvals that wait for people.", views.approvals.open_len()),
-        ("quell_attention", "gauge", "Things that need a person, as `quell attention` lists them.", needs),
+        (
+            "quell_attention",
+            "gauge",
+            "What is wrong and needs a person; what people are asked is counted beside it.",
+            needs,
+        ),
         ("quell_questions_waiting", "gauge", "Questions that wait for people.", views.questions.open_len()),
     ] {
         let _ = writeln!(out, "# HELP {name} {says}\n# TYPE {name} {kind}\n{name} {count}");

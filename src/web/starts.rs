@@ -70,9 +70,10 @@ pub async fn run_again(
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Responder)?.to_owned();
     let started = web.service.run_again(parsed(&id)?, by).await?;
-    let row = web.service.views.read().runs.get(started.run).map(|row| json!([row.playbook, row.version]));
-    let row = row.unwrap_or_default();
-    let answer = json!({ "run": started.run, "playbook": row[0], "version": row[1] });
+    let mut answer = json!({ "run": started.run });
+    if let Some(row) = web.service.views.read().runs.get(started.run) {
+        (answer["playbook"], answer["version"]) = (json!(row.playbook), json!(row.version));
+    }
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 

@@ -88,15 +88,7 @@ impl Turn<'_> {
                 format!("{} has approved this already; another person is needed", by.address),
             ));
         }
-        let counts: Vec<String> = asked
-            .by
-            .iter()
-            .filter(|entry| match entry.strip_prefix("group:") {
-                Some(group) => by.groups.iter().any(|mine| mine == group),
-                None => entry.to_lowercase() == address,
-            })
-            .cloned()
-            .collect();
+        let counts: Vec<String> = asked.by.iter().filter(|entry| by.is_named_by(entry)).cloned().collect();
         if counts.is_empty() {
             return Err(Refusal::new(
                 "not-an-approver",

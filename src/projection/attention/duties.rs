@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use super::{Item, Need};
+use super::{About, Item, Need};
 use crate::domain::id::{ApprovalId, QuestionId, RunId};
 use crate::domain::run::StepKey;
 use crate::domain::signal::Person;
 use crate::domain::time::{Timestamp, duration_text};
 use crate::projection::approvals::ApprovalRow;
-use crate::projection::attention::About;
 use crate::projection::questions::QuestionRow;
 use crate::projection::views::Views;
 
@@ -45,7 +44,7 @@ impl Views {
             return wants(&row, caller);
         }
         let question = id.parse::<QuestionId>().ok().and_then(|id| self.questions.get(id));
-        question.is_some_and(|row| row.is_open() && is_one_of(row.asked.iter().map(String::as_str), caller))
+        question.is_some_and(|row| row.is_open() && row.asked.iter().any(|entry| caller.is_named_by(entry)))
     }
 
     fn is_untold(&self, run: RunId, step: &StepKey) -> bool {
@@ -63,7 +62,7 @@ impl Views {
 
     fn to_answer(&self, row: &QuestionRow, caller: &Person, now: Timestamp) -> Item {
         let id = row.id;
-        let mine = is_one_of(row.asked.iter().map(String::as_str), caller);
+        let mine = row.asked.iter().any(|entry| caller.is_named_by(entry));
         let need = if mine { Need::Yours } else { Need::Answering };
         let what = format!("it waits for an answer, {}: {}", left(row.until, now), row.asked.join(", "));
         let item = Item::new(need, Some((row.run, self)), &id.to_string(), row.asked_at, what);
@@ -74,14 +73,7 @@ impl Views {
 /// Whether an approval still wants this person's yes.
 fn wants(row: &ApprovalRow, caller: &Person) -> bool {
     let said = row.given.iter().any(|given| given.by.eq_ignore_ascii_case(&caller.address));
-    !said && row.verdict.is_none() && is_one_of(row.progress().missing().map(|(entry, _)| entry), caller)
-}
-
-fn is_one_of<'a>(mut entries: impl Iterator<Item = &'a str>, person: &Person) -> bool {
-    entries.any(|entry| match entry.strip_prefix("group:") {
-        Some(group) => person.groups.iter().any(|mine| mine == group),
-        None => entry.eq_ignore_ascii_case(&person.address),
-    })
+    !said && row.verdict.is_none() && row.progress().missing().any(|(entry, _)| caller.is_named_by(entry))
 }
 
 /// How long is left, in words: whole minutes, below that whole seconds.
