@@ -13,6 +13,7 @@ use crate::scheduler::plans::stored_alert;
 use crate::scheduler::run::Start;
 use crate::service::error::{ServiceError, Sort};
 use crate::service::house::Service;
+use crate::service::idempotency::IdempotencyKey;
 use crate::service::runs::{RunOrder, StartedRun, key_used};
 use crate::service::triage::parts::open_incident;
 use crate::store::journal::{Batch, Receipt};
@@ -43,9 +44,15 @@ impl Service {
     /// and the alert that it had. The new run names the old one.
     ///
     /// # Errors
-    /// When there is no such run, a step of another run called it, or it cannot be
-    /// started as it is: its playbook, inputs or alert are no longer there.
-    pub async fn run_again(&self, run: RunId, by: String) -> Result<StartedRun, ServiceError> {
+    /// When there is no such run, it goes on, a step of another run called it, or it
+    /// cannot be started as it is: its playbook, inputs or alert are no longer there.
+    pub async fn run_again(
+        &self,
+        run: RunId,
+        by: String,
+        idempotency: Option<IdempotencyKey>,
+    ) -> Result<StartedRun, ServiceError> {
+        self.caught_up().await;
         let state = self.scheduler.replay(run).await?;
         let started = state.started.as_ref().map(|(started, _)| started);
         let started = started.ok_or_else(|| ServiceError::absent("run", &run))?;
@@ -55,6 +62,12 @@ impl Service {
                 parent.run, parent.step, parent.run
             );
             return Err(ServiceError::new(Sort::Refused, "run-called", message));
+        }
+        if self.views.read().runs.get(run).is_some_and(|row| row.end.is_none()) {
+            let message = format!(
+                "{run} goes on, and both would act; wait for its end, or end it: `quell cancel {run}`. Nothing was started"
+            );
+            return Err(ServiceError::new(Sort::Refused, "run-goes-on", message));
         }
         let values = started.inputs.as_object().cloned().unwrap_or_default();
         self.start_run(RunOrder {
@@ -66,7 +79,7 @@ impl Service {
                 run,
                 requesters: started.requesters.iter().chain([&started.by]).cloned().collect(),
             }),
-            idempotency: None,
+            idempotency,
             waits: false,
         })
         .await
@@ -94,7 +107,10 @@ impl Service {
         keys: Vec<String>,
     ) -> Result<Receipt, ServiceError> {
         let (of, alert) = self.alert_on_record(id).await?;
-        let incident = self.open_incident_of(id)?;
+        let incident = match self.incident_before(started.again)? {
+            Some(incident) => Some(incident),
+            None => self.open_incident_of(id)?,
+        };
         let appends = match incident {
             Some(_) => Vec::new(),
             None => vec![open_incident(started.incident, &alert, self.now())],
@@ -108,6 +124,12 @@ impl Service {
         self.scheduler.start(vec![start], batch).await.map_err(key_used)
     }
 
+    /// The incident that the run belongs to now which is done once more.
+    pub(super) fn incident_before(&self, again: Option<RunId>) -> Result<Option<IncidentId>, ServiceError> {
+        let incident = again.and_then(|run| self.views.read().runs.get(run).map(|row| row.incident));
+        incident.map(|incident| self.still_open(incident)).transpose()
+    }
+
     /// The incident that an alert belongs to now, when it belongs to one.
     fn open_incident_of(&self, alert: AlertId) -> Result<Option<IncidentId>, ServiceError> {
         let incident = self.views.read().alerts.get(alert).and_then(|row| row.incident);
@@ -118,7 +140,7 @@ impl Service {
     ///
     /// # Errors
     /// When it is closed: nothing goes on in it unseen.
-    pub(super) fn still_open(&self, incident: IncidentId) -> Result<IncidentId, ServiceError> {
+    fn still_open(&self, incident: IncidentId) -> Result<IncidentId, ServiceError> {
         let views = self.views.read();
         let incident = views.incidents.current(incident);
         if views.incidents.get(incident).is_some_and(|row| row.status == Status::Closed) {

@@ -207,8 +207,7 @@ impl Service {
         prepared: &Prepared,
         keys: Vec<String>,
     ) -> Result<crate::store::journal::Receipt, ServiceError> {
-        let before = started.again.and_then(|run| self.views.read().runs.get(run).map(|row| row.incident));
-        let before = before.map(|incident| self.still_open(incident)).transpose()?;
+        let before = self.incident_before(started.again)?;
         let opened = open_without_alert(started.incident, &prepared.plan.playbook.title, self.now());
         started.incident = before.unwrap_or(started.incident);
         let batch = Batch {

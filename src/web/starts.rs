@@ -67,14 +67,17 @@ pub async fn run_again(
     State(web): State<Web>,
     caller: Caller,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let by = caller.may(Role::Responder)?.to_owned();
-    let started = web.service.run_again(parsed(&id)?, by).await?;
+    let key = idempotency_key(&headers)?;
+    let key = key.map(|key| IdempotencyKey::new(&format!("rerun/{id}"), &key, &Value::Null));
+    let started = web.service.run_again(parsed(&id)?, by, key).await?;
     let mut answer = json!({ "run": started.run });
     if let Some(row) = web.service.views.read().runs.get(started.run) {
         (answer["playbook"], answer["version"]) = (json!(row.playbook), json!(row.version));
     }
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+    Ok((StatusCode::CREATED, marked_if_repeated(&mut answer, started.repeated), Json(answer)).into_response())
 }
 
 /// `POST /api/v1/playbooks/{name}/runs`.
@@ -121,12 +124,17 @@ pub async fn start(
         let ended = answer.get("end").cloned();
         answer["status"] = ended.unwrap_or_else(|| json!(row));
     }
+    Ok((status, marked_if_repeated(&mut answer, started.repeated), Json(answer)).into_response())
+}
+
+/// Marks the answer to a call that came before, and gives the header that says so.
+fn marked_if_repeated(answer: &mut Value, is_repeated: bool) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    if started.repeated {
+    if is_repeated {
         answer["repeated"] = json!(true);
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    Ok((status, headers, Json(answer)).into_response())
+    headers
 }
 
 /// Says that the answer is of an earlier call with the same `Idempotency-Key`.

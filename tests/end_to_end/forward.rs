@@ -84,3 +84,45 @@ async fn an_alert_on_record_is_run_on_and_planned_on_and_read_as_it_was_sent() {
     let nobody = server.quell(&["run", "brittle", "--alert", "alt_01J9ZQ6E5V7N8T3K2M4P6R8S0W"]);
     assert_eq!(nobody.status.code(), Some(3), "{}", nobody.text);
 }
+
+#[tokio::test]
+async fn the_same_key_does_a_run_once_more_once() {
+    let server = Server::with(SETTINGS, &[("brittle.yaml", BRITTLE)]).await;
+    let alert = delivered(&server, 60).await;
+    let run = alert["runs"][0].as_str().expect("it started a run");
+    ended(&server, run).await;
+    let key = [("idempotency-key", "k-1")];
+    let first = server.post(&format!("/runs/{run}/rerun"), &json!({}), &key).await;
+    let second = server.post(&format!("/runs/{run}/rerun"), &json!({}), &key).await;
+    assert_eq!(first.status, 201, "{}", first.body);
+    assert_eq!(
+        (&first.body["run"], &json!(true)),
+        (&second.body["run"], &second.body["repeated"]),
+        "{}",
+        second.body
+    );
+}
+
+#[tokio::test]
+async fn a_failed_run_on_an_alert_without_incident_is_done_once_more_in_its_incident() {
+    let server = Server::with(SETTINGS, &[("brittle.yaml", BRITTLE)]).await;
+    let alert = delivered(&server, 20).await;
+    let started = server.post("/playbooks/brittle/runs", &json!({ "alert_id": alert["id"] }), &[]).await;
+    let run = started.body["run"].as_str().expect("a run");
+    let old = ended(&server, run).await;
+    let again = server.post(&format!("/runs/{run}/rerun"), &json!({}), &[]).await;
+    assert_eq!(again.status, 201, "{}", again.body);
+    let new = ended(&server, again.body["run"].as_str().expect("a run")).await;
+    assert_eq!(new["incident"]["id"], old["incident"]["id"]);
+}
+
+const WAITS: &str = "playbook: waits\nversion: 1\ntitle: Waits\nposture: overt\ninputs:\n  who: { type: string }\nsteps:\n  - id: look\n    enrich: assets.system\n    with: { name: x }\n    approval: { by: [\"group:ir-leads\"], within: 30m }\n";
+
+#[tokio::test]
+async fn a_run_that_goes_on_is_not_done_once_more_beside_itself() {
+    let server = Server::with(SETTINGS, &[("waits.yaml", WAITS)]).await;
+    let started = server.post("/playbooks/waits/runs", &json!({ "inputs": { "who": "x" } }), &[]).await;
+    let run = started.body["run"].as_str().unwrap_or_else(|| panic!("{}", started.body));
+    let again = server.post(&format!("/runs/{run}/rerun"), &json!({}), &[]).await;
+    assert_eq!((again.status, &again.body["code"]), (409, &json!("run-goes-on")), "{}", again.body);
+}

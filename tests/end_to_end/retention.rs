@@ -180,6 +180,12 @@ async fn what_was_closed_long_ago_is_erased_and_the_rest_stays() {
     assert!(refused.text.contains("cannot be told from other words"), "{}", refused.text);
     let shown = server.quell(&["report", &run, "--template", "technical"]);
     assert!(shown.text.contains("The content of the alert was removed by retention"), "{}", shown.text);
+    let old_id = old["id"].as_str().expect("an id");
+    for words in [&["show", old_id, "--raw"][..], &["run", "story", "--alert", old_id]] {
+        let refused = server.quell(words);
+        assert!(refused.text.contains("retention erased what"), "{words:?}: {}", refused.text);
+        assert_eq!(refused.status.code(), Some(3), "{words:?}");
+    }
     let mut server = server;
     server.stop_hard();
     let (_, incidents) = verified(&server);

@@ -151,15 +151,20 @@ impl Views {
         }
         let item = |need, what| Item::new(need, Some((run, self)), &format!("{about:?}"), raised.since, what);
         let what = &raised.what;
-        // Closing the incident takes it off the list, and is no way out of what failed.
-        let known = || vec![format!("quell show {run}"), format!("quell rerun {run}")];
+        // What may have happened is not done once more; it is known, and closed.
+        let known = || -> Vec<String> {
+            let close = incident.map(|incident| format!("quell incident {incident} --status closed"));
+            [Some(format!("quell show {run}")), close].into_iter().flatten().collect()
+        };
         Some(match about {
             // A matter of an approval, while that is open.
             About::Untold(_) => return None,
             About::Quarantined => item(Need::Quarantined, format!("the run is set aside: {what}"))
                 .next([format!("quell release {run}"), format!("quell cancel {run}")]),
             About::Failed if raised.past => {
-                Item { commands: known(), ..item(Need::Failed, format!("the run failed: {what}")) }
+                // Closing the incident is no way out of what failed.
+                item(Need::Failed, format!("the run failed: {what}"))
+                    .next([format!("quell show {run}"), format!("quell rerun {run}")])
             }
             About::Failed => {
                 item(Need::Failed, format!("the run is failing: {what}")).next([format!("quell show {run}")])
