@@ -10,6 +10,7 @@
 //!       first: "2026-11-01T00:00:00Z"
 //!       cursor: "${ output.next }"
 //!       alerts: "${ output.events }"
+//!       more: "${ size(output.events) >= 200 }"
 //! ```
 
 use std::collections::BTreeMap;
@@ -83,6 +84,16 @@ fn read_poll(map: MapReader<'_>, around: &Surroundings) -> Option<PollSpec> {
         Some(expr)
     };
     let (cursor, alerts, more) = (over_output("cursor"), over_output("alerts"), over_output("more"));
+    if cursor.is_none()
+        && let Some(field) = map.optional("more")
+    {
+        let message = "`more` says that a further page waits, and no `cursor` says where it begins";
+        field.mistake(
+            "more-without-cursor",
+            message,
+            "write `cursor:`, or leave `more` out: each answer is the whole list",
+        );
+    }
     told_where_it_begins(&map, input.as_ref(), cursor.as_ref(), &first);
     let within = |key, default, [least, most]: [Duration; 2]| {
         let Some(field) = map.optional(key) else { return Some(default) };

@@ -55,7 +55,8 @@ pub struct PollSpec {
     pub cursor: Option<Expr>,
     /// The alerts in what the operation gives; none = all that it gives.
     pub alerts: Option<Expr>,
-    /// Whether a further page waits; none = when this one held something.
+    /// Whether a further page waits; none = when this one held something and told
+    /// where the next begins.
     pub more: Option<Expr>,
     /// How long between two looks.
     pub every: Duration,
@@ -83,8 +84,10 @@ pub struct PolledPage {
     pub alerts: Value,
     /// Where the next page begins.
     pub cursor: Value,
-    /// Whether the next page is to be read at once: never when the cursor stands still.
+    /// Whether a further page waits, or may wait.
     pub more: bool,
+    /// Whether what waits cannot be asked for: the next page begins where this one began.
+    pub stands_still: bool,
 }
 
 impl PollSpec {
@@ -100,7 +103,9 @@ impl PollSpec {
         PollId::derived(ulid::Ulid::nil(), &label)
     }
 
-    /// What an answer holds. A next cursor that is null or empty is none: it stays.
+    /// What an answer holds. A next cursor that is null or empty is none: it stays, and
+    /// where `more` says nothing no page waits. A page that held something and leads
+    /// back to its own beginning may be full: whether more waits is not known then.
     ///
     /// # Errors
     /// When an expression fails on it.
@@ -109,14 +114,17 @@ impl PollSpec {
         let alerts = self.alerts.as_ref().map_or_else(|| Ok(output.clone()), |alerts| alerts.eval(&scope))?;
         let next = self.cursor.as_ref().map(|next| next.eval(&scope)).transpose()?;
         let next = next.filter(|next| !next.is_null() && next.as_str() != Some(""));
-        let next = next.unwrap_or_else(|| cursor.clone());
         let held_something = match &alerts {
             Value::Null => false,
             Value::Array(items) => !items.is_empty(),
             _ => true,
         };
-        let more = self.more.as_ref().map_or(Ok(held_something), |more| more.eval_bool(&scope))?;
-        Ok(PolledPage { more: more && next != *cursor, alerts, cursor: next })
+        let more = match &self.more {
+            Some(more) => more.eval_bool(&scope)?,
+            None => held_something && next.is_some(),
+        };
+        let next = next.unwrap_or_else(|| cursor.clone());
+        Ok(PolledPage { stands_still: more && next == *cursor, more, alerts, cursor: next })
     }
 }
 
@@ -232,27 +240,39 @@ mod tests {
     }
 
     #[test]
-    fn a_page_says_where_the_next_begins_and_one_that_stands_still_is_not_read_at_once() {
+    fn a_page_says_where_the_next_begins_and_whether_more_waits_that_cannot_be_asked_for() {
         let list = spec(Some("output.next"), Some("output.items"), None);
         let page = |spec: &PollSpec, output: Value| spec.page(&json!("a"), &output).expect("it holds");
-        for (output, cursor, more) in [
-            (json!({"items": [1], "next": "b"}), json!("b"), true),
-            (json!({"items": [1], "next": "a"}), json!("a"), false),
-            (json!({"items": [1], "next": null}), json!("a"), false),
-            (json!({"items": [1], "next": ""}), json!("a"), false),
-            (json!({"items": [], "next": "b"}), json!("b"), false),
-            (json!({"items": [1], "next": 7}), json!(7), true),
+        for (output, cursor, more, stands_still) in [
+            (json!({"items": [1], "next": "b"}), json!("b"), true, false),
+            (json!({"items": [1], "next": "a"}), json!("a"), true, true),
+            (json!({"items": [1], "next": null}), json!("a"), false, false),
+            (json!({"items": [1], "next": ""}), json!("a"), false, false),
+            (json!({"items": [], "next": "a"}), json!("a"), false, false),
+            (json!({"items": [], "next": "b"}), json!("b"), false, false),
+            (json!({"items": [1], "next": 7}), json!(7), true, false),
         ] {
             let found = page(&list, output.clone());
-            assert_eq!((found.cursor, found.more), (cursor, more), "{output}");
+            assert_eq!(
+                (found.cursor, found.more, found.stands_still),
+                (cursor, more, stands_still),
+                "{output}"
+            );
         }
         assert!(list.page(&json!("a"), &json!({"items": []})).is_err(), "it says nothing of the next");
         let told = spec(Some("output.next"), Some("output.items"), Some("output.more"));
         assert!(page(&told, json!({"items": [], "next": "b", "more": true})).more);
         assert!(!page(&told, json!({"items": [1], "next": "b", "more": false})).more);
-        assert!(!page(&told, json!({"items": [1], "next": "a", "more": true})).more);
+        for (output, stands_still) in [
+            (json!({"items": [1], "next": "a", "more": true}), true),
+            (json!({"items": [], "next": null, "more": true}), true),
+            (json!({"items": [1], "next": "a", "more": false}), false),
+        ] {
+            assert_eq!(page(&told, output.clone()).stands_still, stands_still, "{output}");
+        }
         let whole = page(&spec(None, None, None), json!([1, 2]));
-        assert_eq!(whole, PolledPage { alerts: json!([1, 2]), cursor: json!("a"), more: false });
+        let (alerts, cursor) = (json!([1, 2]), json!("a"));
+        assert_eq!(whole, PolledPage { alerts, cursor, more: false, stands_still: false });
     }
 
     #[test]

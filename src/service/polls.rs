@@ -46,6 +46,9 @@ const WHY_BYTES_MAX: usize = 1000;
 /// Digits of a cursor's digest that are shown in its place.
 const CURSOR_DIGITS_SHOWN: usize = 12;
 
+/// What people are told of a page that cannot be got past.
+const STANDS_STILL: &str = "more may wait behind this page than can be asked for: it was taken, and its next cursor is where it began. Ask for more at once by `with`, take a finer cursor, or let `more` say when nothing waits, such as `${ size(output.events) >= 200 }` where a full page holds 200";
+
 /// The JSON of a list around its items.
 const JSON: Option<&str> = Some("application/json");
 
@@ -266,6 +269,9 @@ impl Service {
             ));
         }
         let (taken, known) = self.take_page(name, source, &page.alerts).await?;
+        if page.stands_still {
+            return Err(Trouble::new(STANDS_STILL, true));
+        }
         if row.circles(&cursor, &page) {
             return Err(Trouble::new(
                 "its next cursor came back: a page of this row began there already, so that its pages lead in a circle and would be read for ever; check `cursor` and `more` of the poll against what the operation gives",

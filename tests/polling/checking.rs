@@ -42,6 +42,7 @@ fn every_mistake_of_a_poll_is_told_with_what_was_meant() {
         ("first: c0", "first: { a: 1 }", &["wrong-type"]),
         ("first: c0, ", "", &["poll-without-first"]),
         ("cursor: \"${ output.next }\", ", "", &["poll-without-cursor"]),
+        ("cursor: \"${ output.next }\", ", "more: \"${ true }\", ", &["more-without-cursor"]),
     ] {
         let poll = POLL.replacen(from, to, 1);
         assert_ne!(poll, POLL, "{from}");

@@ -40,6 +40,8 @@ struct Kept {
     unlettered: usize,
     /// Events of one page where that is not [`PAGE`].
     page: Option<usize>,
+    /// Events of one page where the list counts by whole seconds.
+    by_second: Option<usize>,
 }
 
 /// The list, and what was asked of it.
@@ -86,6 +88,11 @@ impl Feed {
     /// From now on all of it is one page.
     pub fn whole(&self) {
         self.kept.lock().page = Some(usize::MAX / 2);
+    }
+
+    /// From now on a page begins with the first event of its second, and holds so many.
+    pub fn count_by_seconds(&self, page: usize) {
+        self.kept.lock().by_second = Some(page);
     }
 
     /// Moods that were not shown yet.
@@ -144,6 +151,14 @@ async fn events(
         Some(Mood::StandsStill | Mood::Circles) | None => {}
     }
     let mut kept = kept.lock();
+    if let Some(most) = kept.by_second {
+        let second = |event: &Value| event["second"].as_u64().unwrap_or(0);
+        let since: u64 = asked.since.strip_prefix('c').and_then(|since| since.parse().ok()).unwrap_or(0);
+        let page: Vec<Value> =
+            kept.events.iter().filter(|event| second(event) >= since).take(most).cloned().collect();
+        let next = page.last().map_or(since, second);
+        return axum::Json(json!({ "events": page, "next": format!("c{next}") })).into_response();
+    }
     let from: usize = asked.since.strip_prefix('c').and_then(|since| since.parse().ok()).unwrap_or(0);
     let to = (from + kept.page.unwrap_or(PAGE)).min(kept.events.len());
     let page = kept.events.get(from..to).unwrap_or_default().to_vec();

@@ -163,6 +163,58 @@ async fn a_list_that_leads_in_a_circle_is_told_and_not_read_for_ever() {
     );
 }
 
+/// Four items of one second, and three on a page: the fourth cannot be asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_cannot_be_got_past_is_told_until_the_list_moves_on() {
+    let feed = Feed::open().await;
+    feed.count_by_seconds(3);
+    let event = |name: &str, second: u64| json!({ "source_id": name, "title": name, "severity": 60, "second": second });
+    for name in ["a", "b", "c", "d"] {
+        feed.put(event(name, 7));
+    }
+    let mut house = House::of(&feed);
+    house.settings(|settings| {
+        settings.replace("every: 1s", "every: 1s, more: \"${ size(output.events) >= 3 }\"")
+    });
+    house.start(None);
+    house.ready().await;
+    let began = Instant::now();
+    let told = loop {
+        let needs = house.get("/attention").await;
+        if let Some(told) = needs["items"].as_array().and_then(|items| items.first()) {
+            break told.clone();
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "nobody is told");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(told["need"], json!("unpolled"));
+    assert!(told["what"].as_str().is_some_and(|what| what.contains("more may wait")), "{told}");
+    let poll = house.poll().await;
+    assert_eq!((&poll["cursor"], &poll["taken"]), (&json!("c7"), &json!(3)), "{poll}");
+    assert!(
+        poll["why"].as_str().is_some_and(|why| why.contains("its next cursor is where it began")),
+        "{poll}"
+    );
+    house.holds_each_once(3).await;
+
+    // With room for all four on a page it is quiet, though each look meets the last second again.
+    feed.count_by_seconds(5);
+    house.kill();
+    house.settings(|settings| settings.replace(">= 3", ">= 5"));
+    house.start(None);
+    house.ready().await;
+    feed.put(event("e", 8));
+    house.read_to("c8").await;
+    house.holds_each_once(5).await;
+    let looks = feed.asked().len();
+    while feed.asked().len() < looks + 3 {
+        assert!(began.elapsed() < Duration::from_secs(120), "it is asked no more");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(house.poll().await["failures"], json!(0));
+    assert_eq!(house.get("/attention").await["items"], json!([]));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_map_of_more_alerts_than_one_delivery_may_bring_is_taken_in_parts() {
     let feed = Feed::open().await;

@@ -34,7 +34,7 @@ async fn a_mistake_in_a_look_is_a_failure_that_people_are_told_of() {
 }
 
 fn page(cursor: &str, more: bool) -> PolledPage {
-    PolledPage { alerts: json!([]), cursor: json!(cursor), more }
+    PolledPage { alerts: json!([]), cursor: json!(cursor), more, stands_still: false }
 }
 
 #[test]
