@@ -497,6 +497,24 @@ fn what_a_person_puts_on_record_is_in_the_reports_with_who_and_why() {
 }
 
 #[test]
+fn what_people_answer_of_data_and_people_is_in_the_executive_summary() {
+    let mut story = whole();
+    for entry in &mut story.entries {
+        if let Event::QuestionAnswered { fields, .. } = &mut entry.event {
+            *fields = json!({ "records": "48211", "people": "about 900", "data_class": "confidential", "ticket": "none" });
+        }
+    }
+    let text = report(&story, "executive", Format::Markdown);
+    for right in
+        ["records: “48211”, answered on", "people: “about 900”, answered on", "data_class: “confidential”"]
+    {
+        assert!(text.contains(right), "{right} not in\n{text}");
+    }
+    assert!(!text.contains("other people’s data is affected is not yet on record"), "{text}");
+    assert!(!text.contains("“none”"), "a field that tells of neither is not taken for one:\n{text}");
+}
+
+#[test]
 fn a_try_that_failed_is_said_to_come_again_only_when_it_did_and_a_mail_is_no_answer() {
     let mut story = Story::new();
     let (key, phase) = (StepKey::root("person"), Phase::Act);

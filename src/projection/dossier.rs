@@ -22,6 +22,8 @@ use crate::domain::run::{Hold, StepEnd, StepKey};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Digest;
 
+pub use self::parts::AnsweredField;
+
 mod declared;
 mod fold;
 mod holding;
@@ -294,7 +296,7 @@ pub struct QuestionEnd {
     /// By whom; absent when nobody answered.
     pub by: Option<String>,
     /// The other fields, by label.
-    pub fields: Vec<(String, String)>,
+    pub fields: Vec<AnsweredField>,
 }
 
 /// One approval.

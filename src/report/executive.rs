@@ -6,7 +6,7 @@
 //!
 //! What no entry can know, people say with tags on the incident: `impact:…`,
 //! `data:…`, `people:…`, `cost:…`, `classification:…`
-//! (`quell incident inc_… --tag "impact:…"`).
+//! (`quell incident inc_… --tag "impact:…"`), or in fields of their answers (`report/stated.rs`).
 
 use serde::Serialize;
 

@@ -16,6 +16,7 @@ pub mod lint;
 pub mod named;
 pub mod redact;
 pub mod render;
+pub mod stated;
 pub mod technical;
 pub mod templates;
 pub mod text;

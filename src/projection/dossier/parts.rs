@@ -3,6 +3,8 @@
 use super::{
     AlertPart, Cite, Dossier, IncidentPart, Moment, Noted, QuestionEnd, RunPart, TEXT_BYTES_MAX, declared,
 };
+use serde::Serialize;
+
 use crate::domain::alert::{Alert, Indicator, Object};
 use crate::domain::incident::IncidentChange;
 use crate::domain::kept::{LEFT_OUT, is_secret};
@@ -184,6 +186,17 @@ fn question_spec<'a>(plan: &'a Plan, step: &StepKey) -> Option<&'a QuestionSpec>
     }
 }
 
+/// One field of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct AnsweredField {
+    /// What people see of it.
+    pub label: String,
+    /// What was answered.
+    pub text: String,
+    /// Its name in the playbook.
+    pub name: String,
+}
+
 /// How a question ended: answered by somebody, or silent.
 pub(super) fn question_end(
     plan: &Plan,
@@ -200,7 +213,7 @@ pub(super) fn question_end(
         let known = spec.into_iter().flat_map(|spec| &spec.fields).find(|field| field.name == *name);
         let label = known.and_then(|field| field.label.as_ref()).unwrap_or(name);
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        fields.push((cut(label), cut(&text)));
+        fields.push(AnsweredField { label: cut(label), text: cut(&text), name: cut(name) });
     }
     // A JSON map's order depends on how the JSON library was built.
     fields.sort();

@@ -6,6 +6,7 @@ use crate::domain::approval::Verdict;
 use crate::domain::incident::Status;
 use crate::domain::run::{Hold, StepEnd};
 use crate::projection::dossier::{ApprovalPart, Cite, ContainmentPart, QuestionPart};
+use crate::report::stated::{answered, differing};
 use crate::report::words;
 
 /// Labels of data that are told; more of them are counted.
@@ -217,8 +218,26 @@ impl Writer<'_> {
         lines
     }
 
+    /// What people put on record of this: the last tag of the incident, and what they
+    /// answered; where that differs, all of it and that it does.
+    fn on_record(&self, key: &str) -> Vec<Sentence> {
+        let mut lines: Vec<Sentence> = self.tagged(key).into_iter().collect();
+        let said = answered(self.dossier, key);
+        lines.extend(said.iter().map(|said| {
+            let (label, text) = (self.quoted(said.label), self.quoted(said.text));
+            let text = format!("{label}: “{text}”, answered on {}.", said.at.to_minute());
+            Sentence::fact(text, &[said.cite])
+        }));
+        lines.extend(differing(&said).into_iter().map(|(label, cites)| {
+            let text =
+                format!("The answers about {} differ; a person has to say which holds.", self.quoted(label));
+            Sentence::fact(text, &cites)
+        }));
+        lines
+    }
+
     pub(super) fn impact(&self) -> Vec<Sentence> {
-        let mut lines: Vec<Sentence> = self.tagged("impact").into_iter().collect();
+        let mut lines = self.on_record("impact");
         if lines.is_empty() {
             lines.push(Sentence::plain(format!("The effect on the business is {NOT_KNOWN}.")));
         }
@@ -236,7 +255,7 @@ impl Writer<'_> {
     }
 
     pub(super) fn data(&self) -> Vec<Sentence> {
-        let mut lines: Vec<Sentence> = self.tagged("data").into_iter().collect();
+        let mut lines = self.on_record("data");
         if let Some(part) = &self.dossier.alert {
             let alert = &part.alert;
             if !alert.objects.is_empty() {
@@ -299,12 +318,13 @@ impl Writer<'_> {
             };
             lines.push(Sentence::fact(text, &[part.cite]));
         }
-        match self.tagged("people") {
-            Some(said) => lines.push(said),
-            None => lines.push(Sentence::plain(format!(
+        let said = self.on_record("people");
+        if said.is_empty() {
+            lines.push(Sentence::plain(format!(
                 "Whether other people’s data is affected is {NOT_KNOWN} as a finding."
-            ))),
+            )));
         }
+        lines.extend(said);
         lines
     }
 

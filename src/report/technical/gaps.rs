@@ -5,6 +5,7 @@ use super::review::how_to_tell;
 use super::{Line, line};
 use crate::projection::dossier::Dossier;
 use crate::report::header::tag;
+use crate::report::stated::answered;
 
 /// What a table says where the journal has nothing.
 const NOT_KNOWN: &str = "not yet on record";
@@ -18,7 +19,7 @@ pub(super) fn gaps(dossier: &Dossier) -> Vec<Line> {
         lines.push(line("Evidence", "No exchange with a system is on record.", ""));
     }
     for (key, name) in [("impact", "Impact"), ("data", "Data")] {
-        if tag(dossier, key).is_none() {
+        if tag(dossier, key).is_none() && answered(dossier, key).is_empty() {
             lines.push(line(name, format!("{NOT_KNOWN}; {}.", how_to_tell(dossier, key)), ""));
         }
     }

@@ -199,7 +199,7 @@ pub(super) fn question(part: &QuestionPart) -> Card {
                 (Some(by), _) => {
                     pairs.push(pair("Answer", answer));
                     pairs.push(pair("Answered by", format!("{by} on {at}")));
-                    pairs.extend(end.fields.iter().map(|(name, value)| pair(name, value.clone())));
+                    pairs.extend(end.fields.iter().map(|field| pair(&field.label, field.text.clone())));
                     "answered"
                 }
                 (None, Some(_)) => {
