@@ -10,6 +10,7 @@ use quell::domain::incident::IncidentChange;
 use quell::domain::outcome::{Evidence, FailureClass, Outcome};
 use quell::domain::run::{StepEnd, StepKey};
 use quell::domain::value::digest;
+use quell::projection::dossier::Dossier;
 use quell::projection::runs::{RunFilter, RunStatus};
 use quell::projection::views::Views;
 use quell::report::render::{Format, render, write};
@@ -512,6 +513,57 @@ fn what_people_answer_of_data_and_people_is_in_the_executive_summary() {
     }
     assert!(!text.contains("other people’s data is affected is not yet on record"), "{text}");
     assert!(!text.contains("“none”"), "a field that tells of neither is not taken for one:\n{text}");
+}
+
+/// A run that has ended, and a second one of the same alert that waits.
+fn of_two_runs() -> Dossier {
+    let mut waits = Story::new();
+    waits.other = true;
+    waits.begin().enrich().ask();
+    Dossier::of_several(vec![whole().dossier_of(1), waits.dossier_of(2)]).expect("there are two")
+}
+
+#[test]
+fn a_report_of_an_incident_tells_all_its_runs() {
+    let dossier = of_two_runs();
+    let told = |template, format| {
+        render(templates(), template, &dossier, "group:managers", format, minute(45)).expect("it is written")
+    };
+    let executive = told("executive", Format::Markdown);
+    insta::with_settings!({ snapshot_path => "reports", prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("executive-of-two-runs.md", executive);
+    });
+    for right in [
+        "before 1 of 2 runs ended",
+        "Written response procedures were followed, in 2 runs. [run 1 #1, run 2 #1]",
+        "Response 1 of 2 ended as planned",
+        "The answer to “owner check” is awaited until 2026-11-23 13:02 UTC. [run 2 #13]",
+        "1 question has no answer; 1 run has not ended",
+    ] {
+        assert!(executive.contains(right), "{right} not in\n{executive}");
+    }
+    let technical = told("technical", Format::Markdown);
+    for right in [
+        "| departing-employee-exfiltration version 3 | `The run ended as planned on 2026-11-23 09:44 UTC: every step ended` | run 1 #43 |",
+        "The run began on 2026-11-23 09:00 UTC and has not ended. [run 2 #1]",
+        "| run 1 #43 |",
+        "| run 2 #13 |",
+    ] {
+        assert!(technical.contains(right), "{right} not in\n{technical}");
+    }
+    assert_eq!(technical.matches("Alert received, severity 82 of 100").count(), 1, "{technical}");
+    assert_eq!(technical.matches("Incident opened").count(), 1, "{technical}");
+}
+
+#[test]
+fn a_report_of_one_run_says_that_there_are_others() {
+    let dossier = Dossier { untold_runs: 2, ..whole().dossier() };
+    for template in ["executive", "technical"] {
+        let text = render(templates(), template, &dossier, "managers", Format::Markdown, minute(45))
+            .expect("it is written");
+        assert!(text.contains("2 other runs of this incident are not told here"), "{text}");
+        assert!(!text.contains("every step ended and was answered"), "{text}");
+    }
 }
 
 #[test]

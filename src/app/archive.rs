@@ -38,14 +38,17 @@ impl Archive {
         Self { journal, views, plans: Plans::default(), reports }
     }
 
-    /// Everything about one run.
-    async fn build(&self, run: RunId) -> Result<Dossier, String> {
+    async fn build(&self, run: RunId, number: u16) -> Result<Dossier, String> {
         let entries = self.journal.read(StreamId::Run(run), 0).await.map_err(|error| error.to_string())?;
         let Some(Event::RunStarted(started)) = entries.first().map(|entry| &entry.event) else {
             return Err(format!("there is no run {run}"));
         };
         let plan = self.plans.get(&*self.journal, started.plan).await.map_err(|error| error.to_string())?;
-        let of = self.views.read().runs.get(run).map_or(started.incident, |row| row.incident);
+        let (of, runs) = {
+            let views = self.views.read();
+            let of = views.runs.get(run).map_or(started.incident, |row| row.incident);
+            (of, views.runs.of_incident(of).len())
+        };
         let incident = self.journal.read(StreamId::Incident(of), 0).await;
         let incident = incident.map_err(|error| error.to_string())?;
         let (mut alert_entries, mut alert) = (Vec::new(), None);
@@ -66,9 +69,11 @@ impl Archive {
             joined: &joined,
             plan: &plan,
             alert: alert.as_deref(),
+            number,
         };
         let mut dossier = Dossier::build(sources);
         dossier.left_out += untold;
+        dossier.untold_runs = runs.saturating_sub(1);
         Ok(dossier)
     }
 }
@@ -100,8 +105,8 @@ impl Archive {
 }
 
 impl Records for Archive {
-    fn dossier(&self, run: RunId) -> BoxFuture<'_, Result<Dossier, String>> {
-        self.build(run).boxed()
+    fn dossier(&self, run: RunId, number: u16) -> BoxFuture<'_, Result<Dossier, String>> {
+        self.build(run, number).boxed()
     }
 
     fn keep_report(&self, name: String, bytes: Vec<u8>) -> BoxFuture<'_, Result<String, String>> {

@@ -443,6 +443,7 @@ impl Rehearsal<'_> {
             incident_id: None,
             plan: self.plan,
             alert: alert.as_deref(),
+            number: 0,
         };
         let dossier = Dossier::build(sources);
         for name in entries_of(input.get("formats").unwrap_or(&Value::Null)) {

@@ -5,14 +5,12 @@
 //! sentence of a report against the record. Texts are cut to a fixed length:
 //! a dossier describes the record, it does not replace it.
 
-use std::fmt;
-
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::domain::alert::Alert;
 use crate::domain::approval::{ApprovalProgress, Verdict};
 use crate::domain::event::{Entry, RunEnd};
-use crate::domain::id::{ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, StreamId};
+use crate::domain::id::{ApprovalId, ContainmentId, IncidentId, QuestionId, RunId};
 use crate::domain::incident::{Disposition, Status};
 use crate::domain::kept::KeptField;
 use crate::domain::outcome::Evidence;
@@ -22,13 +20,16 @@ use crate::domain::run::{Hold, StepEnd, StepKey};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Digest;
 
+pub use self::cite::Cite;
 pub use self::parts::AnsweredField;
 
+mod cite;
 mod declared;
 mod fold;
 mod holding;
 mod parts;
 mod people;
+mod several;
 mod severity;
 mod words;
 
@@ -41,42 +42,6 @@ const MAIL: &str = "MAIL ";
 
 /// The longest text of a dossier, in bytes.
 pub const TEXT_BYTES_MAX: usize = 2000;
-
-/// The entry that a sentence rests on: `#12` in the run's stream, or
-/// `incident #2`, or `alert #1`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cite {
-    /// Whose entry it is.
-    pub stream: StreamId,
-    /// Its number there.
-    pub seq: u64,
-}
-
-impl Cite {
-    /// Names this entry.
-    pub fn of(entry: &Entry) -> Self {
-        Self { stream: entry.stream, seq: entry.seq }
-    }
-}
-
-impl fmt::Display for Cite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.stream {
-            StreamId::Run(_) => write!(f, "#{}", self.seq),
-            StreamId::Incident(_) => write!(f, "incident #{}", self.seq),
-            StreamId::Alert(_) => write!(f, "alert #{}", self.seq),
-            StreamId::Schedule(_) => write!(f, "schedule #{}", self.seq),
-            StreamId::Exception(_) => write!(f, "exception #{}", self.seq),
-            StreamId::Poll(_) => write!(f, "poll #{}", self.seq),
-        }
-    }
-}
-
-impl Serialize for Cite {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
 
 /// What a dossier is made from. Everything comes from the journal.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +60,8 @@ pub struct Sources<'a> {
     pub plan: &'a Plan,
     /// The alert it runs on.
     pub alert: Option<&'a Alert>,
+    /// Which of several runs it is, counted from 1; 0 where it is told alone.
+    pub number: u16,
 }
 
 /// How the run began and stands.
@@ -456,12 +423,21 @@ pub struct Settled {
 /// All that the journal says about one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Dossier {
-    /// How the run began and stands.
+    /// How the run began and stands; of several the latest.
     pub run: RunPart,
+    /// The runs before it that are told too, the first first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<RunPart>,
+    /// Runs of the incident that are not told here.
+    #[serde(skip_serializing_if = "none_untold")]
+    pub untold_runs: usize,
     /// The investigation it belongs to.
     pub incident: IncidentPart,
     /// The alert it runs on.
     pub alert: Option<AlertPart>,
+    /// What other alerts the runs ran on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more_alerts: Vec<AlertPart>,
     /// When retention removed the content of the alert; then there is no `alert`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alert_erased: Option<Moment>,
@@ -479,10 +455,19 @@ pub struct Dossier {
     pub containments: Vec<ContainmentPart>,
     /// Steps that were uncertain.
     pub uncertain: Vec<UncertainPart>,
-    /// The last entry of the run that is taken in; absent when there is none.
+    /// The last entry of a run that is taken in; absent when there is none.
     pub last: Option<Moment>,
+    /// Entries of all the runs that are told.
+    #[serde(skip)]
+    pub entries: u64,
     /// Lines left out of the lists because they were full.
     pub left_out: usize,
+}
+
+// Serde asks so of a number that most dossiers leave out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn none_untold(runs: &usize) -> bool {
+    *runs == 0
 }
 
 impl Dossier {
@@ -490,6 +475,16 @@ impl Dossier {
     /// their place are left out, and what is missing stays absent.
     pub fn build(sources: Sources<'_>) -> Dossier {
         fold::fold(sources)
+    }
+
+    /// Every run that is told, the first first.
+    pub fn runs(&self) -> impl Iterator<Item = &RunPart> {
+        self.earlier.iter().chain([&self.run])
+    }
+
+    /// Every alert that they ran on, the latest run's first.
+    pub fn alerts(&self) -> impl Iterator<Item = &AlertPart> {
+        self.alert.iter().chain(&self.more_alerts)
     }
 
     /// The severity that holds: the incident's, else the alert's.

@@ -67,15 +67,21 @@ pub fn tag<'a>(dossier: &'a Dossier, key: &str) -> Option<(&'a str, String)> {
 pub fn header(dossier: &Dossier, template: &str, audience: &str, generated_at: Timestamp) -> Header {
     const UNKNOWN: &str = "not known";
     let last = dossier.last;
-    let entry = last.map_or(0, |last| last.cite.seq);
-    let id =
-        dossier.run.id.map(|run| ReportId::derived(run.ulid(), &format!("{template}/{audience}/{entry}")));
+    let entry = dossier.entries;
+    let label = match dossier.earlier.len() {
+        0 => format!("{template}/{audience}/{entry}"),
+        earlier => format!("{template}/{audience}/{} runs/{entry}", earlier + 1),
+    };
+    let id = dossier.run.id.map(|run| ReportId::derived(run.ulid(), &label));
     let or_unknown = |text: Option<String>| text.unwrap_or_else(|| UNKNOWN.to_owned());
     Header {
         report: or_unknown(id.map(|id| id.to_string())),
         version: format!("1.{entry}"),
         incident: or_unknown(dossier.incident.id.map(|id| id.to_string())),
-        run: or_unknown(dossier.run.id.map(|id| id.to_string())),
+        run: match dossier.runs().filter_map(|run| run.id).map(|id| id.to_string()).collect::<Vec<_>>() {
+            runs if runs.is_empty() => UNKNOWN.to_owned(),
+            runs => runs.join(", "),
+        },
         classification: tag(dossier, "classification").map_or(CLASSIFICATION, |(text, _)| text).to_owned(),
         audience: match audience.strip_prefix("group:").unwrap_or(audience) {
             "" => "responders".to_owned(),
@@ -86,14 +92,27 @@ pub fn header(dossier: &Dossier, template: &str, audience: &str, generated_at: T
         generated: generated_at.to_minute(),
         as_of: or_unknown(last.map(|last| last.at.to_minute())),
         as_of_entry: last.map_or_else(|| "none".to_owned(), |last| last.cite.to_string()),
-        written: match last {
-            Some(last) if dossier.run.ended.is_none() => {
-                format!("As of entry {}, before the run ended", last.cite)
-            }
-            _ => String::new(),
-        },
+        written: written(dossier),
         confidence: confidence(dossier),
     }
+}
+
+/// What is still to come, and what is not told here.
+fn written(dossier: &Dossier) -> String {
+    let told = dossier.earlier.len() + 1;
+    let open = dossier.runs().filter(|run| run.ended.is_none()).count();
+    let to_come = dossier.last.filter(|_| open > 0).map(|last| match told {
+        1 => format!("As of entry {}, before the run ended", last.cite),
+        _ => format!("As of entry {}, before {open} of {told} runs ended", last.cite),
+    });
+    let untold = (dossier.untold_runs > 0).then(|| {
+        let others = words::count(dossier.untold_runs, "other run", "other runs");
+        format!(
+            "{others} of this incident {} not told here",
+            if dossier.untold_runs == 1 { "is" } else { "are" }
+        )
+    });
+    to_come.into_iter().chain(untold).collect::<Vec<_>>().join(". ")
 }
 
 fn confidence(dossier: &Dossier) -> Confidence {
@@ -137,7 +156,7 @@ fn missing(dossier: &Dossier) -> Vec<String> {
     let unread = dossier.containments.iter().filter(|part| part.hold == Hold::Accepted);
     let unread_words = ["containment is not confirmed", "containments are not confirmed"];
     let no_alert = dossier.alert.is_none();
-    let running = dossier.run.end.is_none();
+    let running = dossier.runs().filter(|run| run.end.is_none()).count();
     let all = [
         no_alert.then(|| match dossier.alert_erased {
             Some(_) => "the content of the alert was removed by retention".to_owned(),
@@ -146,7 +165,15 @@ fn missing(dossier: &Dossier) -> Vec<String> {
         some(silent.count(), "question has no answer", "questions have no answer"),
         some(failed.count(), "step failed", "steps failed"),
         some(unread.count(), unread_words[0], unread_words[1]),
-        running.then(|| "the run has not ended".to_owned()),
+        match dossier.earlier.len() {
+            0 => (running > 0).then(|| "the run has not ended".to_owned()),
+            _ => some(running, "run has not ended", "runs have not ended"),
+        },
+        some(
+            dossier.untold_runs,
+            "other run of the incident is not told",
+            "other runs of the incident are not told",
+        ),
     ];
     all.into_iter().flatten().collect()
 }

@@ -66,9 +66,7 @@ impl Redactor {
     /// Knows the names that this dossier holds.
     pub fn of(dossier: &Dossier) -> Self {
         let mut made = Redactor { any_case: Vec::new(), exact: Vec::new() };
-        if let Some(part) = &dossier.alert {
-            made.alert(&part.alert);
-        }
+        dossier.alerts().for_each(|part| made.alert(&part.alert));
         made.record(dossier);
         made.any_case.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
         made.any_case.dedup_by(|a, b| a.0 == b.0);
@@ -112,9 +110,9 @@ impl Redactor {
             .for_each(|it| self.person(&it.value, PERSON));
         let changed = [&incident.assignee].into_iter().flatten().chain(&incident.notes).chain(&incident.tags);
         changed.filter_map(|noted| noted.by.as_ref()).for_each(|name| self.person(name, PERSON));
-        let alert = dossier.alert.as_ref().and_then(|part| part.alert.handed_in_by.as_ref());
-        alert.into_iter().for_each(|name| self.person(name, PERSON));
-        dossier.run.owner.iter().for_each(|name| self.person(name, PERSON));
+        let alerts = dossier.alerts().filter_map(|part| part.alert.handed_in_by.as_ref());
+        alerts.for_each(|name| self.person(name, PERSON));
+        dossier.runs().filter_map(|run| run.owner.as_ref()).for_each(|name| self.person(name, PERSON));
         for name in dossier.questions.iter().flat_map(|part| &part.asked) {
             self.person(name, PERSON);
         }
@@ -126,7 +124,8 @@ impl Redactor {
             self.operation(&part.operation);
         }
         dossier.evidence.iter().for_each(|part| self.operation(&part.exchange.source));
-        dossier.run.connectors.iter().chain(&dossier.run.products).for_each(|name| self.tool(name));
+        let tools = dossier.runs().flat_map(|run| run.connectors.iter().chain(&run.products));
+        tools.for_each(|name| self.tool(name));
     }
 
     fn add(&mut self, text: &str, instead: &'static str) {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::domain::run::StepEnd;
 use crate::domain::time::Timestamp;
-use crate::projection::dossier::{Dossier, Noted};
+use crate::projection::dossier::{Dossier, Noted, RunPart};
 use crate::report::header::{Header, header};
 use crate::report::words;
 
@@ -135,10 +135,10 @@ pub fn technical(dossier: &Dossier, template: &str, audience: &str, generated_at
     Technical {
         header: header(dossier, template, audience, generated_at),
         title: title.unwrap_or_else(|| dossier.run.title.clone()),
-        summary: summary(dossier),
+        summary: summary(&dossier.run),
         about: about(dossier),
         timeline: rows::timeline(dossier),
-        scope: rows::scope(dossier),
+        scope: dossier.alerts().flat_map(rows::scope).collect(),
         evidence: rows::evidence(dossier),
         questions: dossier.questions.iter().map(rows::question).collect(),
         approvals: dossier.approvals.iter().map(rows::approval).collect(),
@@ -157,7 +157,7 @@ pub fn technical(dossier: &Dossier, template: &str, audience: &str, generated_at
             })
             .collect(),
         techniques: rows::techniques(dossier),
-        iocs: rows::iocs(dossier),
+        iocs: dossier.alerts().flat_map(rows::iocs).collect(),
         left_out: dossier.left_out,
     }
 }
@@ -170,8 +170,7 @@ fn noted<T>(name: &str, noted: &Noted<T>, text: &str) -> Line {
     line(name, text, noted.cite)
 }
 
-fn summary(dossier: &Dossier) -> Line {
-    let run = &dossier.run;
+fn summary(run: &RunPart) -> Line {
     let name = format!("{} version {}", run.playbook, run.version);
     match (run.end, run.ended.or(run.ending), run.started) {
         (Some(end), Some(when), _) => {
@@ -187,8 +186,8 @@ fn summary(dossier: &Dossier) -> Line {
 
 fn about(dossier: &Dossier) -> Vec<Line> {
     let mut lines = Vec::new();
-    let run = &dossier.run;
-    if let Some(when) = run.started {
+    lines.extend(dossier.earlier.iter().map(summary));
+    for (run, when) in dossier.runs().filter_map(|run| Some((run, run.started?))) {
         lines.push(line("Started by", run.by.clone(), when.cite));
         lines.push(line("Posture", format!("{:?}", run.posture).to_lowercase(), when.cite));
         lines.push(line("Playbook SHA-256", run.source.to_string(), when.cite));
@@ -213,7 +212,7 @@ fn about(dossier: &Dossier) -> Vec<Line> {
         let last = incident.tags.last().map(|tag| tag.cite.to_string()).unwrap_or_default();
         lines.push(line("Tags", tags.join(", "), last));
     }
-    lines.extend(rows::alert(dossier));
+    lines.extend(dossier.alerts().flat_map(rows::alert));
     lines
 }
 
@@ -244,7 +243,7 @@ fn troubles(dossier: &Dossier) -> Vec<Line> {
         let cite = part.ended.map(|when| when.cite.to_string()).unwrap_or_default();
         lines.push(line(&format!("{}: {outcome}", part.title), why, cite));
     }
-    if let Some(noted_why) = &dossier.run.quarantined {
+    for noted_why in dossier.runs().filter_map(|run| run.quarantined.as_ref()) {
         let text = format!("{}. It waits until a person releases or cancels it.", noted_why.value);
         lines.push(noted("The run is set aside", noted_why, &text));
     }

@@ -213,7 +213,7 @@ async fn write_report(call: &Call<'_>, world: &World) -> Result<Written, Failure
     let text = |name: &str| input.get(name).and_then(Value::as_str).unwrap_or_default();
     let template = text("template");
     let own = |message: String| Failure::new(FailureClass::Transient, "report-unwritten", message);
-    let dossier = world.records.dossier(call.run()).await.map_err(own)?;
+    let dossier = world.records.dossier(call.run(), 0).await.map_err(own)?;
     let mut written = Vec::new();
     let mut bodies = Map::new();
     for name in entries_of(input.get("formats").unwrap_or(&Value::Null)) {

@@ -51,8 +51,9 @@ pub struct World {
 
 /// What the journal says, and where reports are kept.
 pub trait Records: Send + Sync {
-    /// Everything about one run, for its reports.
-    fn dossier(&self, run: RunId) -> BoxFuture<'_, Result<Dossier, String>>;
+    /// Everything about one run, for its reports: of several the one of this number,
+    /// counted from 1, and alone with 0.
+    fn dossier(&self, run: RunId, number: u16) -> BoxFuture<'_, Result<Dossier, String>>;
     /// Keeps a written report under a file name of ours; gives where it is.
     fn keep_report(&self, name: String, bytes: Vec<u8>) -> BoxFuture<'_, Result<String, String>>;
     /// The bytes of a kept report, by the name of its file.

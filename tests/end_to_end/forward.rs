@@ -47,6 +47,11 @@ async fn a_failed_run_is_done_once_more_in_its_incident() {
     assert_ne!(new, old);
     let (new_row, old_row) = (ended(&server, &new).await, ended(&server, old).await);
     assert_eq!(new_row["incident"]["id"], old_row["incident"]["id"], "{new_row}");
+    let of_both = old_row["incident"]["id"].as_str().expect("it has one");
+    let told = server.quell(&["report", of_both, "--template", "technical", "--format", "markdown"]).text;
+    assert!(told.contains("run 1 #1") && told.contains("run 2 #1"), "{told}");
+    let told = server.quell(&["report", &new, "--template", "executive", "--format", "markdown"]).text;
+    assert!(told.contains("1 other run of this incident is not told here"), "{told}");
     let shown = server.quell(&["show", &new]).text;
     assert!(shown.contains(&format!("{old} once more")), "{shown}");
     let incident = alert["incident"].as_str().expect("it has one");

@@ -41,16 +41,18 @@ pub struct Story {
     pub entries: Vec<Entry>,
     pub plan: Plan,
     pub alert: Option<Alert>,
+    /// Another run of the same incident and alert.
+    pub other: bool,
     now: i64,
 }
 
 impl Story {
     pub fn new() -> Self {
-        Story { entries: Vec::new(), plan: plan(), alert: Some(alert()), now: 0 }
+        Story { entries: Vec::new(), plan: plan(), alert: Some(alert()), other: false, now: 0 }
     }
 
     pub fn run(&self) -> RunId {
-        RunId::new(ulid(3))
+        RunId::new(ulid(if self.other { 4 } else { 3 }))
     }
 
     pub fn incident(&self) -> IncidentId {
@@ -87,6 +89,11 @@ impl Story {
     }
 
     pub fn dossier(&self) -> Dossier {
+        self.dossier_of(0)
+    }
+
+    /// Of several runs the one of this number.
+    pub fn dossier_of(&self, number: u16) -> Dossier {
         let run = self.of(|stream| matches!(stream, StreamId::Run(_)));
         let incident = self.of(|stream| matches!(stream, StreamId::Incident(_)));
         let alert_entries = self.of(|stream| matches!(stream, StreamId::Alert(_)));
@@ -98,6 +105,7 @@ impl Story {
             incident_id: None,
             plan: &self.plan,
             alert: self.alert.as_ref(),
+            number,
         })
     }
 

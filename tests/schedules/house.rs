@@ -54,7 +54,7 @@ pub fn at(text: &str) -> Timestamp {
 struct NoRecords;
 
 impl Records for NoRecords {
-    fn dossier(&self, _run: RunId) -> BoxFuture<'_, Result<Dossier, String>> {
+    fn dossier(&self, _run: RunId, _number: u16) -> BoxFuture<'_, Result<Dossier, String>> {
         async { Err("not here".to_owned()) }.boxed()
     }
 

@@ -62,7 +62,7 @@ struct Journal {
 }
 
 impl Records for Journal {
-    fn dossier(&self, _run: RunId) -> BoxFuture<'_, Result<Dossier, String>> {
+    fn dossier(&self, _run: RunId, _number: u16) -> BoxFuture<'_, Result<Dossier, String>> {
         let dossier = self.dossier.lock().clone();
         async { dossier.ok_or_else(|| "not here".to_owned()) }.boxed()
     }
@@ -155,6 +155,7 @@ impl House {
             incident_id: None,
             plan: &step.plan,
             alert: Some(&step.alert),
+            number: 0,
         };
         *self.journal.dossier.lock() = Some(Dossier::build(sources));
         step

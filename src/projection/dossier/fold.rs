@@ -57,7 +57,8 @@ pub(super) fn fold(sources: Sources<'_>) -> Dossier {
     let first = sources.run.first();
     let came = sources.alert_entries.iter().find(|entry| matches!(entry.event, Event::AlertReceived { .. }));
     if let (Some(alert), Some(entry)) = (sources.alert, came.or(first)) {
-        fold.dossier.alert = Some(alert_part(alert, fold.digest.map(|it| it.digest), Cite::of(entry)));
+        fold.dossier.alert =
+            Some(alert_part(alert, fold.digest.map(|it| it.digest), Cite::of(entry, sources.number)));
     }
     let mut dossier = fold.dossier;
     dossier.incident.severity = held(fold.severities);
@@ -74,10 +75,11 @@ pub(super) fn fold(sources: Sources<'_>) -> Dossier {
 
 impl<'a> Fold<'a> {
     fn take(&mut self, entry: &'a Entry) {
-        let moment = Moment { at: entry.at, cite: Cite::of(entry) };
+        let moment = Moment { at: entry.at, cite: Cite::of(entry, self.sources.number) };
         self.timeline(entry, moment);
         if self.sources.run.first().is_some_and(|first| first.stream == entry.stream) {
             self.dossier.last = Some(moment);
+            self.dossier.entries = entry.seq;
         }
         match &entry.event {
             Event::IncidentOpened { title, severity, subject, .. } => {
@@ -152,7 +154,7 @@ impl<'a> Fold<'a> {
     /// name people whom a summary must not, and `quell show` tells it.
     fn joined(&mut self, entry: &'a Entry) {
         let Event::AlertTriaged { seen: Some(seen), .. } = &entry.event else { return };
-        let moment = Moment { at: entry.at, cite: Cite::of(entry) };
+        let moment = Moment { at: entry.at, cite: Cite::of(entry, 0) };
         self.timeline(entry, moment);
         self.severities.push((seen.severity, moment, Says::Alert));
     }

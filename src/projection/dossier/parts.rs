@@ -85,8 +85,11 @@ pub(super) fn empty(plan: &Plan) -> Dossier {
             products: plan.connectors.values().filter_map(declared::title).map(cut).collect(),
             techniques: playbook.tags.iter().filter_map(technique).collect(),
         },
+        earlier: Vec::new(),
+        untold_runs: 0,
         incident: IncidentPart::default(),
         alert: None,
+        more_alerts: Vec::new(),
         alert_erased: None,
         timeline: Vec::new(),
         steps: Vec::new(),
@@ -96,6 +99,7 @@ pub(super) fn empty(plan: &Plan) -> Dossier {
         containments: Vec::new(),
         uncertain: Vec::new(),
         last: None,
+        entries: 0,
         left_out: 0,
     }
 }

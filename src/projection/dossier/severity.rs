@@ -62,7 +62,7 @@ mod tests {
             let said = numbered.map(|(at, (value, says))| {
                 let moment = Moment {
                     at: Timestamp::from_millis(i64::try_from(at).expect("few")),
-                    cite: Cite { stream, seq: at },
+                    cite: Cite { stream, seq: at, run: 0 },
                 };
                 (*value, moment, *says)
             });

@@ -1,11 +1,11 @@
 //! Sentences on what is known, and on what follows from it.
 
-use super::{NOT_KNOWN, Sentence, Writer, shorten};
+use super::{CITES_MAX, NOT_KNOWN, Sentence, Writer, shorten};
 use crate::domain::alert::{Alert, grouped};
 use crate::domain::approval::Verdict;
 use crate::domain::incident::Status;
 use crate::domain::run::{Hold, StepEnd};
-use crate::projection::dossier::{ApprovalPart, Cite, ContainmentPart, QuestionPart};
+use crate::projection::dossier::{ApprovalPart, Cite, ContainmentPart, QuestionPart, RunPart};
 use crate::report::stated::{answered, differing};
 use crate::report::words;
 
@@ -44,8 +44,22 @@ impl Writer<'_> {
         Sentence::fact(format!("{article} {kind} alert reports {about}{outside} {when}."), &[part.cite])
     }
 
+    /// A run as people call it.
+    pub(super) fn response(&self, run: &RunPart) -> String {
+        match run.started.map_or(0, |when| when.cite.run) {
+            0 => "the response".to_owned(),
+            number => format!("response {number} of {}", self.dossier.earlier.len() + 1),
+        }
+    }
+
     pub(super) fn procedure(&self) -> Sentence {
         let run = &self.dossier.run;
+        let earlier = self.dossier.earlier.len();
+        if earlier > 0 {
+            let text = format!("Written response procedures were followed, in {} runs.", earlier + 1);
+            let began = self.dossier.runs().filter_map(|run| run.started);
+            return Sentence::fact(text, &began.map(|when| when.cite).take(CITES_MAX).collect::<Vec<_>>());
+        }
         match run.started {
             Some(when) => {
                 let text = format!("A written response procedure, version {}, was followed.", run.version);
@@ -102,12 +116,12 @@ impl Writer<'_> {
     pub(super) fn known(&self) -> Vec<Sentence> {
         let dossier = self.dossier;
         let mut lines = Vec::new();
-        if let Some(noted) = &dossier.run.quarantined {
-            let text = format!(
-                "The response is set aside since {} until a person releases it.",
-                noted.at.to_minute()
-            );
-            lines.push(Sentence::fact(text, &[noted.cite]));
+        for run in dossier.runs() {
+            if let Some(noted) = &run.quarantined {
+                let (which, since) = (words::capitalised(&self.response(run)), noted.at.to_minute());
+                let text = format!("{which} is set aside since {since} until a person releases it.");
+                lines.push(Sentence::fact(text, &[noted.cite]));
+            }
         }
         for part in dossier.uncertain.iter().filter(|part| part.settled.is_none()) {
             let text = format!("Nobody can yet say whether the step {} took effect.", self.step(&part.title));
@@ -115,9 +129,12 @@ impl Writer<'_> {
         }
         lines.extend(self.failed());
         lines.extend(dossier.approvals.iter().filter_map(|part| self.approval(part)));
-        if let (Some(end), Some(when)) = (dossier.run.end, dossier.run.ended.or(dossier.run.ending)) {
-            let text = format!("The response {} on {}.", words::run_end(end), when.at.to_minute());
-            lines.push(Sentence::fact(text, &[when.cite]));
+        for run in dossier.runs() {
+            if let (Some(end), Some(when)) = (run.end, run.ended.or(run.ending)) {
+                let which = words::capitalised(&self.response(run));
+                let text = format!("{which} {} on {}.", words::run_end(end), when.at.to_minute());
+                lines.push(Sentence::fact(text, &[when.cite]));
+            }
         }
         lines.extend(dossier.questions.iter().filter_map(|part| self.question(part)));
         let (mails, exchanges): (Vec<_>, Vec<_>) =
@@ -256,7 +273,7 @@ impl Writer<'_> {
 
     pub(super) fn data(&self) -> Vec<Sentence> {
         let mut lines = self.on_record("data");
-        if let Some(part) = &self.dossier.alert {
+        for part in self.dossier.alerts() {
             let alert = &part.alert;
             if !alert.objects.is_empty() {
                 lines.push(Sentence::fact(self.objects(alert), &[part.cite]));
@@ -317,6 +334,14 @@ impl Writer<'_> {
                 many => format!("{many} accounts are its subject."),
             };
             lines.push(Sentence::fact(text, &[part.cite]));
+        }
+        let more: Vec<Cite> = self.dossier.more_alerts.iter().map(|part| part.cite).collect();
+        if !more.is_empty() {
+            let text = match more.len() {
+                1 => "Another alert names whom it is about itself.".to_owned(),
+                count => format!("{count} other alerts name whom they are about themselves."),
+            };
+            lines.push(Sentence::fact(text, more.get(..CITES_MAX).unwrap_or(&more)));
         }
         let said = self.on_record("people");
         if said.is_empty() {

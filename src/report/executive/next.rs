@@ -33,13 +33,14 @@ impl Writer<'_> {
                 add(text, cite, by);
             }
         }
-        if let Some(noted) = &self.dossier.run.quarantined {
-            add("Release or end the response, which is set aside.".to_owned(), noted.cite, None);
-        }
-        if let (Some(RunEnd::Failed), Some(when)) =
-            (self.dossier.run.end, self.dossier.run.ended.or(self.dossier.run.ending))
-        {
-            add("Say how the response goes on: it stopped before its end.".to_owned(), when.cite, None);
+        for run in self.dossier.runs() {
+            let which = self.response(run);
+            if let Some(noted) = &run.quarantined {
+                add(format!("Release or end {which}, which is set aside."), noted.cite, None);
+            }
+            if let (Some(RunEnd::Failed), Some(when)) = (run.end, run.ended.or(run.ending)) {
+                add(format!("Say how {which} goes on: it stopped before its end."), when.cite, None);
+            }
         }
         let count = all.len();
         if count > LINES_MAX {
@@ -128,9 +129,10 @@ impl Writer<'_> {
             }
         }
         shorten(&mut lines);
+        let all_ended = dossier.runs().all(|run| run.end.is_some());
         let closed = dossier.incident.status.as_ref().is_some_and(|noted| noted.value == Status::Closed);
         if lines.is_empty() {
-            lines.push(Sentence::plain(match (dossier.run.end.is_some(), closed) {
+            lines.push(Sentence::plain(match (all_ended, closed) {
                 (false, _) => "The response continues with its next step.",
                 (true, true) => "None; the incident is closed.",
                 (true, false) => "A person reviews the incident and closes it.",
@@ -170,7 +172,7 @@ impl Writer<'_> {
                 format!("At the next deadline, {}, or when something changes.", at.to_minute()),
                 &[cite],
             ),
-            None if dossier.run.end.is_some() => Sentence::plain("None is planned."),
+            None if dossier.runs().all(|run| run.end.is_some()) => Sentence::plain("None is planned."),
             None => Sentence::plain("When the next step ends."),
         }
     }

@@ -6,6 +6,7 @@ use super::{Line, line};
 use crate::projection::dossier::Dossier;
 use crate::report::header::tag;
 use crate::report::stated::answered;
+use crate::report::words;
 
 /// What a table says where the journal has nothing.
 const NOT_KNOWN: &str = "not yet on record";
@@ -22,6 +23,10 @@ pub(super) fn gaps(dossier: &Dossier) -> Vec<Line> {
         if tag(dossier, key).is_none() && answered(dossier, key).is_empty() {
             lines.push(line(name, format!("{NOT_KNOWN}; {}.", how_to_tell(dossier, key)), ""));
         }
+    }
+    if dossier.untold_runs > 0 {
+        let others = words::count(dossier.untold_runs, "other run", "other runs");
+        lines.push(line("Runs", format!("The incident has {others} that this does not tell."), ""));
     }
     if dossier.left_out > 0 {
         lines.push(line(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Card, EvidenceRow, Line, Pair, TimeRow, line};
 use crate::domain::alert::{Host, Object, User};
 use crate::domain::time::Timestamp;
-use crate::projection::dossier::{ApprovalPart, Cite, ContainmentPart, Dossier, QuestionPart};
+use crate::projection::dossier::{AlertPart, ApprovalPart, Cite, ContainmentPart, Dossier, QuestionPart};
 use crate::report::words;
 
 fn pair(name: &str, value: impl Into<String>) -> Pair {
@@ -49,9 +49,7 @@ pub(super) fn timeline(dossier: &Dossier) -> Vec<TimeRow> {
     for item in &items {
         *seconds.entry(second(item.at)).or_default() += 1;
     }
-    if let Some(part) = &dossier.alert
-        && let Some(at) = part.alert.event_time
-    {
+    for (part, at) in dossier.alerts().filter_map(|part| Some((part, part.alert.event_time?))) {
         rows.push(TimeRow {
             actor_time: clock(at, false),
             responder_time: String::new(),
@@ -71,10 +69,7 @@ pub(super) fn timeline(dossier: &Dossier) -> Vec<TimeRow> {
 }
 
 /// The alert in named lines.
-pub(super) fn alert(dossier: &Dossier) -> Vec<Line> {
-    let Some(part) = &dossier.alert else {
-        return Vec::new();
-    };
+pub(super) fn alert(part: &AlertPart) -> Vec<Line> {
     let alert = &part.alert;
     let cite = part.cite;
     let mut lines = vec![
@@ -115,10 +110,7 @@ fn data(object: &Object) -> String {
 }
 
 /// What the alert names: accounts, machines, data, places.
-pub(super) fn scope(dossier: &Dossier) -> Vec<Line> {
-    let Some(part) = &dossier.alert else {
-        return Vec::new();
-    };
+pub(super) fn scope(part: &AlertPart) -> Vec<Line> {
     let alert = &part.alert;
     let mut users = alert.users.clone();
     if users.is_empty() {
@@ -348,20 +340,19 @@ fn watched(part: &ContainmentPart) -> Vec<Pair> {
 /// Technique ids from the alert and the playbook.
 pub(super) fn techniques(dossier: &Dossier) -> Vec<Line> {
     let mut lines = Vec::new();
-    if let Some(part) = &dossier.alert {
+    for part in dossier.alerts() {
         lines.extend(part.alert.techniques.iter().map(|id| line(id, "named by the detector", part.cite)));
     }
-    let cite = dossier.run.started.map(|when| when.cite.to_string()).unwrap_or_default();
-    let own = dossier.run.techniques.iter();
-    lines.extend(own.map(|id| line(id, "what the playbook is for (inferred)", cite.clone())));
+    for run in dossier.runs() {
+        let cite = run.started.map(|when| when.cite.to_string()).unwrap_or_default();
+        let own = run.techniques.iter();
+        lines.extend(own.map(|id| line(id, "what the playbook is for (inferred)", cite.clone())));
+    }
     lines
 }
 
 /// Indicators of compromise: what the alert names, and hashes of its objects.
-pub(super) fn iocs(dossier: &Dossier) -> Vec<Line> {
-    let Some(part) = &dossier.alert else {
-        return Vec::new();
-    };
+pub(super) fn iocs(part: &AlertPart) -> Vec<Line> {
     let alert = &part.alert;
     let mut lines: Vec<Line> =
         alert.indicators.iter().map(|it| line(&it.kind, it.value.clone(), part.cite)).collect();
