@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use quell::domain::command::Phase;
-use quell::domain::event::{Event, RunEnd};
+use quell::domain::event::{Event, RunEnd, SetAside};
 use quell::domain::id::StreamId;
 use quell::domain::incident::IncidentChange;
 use quell::domain::outcome::{Evidence, FailureClass, Outcome};
@@ -153,6 +153,7 @@ fn every_number_in_brackets_is_an_entry_of_the_journal() {
                         StreamId::Schedule(_) => stream == "schedule",
                         StreamId::Exception(_) => stream == "exception",
                         StreamId::Poll(_) => stream == "poll",
+                        StreamId::Restore(_) => stream == "restore",
                     }
             });
             assert!(known, "{template} cites {stream} #{seq}");
@@ -415,7 +416,7 @@ fn drifted() -> Story {
 fn set_aside() -> Story {
     let mut story = with_silence();
     let why = "`act` of step `suspend` was lost with its server 3 times in a row".to_owned();
-    story.at(50).say(Event::RunQuarantined { why });
+    story.at(50).say(Event::RunQuarantined(SetAside { why, restored: false }));
     story
 }
 

@@ -12,6 +12,7 @@
 //!   house.rs     opens the store and starts everything
 //!   shell.rs     words for a shell, in commands that people copy
 //!   shelf.rs     the file in which views lie
+//!   restored.rs  what an import holds until a person releases it
 //!   vault.rs     checks, backs up, exports and imports a store that no server has open
 //! ```
 
@@ -22,6 +23,7 @@ pub mod house;
 pub mod keys;
 pub mod load;
 pub mod polls;
+mod restored;
 pub mod shelf;
 pub mod shell;
 pub mod sources;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::data_dir::make_data_private;
+use crate::app::house::{local_user, now};
+use crate::app::restored;
 use crate::app::shelf;
 use crate::domain::value::Digest;
 use crate::settings::Settings;
@@ -15,7 +17,7 @@ use crate::store::export::{Counts, Exporter, Form, export as write_export};
 use crate::store::journal::{Head, Journal, Stored};
 use crate::store::sled::compact::{self, Compacted};
 use crate::store::sled::journal::{Options, SledJournal};
-use crate::store::sled::restore;
+use crate::store::sled::restore::{self, Beside};
 use crate::store::sled::salvage::Salvaged;
 use crate::store::sled::verify::Verified;
 
@@ -54,15 +56,30 @@ pub fn verify_file(work: &Path, input: &mut dyn BufRead) -> Result<Verified, Sto
     restore::check(work, input)
 }
 
-/// Reads a backup or an export into the store's empty place.
+/// What an import left in the store's place.
+pub struct Imported {
+    /// What the backup or export held.
+    pub backup: Verified,
+    /// How many runs are held, because they were in flight there.
+    pub held: usize,
+}
+
+/// Reads a backup or an export into the store's empty place, and holds what was in
+/// flight there.
 ///
 /// # Errors
 /// [`StoreError::Occupied`], [`StoreError::Export`]; then nothing is there.
-pub fn import(settings: &Settings, input: &mut dyn BufRead) -> Result<Verified, StoreError> {
+pub async fn import(settings: &Settings, input: &mut dyn BufRead) -> Result<Imported, StoreError> {
     let dir = settings.store_dir();
     make_data_private(settings)
         .map_err(|error| StoreError::io(format!("using {}", settings.data.display()), &error))?;
-    restore::restore(&dir, input)
+    let beside = Beside::read(&dir, input)?;
+    let backup = beside.verified;
+    let journal = SledJournal::open(beside.path(), &Options::default())?;
+    let held = restored::hold(&journal, &local_user(), now()).await?;
+    drop(journal);
+    beside.put_in_place()?;
+    Ok(Imported { backup, held })
 }
 
 /// Writes everything in the store. One that does not open, because its disk is

@@ -6,7 +6,7 @@ use crate::cli::args::AttentionArgs;
 use crate::cli::client::Client;
 use crate::cli::decide::id_text;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::hint::hint;
+use crate::cli::hint::hint_of;
 use crate::cli::list::cell;
 use crate::cli::screen::{Screen, Style, visible};
 use crate::domain::time::Timestamp;
@@ -52,8 +52,7 @@ pub fn print(items: &[Value], screen: &Screen) {
     for (line, item) in lines.iter().zip(items) {
         screen.line(line);
         for command in item.get("commands").and_then(Value::as_array).into_iter().flatten() {
-            let command = cell(Some(command));
-            let command = command.strip_prefix("quell ").map_or_else(|| command.clone(), hint);
+            let command = hint_of(&cell(Some(command)));
             let command = visible(&command);
             screen.line(&format!("  {} {}", screen.paint(Style::Yellow, "→"), command));
         }

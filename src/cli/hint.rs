@@ -41,6 +41,11 @@ pub fn hint(words: &str) -> String {
     with(OPTIONS.get().map(Vec::as_slice).unwrap_or_default(), words)
 }
 
+/// The same of a command that begins with `quell`.
+pub fn hint_of(command: &str) -> String {
+    command.strip_prefix("quell ").map_or_else(|| command.to_owned(), hint)
+}
+
 /// A command without them, for another directory than this one.
 pub fn hint_elsewhere(words: &str) -> String {
     with(&[], words)

@@ -6,7 +6,7 @@ use crate::cli::hint::hint;
 use crate::cli::screen::{Screen, Style, visible};
 use crate::domain::approval::{ApprovalProgress, Verdict};
 use crate::domain::command::Phase;
-use crate::domain::event::{Entry, Event, RunEnd};
+use crate::domain::event::{Entry, Event, RunEnd, SetAside};
 use crate::domain::id::ContainmentId;
 use crate::domain::outcome::Outcome;
 use crate::domain::playbook::{Body, Playbook};
@@ -115,7 +115,7 @@ impl Progress {
                 let text = format!("the server stopped {when} `{phase}`; taking it up again");
                 (Style::Yellow, "↻", key.to_string(), text)
             }
-            Event::RunQuarantined { why } => (
+            Event::RunQuarantined(SetAside { why, .. }) => (
                 Style::Red,
                 "■",
                 "run".to_owned(),

@@ -12,7 +12,7 @@ use crate::app::house::{House, OpenError, open};
 use crate::app::keys::write_secret;
 use crate::cli::client::ADDRESS_FILE;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::hint::hint;
+use crate::cli::hint::{hint, hint_of};
 use crate::cli::screen::Screen;
 use crate::service::house::Service;
 use crate::settings::Settings;
@@ -100,7 +100,16 @@ pub async fn serve(settings: &Settings, screen: &Screen) -> Result<Exit, CliErro
         house.service.sources.len(),
         hint("runs")
     ));
+    tell_held(&house.service, screen);
     until_stopped(&house, listener).await
+}
+
+/// Says that runs are held since the journal was read from a backup.
+fn tell_held(service: &Service, screen: &Screen) {
+    let Some(held) = service.held_since_restore() else { return };
+    let commands: Vec<String> =
+        held.commands.iter().map(|command| format!("`{}`", hint_of(command))).collect();
+    screen.line(&format!("{}; {}", held.what, commands.join(", ")));
 }
 
 /// A full disk must not keep the server down; the command line then asks where

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::app::house::OpenError;
 use crate::app::shell::shell_word;
-use crate::app::vault::{self, Exported, Wholeness};
+use crate::app::vault::{self, Exported, Imported, Wholeness};
 use crate::cli::args::StoreCommand;
 use crate::cli::client::Client;
 use crate::cli::exit::{CliError, Exit};
@@ -33,7 +33,7 @@ pub async fn store(command: &StoreCommand, settings: &Settings, screen: &Screen)
         StoreCommand::Backup { dest } => backup(dest, settings, screen).await,
         StoreCommand::Export { file, work } => export(file, work.as_deref(), settings, screen).await,
         StoreCommand::Compact => compact(settings, screen),
-        StoreCommand::Import { file } => import(file, settings, screen),
+        StoreCommand::Import { file } => import(file, settings, screen).await,
     }
 }
 
@@ -100,21 +100,38 @@ fn compact(settings: &Settings, screen: &Screen) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn import(file: &Path, settings: &Settings, screen: &Screen) -> Result<Exit, CliError> {
+async fn import(file: &Path, settings: &Settings, screen: &Screen) -> Result<Exit, CliError> {
     let mut input = reader(file)?;
-    let verified = vault::import(settings, &mut *input).map_err(found_wrong)?;
+    let Imported { backup, held } = vault::import(settings, &mut *input).await.map_err(found_wrong)?;
     let dir = settings.store_dir();
     if screen.json() {
-        screen.document(&json!({ "records": verified.records, "head": verified.head.hash }));
+        screen.document(&json!({ "records": backup.records, "head": backup.head.hash, "held": held }));
         return Ok(Exit::Done);
     }
     screen.line(&format!(
-        "{} records are in {}; the head is {}, as it was",
-        verified.records,
+        "{} records are in {}, up to the head of the backup, {}",
+        backup.records,
         dir.display(),
-        verified.head.hash
+        backup.head.hash
     ));
-    screen.line("what was under way then is taken up by `quell serve` as after a crash");
+    let were = match held {
+        0 => {
+            screen.line("no run was in flight there");
+            return Ok(Exit::Done);
+        }
+        1 => "1 run was".to_owned(),
+        held => format!("{held} runs were"),
+    };
+    screen.line(&format!(
+        "{were} in flight there, and may have gone on after the backup: nothing more of it is done until a person says so"
+    ));
+    screen.line(&format!(
+        "start `{}`; `{}` tells what each may have done, `{}` or `{}` lets them go on",
+        hint("serve"),
+        hint("attention"),
+        hint("release RUN"),
+        hint("release --all")
+    ));
     Ok(Exit::Done)
 }
 

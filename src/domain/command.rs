@@ -175,4 +175,8 @@ pub struct Parent {
     pub step: StepKey,
     /// How many runs stand above: 1 for a run that a run by trigger began.
     pub depth: u32,
+    /// Whether the calling run may have begun this one before: the journal was read
+    /// from a backup.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
 }

@@ -20,7 +20,7 @@ use crate::domain::triage::{Related, Sighting};
 use crate::domain::urgency::Urgency;
 use crate::domain::value::{Digest, Value};
 
-pub use self::parts::{Entry, RunEnd, RunStarted};
+pub use self::parts::{Entry, JournalRestored, RunEnd, RunStarted, SetAside};
 
 mod parts;
 
@@ -153,6 +153,9 @@ pub enum Event {
     // Polls.
     /// A page of its list is taken, all of it durable before this; the next begins here.
     PollAdvanced(Box<Advanced>),
+    // The journal itself.
+    /// It was read from a backup: what was done after that is not in it.
+    JournalRestored(Box<JournalRestored>),
     // Runs.
     /// The run began.
     RunStarted(Box<RunStarted>),
@@ -223,11 +226,8 @@ pub enum Event {
         /// Which step.
         key: StepKey,
     },
-    /// Its work was lost again and again; it is set aside until a person releases it.
-    RunQuarantined {
-        /// What happened.
-        why: String,
-    },
+    /// It is set aside until a person releases it.
+    RunQuarantined(SetAside),
     /// A person lets it go on.
     RunReleased {
         /// Who.

@@ -12,10 +12,11 @@ mod containment;
 mod inside;
 mod people;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::domain::command::Phase;
-use crate::domain::event::{Entry, Event};
+use crate::domain::event::{Entry, Event, SetAside};
 use crate::domain::incident::IncidentChange;
 use crate::domain::outcome::{FailureClass, Outcome};
 use crate::domain::run::{RunState, Shared, Stage, StepEnd, StepKey, StepState};
@@ -68,7 +69,8 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
         | Event::ScheduleQueued { .. }
         | Event::ScheduleSkipped { .. }
         | Event::ScheduleDisarmed
-        | Event::PollAdvanced(_) => Err("it belongs to another kind of stream".to_owned()),
+        | Event::PollAdvanced(_)
+        | Event::JournalRestored(_) => Err("it belongs to another kind of stream".to_owned()),
         Event::IncidentChanged { .. }
         | Event::RunStarted(_)
         | Event::RunQueued { .. }
@@ -76,7 +78,7 @@ fn apply(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), Strin
         | Event::RunEnding { .. }
         | Event::RunEnded { .. }
         | Event::RunCutShort { .. }
-        | Event::RunQuarantined { .. }
+        | Event::RunQuarantined(_)
         | Event::RunReleased { .. }
         | Event::TurnCut {} => apply_run(state, event, at),
         Event::StepStarted { .. }
@@ -120,6 +122,8 @@ fn apply_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), S
                 return Err("the run has begun already".to_owned());
             }
             state.inputs = Shared::new(started.inputs.clone());
+            let restored = started.parent.as_ref().is_some_and(|parent| parent.restored);
+            state.restored = restored.then(BTreeSet::new);
             state.started = Some(((**started).clone(), at));
         }
         Event::RunQueued { urgency } => state.queued = Some(*urgency),
@@ -131,7 +135,12 @@ fn apply_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), S
         }
         Event::RunEnded { end } => state.ended = Some((*end, at)),
         Event::RunCutShort { .. } => state.cut_short = true,
-        Event::RunQuarantined { why } => state.quarantined = Some(why.clone()),
+        Event::RunQuarantined(SetAside { why, restored }) => {
+            state.quarantined = Some(why.clone());
+            if *restored {
+                state.restored = Some(BTreeSet::new());
+            }
+        }
         Event::RunReleased { .. } => {
             state.quarantined = None;
             state.steps.values_mut().flat_map(|step| step.lost.values_mut()).for_each(|times| *times = 0);
@@ -223,6 +232,9 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
                 act_anew(step);
             }
             step.phase_since.entry(phase).or_insert(at);
+            if let Some(acted) = state.restored.as_mut().filter(|_| phase == Phase::Act) {
+                acted.insert(key.clone());
+            }
             set_stage(state, key, phase, Stage::InFlight { phase, attempt: *attempt, since: at })?;
         }
         Event::AttemptBegan { .. } => {

@@ -142,6 +142,11 @@ id_type!(
     PollId, "pol", "poll"
 );
 
+id_type!(
+    /// Names one time that the journal was read from a backup.
+    RestoreId, "rst", "restore"
+);
+
 /// The stream of entries that belongs to one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StreamId {
@@ -157,6 +162,8 @@ pub enum StreamId {
     Exception(ExceptionId),
     /// How far a source was polled.
     Poll(PollId),
+    /// That the journal was read from a backup.
+    Restore(RestoreId),
 }
 
 impl fmt::Display for StreamId {
@@ -168,6 +175,7 @@ impl fmt::Display for StreamId {
             Self::Schedule(id) => id.fmt(f),
             Self::Exception(id) => id.fmt(f),
             Self::Poll(id) => id.fmt(f),
+            Self::Restore(id) => id.fmt(f),
         }
     }
 }
@@ -182,6 +190,7 @@ impl FromStr for StreamId {
             Some(ScheduleId::PREFIX) => text.parse().map(Self::Schedule),
             Some(ExceptionId::PREFIX) => text.parse().map(Self::Exception),
             Some(PollId::PREFIX) => text.parse().map(Self::Poll),
+            Some(RestoreId::PREFIX) => text.parse().map(Self::Restore),
             _ => text.parse().map(Self::Run),
         }
     }

@@ -24,6 +24,7 @@ pub mod planted;
 pub mod playbook;
 pub mod poll;
 pub mod queue;
+pub mod restored;
 pub mod run;
 pub mod schedule;
 pub mod signal;

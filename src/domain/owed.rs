@@ -53,6 +53,8 @@ pub fn commands(state: &RunState) -> Vec<Command> {
             Stage::InFlight { phase, attempt, .. } => {
                 commands.push(perform(state, key, step, spec, *phase, *attempt));
             }
+            // Of a journal that was read from a backup: it may have begun already.
+            Stage::Calling { .. } if !goes_on && state.restored.is_some() => {}
             Stage::Calling { child, cancelled } => {
                 commands.push(Command::Follow((**child).clone()));
                 commands.extend(cancelled.then_some(Command::CancelChild(child.run)));

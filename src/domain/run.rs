@@ -358,6 +358,9 @@ pub struct RunState {
     pub cut_short: bool,
     /// Why it was set aside.
     pub quarantined: Option<String>,
+    /// Set when the journal was read from a backup, after which the run may have gone
+    /// on: the steps whose act was begun since then.
+    pub restored: Option<BTreeSet<StepKey>>,
     /// When the last turn grew too long and was cut: what follows is still owed.
     pub owed_since: Option<Timestamp>,
     /// The disposition that a step gave.
@@ -396,6 +399,7 @@ impl RunState {
             broken: BTreeMap::new(),
             cut_short: false,
             quarantined: None,
+            restored: None,
             owed_since: None,
             disposition: None,
             ended: None,
@@ -436,6 +440,7 @@ impl PartialEq for RunState {
             && self.cut_short == other.cut_short
             && self.owed_since == other.owed_since
             && self.quarantined == other.quarantined
+            && self.restored == other.restored
             && self.disposition == other.disposition
             && self.ended == other.ended
             && self.steps == other.steps

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::approval::Verdict;
 use crate::domain::command::Phase;
-use crate::domain::event::{Entry, Event, RunEnd};
-use crate::domain::id::{AlertId, ApprovalId, IncidentId, RunId, StreamId};
+use crate::domain::event::{Entry, Event, JournalRestored, RunEnd, SetAside};
+use crate::domain::id::{AlertId, ApprovalId, IncidentId, RestoreId, RunId, StreamId};
 use crate::domain::outcome::Outcome;
 use crate::domain::run::{StepEnd, StepKey};
 use crate::domain::time::Timestamp;
@@ -51,6 +51,9 @@ pub enum Need {
     Uncertain,
     /// The run's own record does not add up, so it cannot go on.
     Damaged,
+    /// The journal was read from a backup, and the run may have done more than it says:
+    /// it is set aside.
+    Restored,
     /// The run was lost with its server again and again, and is set aside.
     Quarantined,
     /// A source could not be asked for its alerts, again and again.
@@ -89,6 +92,7 @@ impl Need {
             Self::LiftOverdue => "lift overdue",
             Self::Uncertain => "uncertain",
             Self::Damaged => "damaged",
+            Self::Restored => "restored",
             Self::Quarantined => "set aside",
             Self::Unpolled => "not polled",
             Self::Unread => "not read",
@@ -142,6 +146,7 @@ pub struct Item {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum About {
     Failed,
+    Restored,
     Quarantined,
     Uncertain(StepKey),
     /// Its approvers could not be told that they are asked.
@@ -170,6 +175,17 @@ pub struct Attention {
     children: Marks<RunId>,
     /// By source: payloads whose shape its rules do not know.
     unread: Marks<String, Unread>,
+    /// The times that the journal was read from a backup.
+    restores: Marks<RestoreId, Restore>,
+}
+
+/// One time that the journal was read from a backup.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Restore {
+    /// When.
+    pub at: Timestamp,
+    /// What the import says of it.
+    pub fact: JournalRestored,
 }
 
 /// Payloads of one source whose shape its rules do not know.
@@ -219,8 +235,27 @@ impl Attention {
         }
     }
 
-    fn ended(&mut self, run: RunId, end: RunEnd, at: Timestamp) {
+    /// The last time that the journal was read from a backup.
+    pub fn last_restore(&self) -> Option<&Restore> {
+        self.restores.last_key_value().map(|(_, restore)| restore)
+    }
+
+    fn set_aside(&mut self, run: RunId, at: Timestamp, aside: &SetAside) {
+        if aside.restored {
+            self.lower(run, About::Quarantined);
+            self.raise(run, About::Restored, at, &aside.why);
+        } else if !self.raised.contains_key(&(run, About::Restored)) {
+            self.raise(run, About::Quarantined, at, &aside.why);
+        }
+    }
+
+    fn released(&mut self, run: RunId) {
+        self.lower(run, About::Restored);
         self.lower(run, About::Quarantined);
+    }
+
+    fn ended(&mut self, run: RunId, end: RunEnd, at: Timestamp) {
+        self.released(run);
         let child = self.children.clear(&run).is_some();
         if end != RunEnd::Failed || child {
             self.lower(run, About::Failed);
@@ -254,6 +289,7 @@ impl Projection for Attention {
             ("attention.past", &mut self.past),
             ("attention.children", &mut self.children),
             ("attention.unread", &mut self.unread),
+            ("attention.restores", &mut self.restores),
         ]
     }
 
@@ -264,6 +300,9 @@ impl Projection for Attention {
         {
             self.unread(source, alert, at, title);
         }
+        if let (StreamId::Restore(id), Event::JournalRestored(fact)) = (entry.stream, &entry.event) {
+            self.restores.set(id, Restore { at, fact: (**fact).clone() });
+        }
         let StreamId::Run(run) = entry.stream else { return };
         match &entry.event {
             Event::RunStarted(started) if started.parent.is_some() => {
@@ -273,8 +312,8 @@ impl Projection for Attention {
             Event::RunStarted(started) => {
                 started.again.into_iter().for_each(|failed| self.lower(failed, About::Failed));
             }
-            Event::RunQuarantined { why } => self.raise(run, About::Quarantined, at, why),
-            Event::RunReleased { .. } => self.lower(run, About::Quarantined),
+            Event::RunQuarantined(aside) => self.set_aside(run, at, aside),
+            Event::RunReleased { .. } => self.released(run),
             Event::RunEnding { end: RunEnd::Failed, why, .. } if !self.children.contains_key(&run) => {
                 self.raise(run, About::Failed, at, why);
             }

@@ -179,7 +179,7 @@ impl Told {
                 self.row.queued = None;
                 self.ending = true;
             }
-            Event::RunQuarantined { .. } => self.quarantined = true,
+            Event::RunQuarantined(_) => self.quarantined = true,
             Event::RunReleased { .. } => self.quarantined = false,
             // Looking after what is contained goes on beside the run.
             Event::AttemptStarted { phase, .. }

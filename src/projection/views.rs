@@ -141,7 +141,7 @@ impl Views {
                 self.schedules.forget(run);
                 self.attention.forget(run);
             }
-            StreamId::Schedule(_) | StreamId::Exception(_) | StreamId::Poll(_) => {}
+            StreamId::Schedule(_) | StreamId::Exception(_) | StreamId::Poll(_) | StreamId::Restore(_) => {}
         }
     }
 

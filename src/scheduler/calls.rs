@@ -36,6 +36,7 @@ impl Scheduler {
                 run: started.run,
                 step: child.key,
                 depth: started.parent.as_ref().map_or(0, |parent| parent.depth) + 1,
+                restored: parent.restored.is_some(),
             }),
             again: None,
         };

@@ -9,6 +9,7 @@
 //!   ends.rs      callers that wait for the end of a run
 //!   timer.rs     wakes runs at the times they asked for
 //!   plans.rs     frozen plans by digest
+//!   replay.rs    the state that the entries of a run add up to
 //!   troubles.rs  what keeps runs from moving and stands in no journal
 //!   recovery.rs  reads unfinished runs again after a stop: the ordinary path
 //! ```
@@ -20,6 +21,7 @@ pub mod calls;
 pub mod ends;
 pub mod plans;
 pub mod recovery;
+pub mod replay;
 pub mod run;
 pub mod slot;
 pub mod timer;

@@ -9,8 +9,8 @@ use tokio::sync::Semaphore;
 use crate::domain::alert::Alert;
 use crate::domain::command::Command;
 use crate::domain::decide::turn::{take, take_last};
-use crate::domain::event::{Event, RunStarted};
-use crate::domain::evolve::{Corrupt, evolve};
+use crate::domain::event::RunStarted;
+use crate::domain::evolve::Corrupt;
 use crate::domain::id::{RunId, StreamId};
 use crate::domain::owed::{RULES, commands, rests};
 use crate::domain::plan::Plan;
@@ -23,7 +23,8 @@ use crate::domain::value::Digest;
 use crate::failpoint::pass;
 use crate::scheduler::admission::default_limits;
 use crate::scheduler::ends::Ends;
-use crate::scheduler::plans::{Plans, stored_alert};
+use crate::scheduler::plans::Plans;
+use crate::scheduler::replay::replay;
 use crate::scheduler::slot::{Slot, Slots};
 use crate::scheduler::timer::Timer;
 use crate::scheduler::troubles::Troubles;
@@ -340,20 +341,7 @@ impl Scheduler {
     /// # Errors
     /// When the run is unknown, its record does not add up, or cannot be read.
     pub async fn replay(&self, run: RunId) -> Result<RunState, SchedulerError> {
-        let entries = self.journal.read(StreamId::Run(run), 0).await?;
-        let Some(Event::RunStarted(started)) = entries.first().map(|entry| &entry.event) else {
-            return Err(Refusal::new("run-unknown", format!("there is no run {run}")).into());
-        };
-        let plan = self.plans.get(&*self.journal, started.plan).await?;
-        let alert = match &started.alert {
-            Some(alert) => stored_alert(&*self.journal, alert).await?,
-            None => None,
-        };
-        let mut state = RunState::new(plan, alert);
-        for entry in &entries {
-            evolve(&mut state, entry).map_err(|corrupt| SchedulerError::Quarantined { run, corrupt })?;
-        }
-        Ok(state)
+        replay(&*self.journal, &self.plans, run).await
     }
 
     /// Hands out what the run asks for now, and forgets a run that only waits.

@@ -49,6 +49,11 @@ impl Service {
         items
     }
 
+    /// That runs are held since the journal was read from a backup, while any is.
+    pub fn held_since_restore(&self) -> Option<Item> {
+        self.views.read().held_since_restore()
+    }
+
     /// A page of all that needs a person, or of what this caller, or this run, needs:
     /// what is wrong, and what people are asked.
     pub fn attention(

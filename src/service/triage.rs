@@ -362,6 +362,7 @@ impl Service {
             StreamId::Schedule(other) => AlertId::new(other.ulid()),
             StreamId::Exception(other) => AlertId::new(other.ulid()),
             StreamId::Poll(other) => AlertId::new(other.ulid()),
+            StreamId::Restore(other) => AlertId::new(other.ulid()),
         };
         self.caught_up().await;
         let views = self.views.read();

@@ -84,7 +84,10 @@ pub fn last_of(entries: &[Entry], gone: &[Gone]) -> BTreeMap<StreamId, u64> {
 
 /// Whether an entry outlives the erasing of all else in its record.
 fn stays(entry: &Entry) -> bool {
-    matches!(entry.stream, StreamId::Schedule(_) | StreamId::Exception(_) | StreamId::Poll(_))
+    matches!(
+        entry.stream,
+        StreamId::Schedule(_) | StreamId::Exception(_) | StreamId::Poll(_) | StreamId::Restore(_)
+    )
 }
 
 /// The tombstone of a record with these entries.

@@ -6,6 +6,7 @@ mod damage;
 mod disk_full;
 mod house;
 mod power;
+mod restored;
 mod sync_errors;
 
 /// How many cases of something: few by default, many when asked.

@@ -5,16 +5,16 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 use quell::domain::alert::{Fate, FindingStatus, Suppression};
-use quell::domain::event::{Entry, Event};
+use quell::domain::event::{Entry, Event, JournalRestored};
 use quell::domain::exception::Exception;
 use quell::domain::firing::SkipReason;
-use quell::domain::id::{AlertId, ExceptionId, IncidentId, PollId, RunId, ScheduleId, StreamId};
+use quell::domain::id::{AlertId, ExceptionId, IncidentId, PollId, RestoreId, RunId, ScheduleId, StreamId};
 use quell::domain::incident::{Disposition, IncidentChange, Left, Move, MoveKind, Status};
 use quell::domain::poll::Advanced;
 use quell::domain::tie::{FindingPeople, TieKey, TieKind};
 use quell::domain::time::Timestamp;
 use quell::domain::triage::{Because, News, Related, Sighting};
-use quell::domain::value::Digest;
+use quell::domain::value::{Digest, digest};
 use ulid::Ulid;
 
 /// The last millisecond that can be written, at the end of the year 9999.
@@ -214,16 +214,21 @@ fn schedules() -> impl Strategy<Value = Event> {
         (texts(), texts(), any::<u32>(), any::<u32>()).prop_map(|(source, cursor, taken, known)| {
             Event::PollAdvanced(Box::new(Advanced { source, cursor: cursor.into(), taken, known }))
         }),
+        (any::<u64>(), times(), 0usize..9, texts()).prop_map(|(position, until, held, by)| {
+            let (hash, until) = (digest(by.as_bytes()), Some(until));
+            Event::JournalRestored(Box::new(JournalRestored { position, hash, until, held, by }))
+        }),
     ]
 }
 
 /// Entries of alerts, incidents and schedules, in no particular order.
 pub fn others() -> impl Strategy<Value = Entry> {
-    let streams = (ulids(), 0u8..5).prop_map(|(id, which)| match which {
+    let streams = (ulids(), 0u8..6).prop_map(|(id, which)| match which {
         0 => StreamId::Alert(AlertId::new(id)),
         1 => StreamId::Incident(IncidentId::new(id)),
         2 => StreamId::Exception(ExceptionId::new(id)),
         3 => StreamId::Schedule(ScheduleId::new(id)),
+        4 => StreamId::Restore(RestoreId::new(id)),
         _ => StreamId::Poll(PollId::new(id)),
     });
     // Numbers of entries start at 1 and leave room for the next.

@@ -208,8 +208,13 @@ impl Turn<'_> {
         if self.state.containments[&id].hold == Hold::Accepted {
             self.record(Event::ContainmentVerified { containment: id })?;
         }
-        let why = (!self.state.containments[&id].changed)
-            .then(|| "it already was in that state; nothing was written".to_owned());
+        let unchanged = match self.may_be_done_already(key) {
+            true => {
+                "it already was in that state; nothing was written. This run may have brought it about after the backup that the journal was read from, so it is not lifted by itself"
+            }
+            false => "it already was in that state; nothing was written",
+        };
+        let why = (!self.state.containments[&id].changed).then(|| unchanged.to_owned());
         self.end_contained(key, id, StepEnd::Succeeded, why)
     }
 

@@ -12,7 +12,7 @@ use crate::domain::decide::turn::Turn;
 use crate::domain::event::Event;
 use crate::domain::outcome::Failure;
 use crate::domain::planted::{Bug, planted};
-use crate::domain::playbook::{ActionSpec, IfAbsent};
+use crate::domain::playbook::{ActionSpec, Body, Effect, IfAbsent};
 use crate::domain::run::{LIFT_MOST, LOOK_FIRST, LOOKS_LEAST, StepEnd, StepKey};
 use crate::domain::signal::Refusal;
 use crate::domain::time::duration_text;
@@ -61,7 +61,7 @@ impl Turn<'_> {
         let plan = self.plan.clone();
         let (_, spec) = self.spec(&plan, key)?;
         let step = self.step(key)?;
-        let tried = step.attempts.get(&Phase::Act).copied().unwrap_or(1);
+        let tried = step.attempts.get(&Phase::Act).copied().unwrap_or(0);
         let too_late = deadline(spec, step.since).is_some_and(|deadline| self.now > deadline);
         if tried <= spec.retry.times && !too_late && !self.is_cut_off(key) {
             return self.attempt(key, Phase::Act);
@@ -99,6 +99,26 @@ impl Turn<'_> {
     /// Why nobody knows what came of the act.
     pub(super) fn not_heard(&self, key: &StepKey) -> Result<String, Refusal> {
         let unheard = self.step(key)?.unheard.clone();
-        Ok(unheard.unwrap_or_else(|| "it was sent, and its outcome is unknown".to_owned()))
+        Ok(unheard.unwrap_or_else(|| match self.may_be_done_already(key) {
+            true => "it may have been sent after the backup that the journal was read from".to_owned(),
+            false => "it was sent, and its outcome is unknown".to_owned(),
+        }))
+    }
+
+    /// Whether this run may have done the step after the backup that the journal was
+    /// read from, so that an act of it is the first only by the record.
+    pub(super) fn may_be_done_already(&self, key: &StepKey) -> bool {
+        self.state.restored.as_ref().is_some_and(|acted| !acted.contains(key))
+    }
+
+    /// Whether the system is to be asked for the step's mark before it is sent anything.
+    pub(super) fn asks_first(&self, key: &StepKey) -> Result<bool, Refusal> {
+        if !self.may_be_done_already(key) {
+            return Ok(false);
+        }
+        let (_, spec) = self.spec(&self.plan, key)?;
+        let can_ask = matches!(&spec.body, Body::Perform(action)
+            if action.effect == Effect::Once && action.reconcile.is_some());
+        Ok(can_ask && !self.step(key)?.phase_since.contains_key(&Phase::Reconcile))
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::command::Phase;
 use crate::domain::decide::turn::Turn;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, SetAside};
 use crate::domain::id::ContainmentId;
 use crate::domain::playbook::Body;
 use crate::domain::run::{Hold, LOST_MAX, Stage, StepEnd, StepKey};
@@ -194,7 +194,7 @@ impl Turn<'_> {
             Some(containment) if phase.watches() => {
                 self.record(Event::ContainmentDrifted { containment, what: why })?;
             }
-            _ => self.record(Event::RunQuarantined { why })?,
+            _ => self.record(Event::RunQuarantined(SetAside { why, restored: false }))?,
         }
         Ok(true)
     }

@@ -216,6 +216,7 @@ impl Turn<'_> {
     /// about to stop makes none: an intent that nobody carries out would count
     /// as lost, and what may not be sent twice as uncertain.
     pub(super) fn attempt(&mut self, key: &StepKey, phase: Phase) -> Result<(), Refusal> {
+        let phase = if phase == Phase::Act && self.asks_first(key)? { Phase::Reconcile } else { phase };
         if self.last {
             return self.record(Event::AttemptDue { key: key.clone(), phase, at: self.now });
         }

@@ -63,6 +63,32 @@ pub struct RunStarted {
     pub again: Option<RunId>,
 }
 
+/// Why a run was set aside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// What happened.
+    pub why: String,
+    /// Whether the journal was read from a backup, and the run may have done more than
+    /// its entries say. Else its work was lost with its server again and again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
+}
+
+/// A journal that was read from a backup.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JournalRestored {
+    /// The number of the last record of the backup.
+    pub position: u64,
+    /// The hash of that record.
+    pub hash: Digest,
+    /// When the last entry of the backup was decided; absent when there is none.
+    pub until: Option<Timestamp>,
+    /// How many runs were in flight there, and were set aside with this.
+    pub held: usize,
+    /// Who imported it.
+    pub by: String,
+}
+
 /// How a run ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -116,6 +116,7 @@ impl Views {
         let unread =
             self.attention.unread.iter().filter_map(|(source, unread)| not_read(source, unread, now));
         let items = raised.chain(held).chain(asked).chain(questions).chain(firings).chain(unread);
+        let items = items.chain(self.held_since_restore());
         let mut items: Vec<Item> = items.map(|item| self.released_first(item)).collect();
         items.sort_by(|a, b| a.place.cmp(&b.place));
         items
@@ -159,6 +160,10 @@ impl Views {
         Some(match about {
             // A matter of an approval, while that is open.
             About::Untold(_) => return None,
+            About::Restored => {
+                let commands = ["show", "release", "cancel"].map(|word| format!("quell {word} {run}"));
+                item(Need::Restored, format!("the run is held: {what}")).next(commands)
+            }
             About::Quarantined => item(Need::Quarantined, format!("the run is set aside: {what}"))
                 .next([format!("quell release {run}"), format!("quell cancel {run}")]),
             About::Failed if raised.past => {
@@ -187,6 +192,20 @@ impl Views {
                     .next([settle("happened"), settle("did-not")])
             }
         })
+    }
+
+    /// That the journal was read from a backup, for as long as runs are held for it.
+    pub fn held_since_restore(&self) -> Option<Item> {
+        let held = self.attention.raised.keys().filter(|(_, about)| *about == About::Restored).count();
+        let restore = self.attention.last_restore().filter(|_| held > 0)?;
+        let until = restore.fact.until.map(Timestamp::to_minute).unwrap_or_default();
+        let (runs, are) = if held == 1 { ("run", "is") } else { ("runs", "are") };
+        let what = format!(
+            "the journal was read from a backup at {}, and what was done after {until} is not in it: {held} {runs} that may have gone on since {are} held until a person releases them",
+            restore.at.to_minute()
+        );
+        let item = Item::new(Need::Restored, None, "restored", restore.at, what);
+        Some(item.next(["quell attention".to_owned(), "quell release --all".to_owned()]))
     }
 
     fn containment(&self, row: &ContainmentRow, now: Timestamp) -> Option<Item> {

@@ -6,9 +6,11 @@ use ulid::Ulid;
 use super::{Need, PAST_MAX, PAST_SHOWN};
 use crate::domain::approval::Verdict;
 use crate::domain::command::{Parent, Phase};
-use crate::domain::event::{Entry, Event, RunEnd, RunStarted};
+use crate::domain::event::{Entry, Event, JournalRestored, RunEnd, RunStarted, SetAside};
 use crate::domain::firing::SkipReason;
-use crate::domain::id::{ApprovalId, ContainmentId, IncidentId, QuestionId, RunId, ScheduleId, StreamId};
+use crate::domain::id::{
+    ApprovalId, ContainmentId, IncidentId, QuestionId, RestoreId, RunId, ScheduleId, StreamId,
+};
 use crate::domain::incident::{IncidentChange, Status};
 use crate::domain::outcome::{Failure, FailureClass, Outcome};
 use crate::domain::playbook::IfSilent;
@@ -217,7 +219,7 @@ fn a_failed_run_is_listed_for_a_week_or_until_its_incident_is_closed() {
 #[test]
 fn the_failure_of_a_run_that_a_step_waits_for_is_that_steps() {
     let mut told = Told::default();
-    let parent = Parent { run: RunId::new(ulid(1)), step: StepKey::root("call"), depth: 1 };
+    let parent = Parent { run: RunId::new(ulid(1)), step: StepKey::root("call"), depth: 1, restored: false };
     told.begin(1, 50, None).begin(2, 50, Some(parent)).fail(2);
     assert_eq!(told.needs(), []);
 }
@@ -235,7 +237,7 @@ fn a_doubt_ends_with_a_persons_word_and_stays_known_when_its_step_ended_without(
         format!("quell settle {run} 'tell[2]' happened"),
         "a shell takes it as it is"
     );
-    told.say(1, Event::RunQuarantined { why: "lost".to_owned() });
+    told.say(1, Event::RunQuarantined(SetAside { why: "lost".to_owned(), restored: false }));
     assert_eq!(
         told.items()[0].commands,
         [format!("quell release {run}")],
@@ -336,7 +338,7 @@ fn the_severest_come_first_among_equals_and_then_those_that_wait_longest() {
     let mut told = Told::default();
     for (run, severity, at) in [(1, 50, 3), (2, 90, 5), (3, 90, 4)] {
         told.at(at).begin(run, severity, None);
-        told.say(run, Event::RunQuarantined { why: "lost".to_owned() });
+        told.say(run, Event::RunQuarantined(SetAside { why: "lost".to_owned(), restored: false }));
     }
     told.begin(4, 100, None).fail(4);
     let order: Vec<usize> = [3, 2, 1, 4].into();
@@ -438,4 +440,27 @@ fn what_people_are_asked_is_listed_until_they_have_said_it_the_callers_first() {
     told.say(1, Event::ApprovalClosed { approval, verdict: Verdict::Approved });
     assert_eq!(names(&told, &ana).len(), 1);
     assert!(!told.views.is_asked_of(&id, &ana));
+}
+
+#[test]
+fn a_restored_journal_is_told_with_its_held_runs_until_the_last_is_released_or_over() {
+    let mut told = Told::default();
+    let held = |why: &str| Event::RunQuarantined(SetAside { why: why.to_owned(), restored: true });
+    for run in [1, 2] {
+        told.begin(run, 50, None);
+        told.say(run, held("it may have done: ticket (desk.ticket)"));
+    }
+    // The fact and what is held may come in any order.
+    let (position, hash, until) = (7, digest(b"end"), Some(minute(0)));
+    let fact = JournalRestored { position, hash, until, held: 2, by: "ana@localhost".to_owned() };
+    let stream = StreamId::Restore(RestoreId::new(ulid(1)));
+    told.put(stream, Event::JournalRestored(Box::new(fact)));
+    assert_eq!(told.needs(), [Need::Restored, Need::Restored, Need::Restored]);
+    // It is set aside once, whatever else is found of it.
+    told.say(1, Event::RunQuarantined(SetAside { why: "lost".to_owned(), restored: false }));
+    assert_eq!(told.needs().len(), 3);
+    told.say(1, Event::RunReleased { by: "ana@example.com".to_owned(), why: None });
+    assert_eq!(told.needs(), [Need::Restored, Need::Restored]);
+    told.say(2, Event::RunEnded { end: RunEnd::Cancelled });
+    assert_eq!(told.needs(), []);
 }

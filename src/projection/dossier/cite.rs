@@ -40,6 +40,7 @@ impl fmt::Display for Cite {
             (StreamId::Schedule(_), _) => write!(f, "schedule #{seq}"),
             (StreamId::Exception(_), _) => write!(f, "exception #{seq}"),
             (StreamId::Poll(_), _) => write!(f, "poll #{seq}"),
+            (StreamId::Restore(_), _) => write!(f, "restore #{seq}"),
         }
     }
 }

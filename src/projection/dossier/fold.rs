@@ -119,8 +119,8 @@ impl<'a> Fold<'a> {
                 self.dossier.run.end = Some(*end);
                 self.dossier.run.ended = Some(moment);
             }
-            Event::RunQuarantined { why } => {
-                self.dossier.run.quarantined = Some(noted(cut(why), moment));
+            Event::RunQuarantined(aside) => {
+                self.dossier.run.quarantined = Some(noted(cut(&aside.why), moment));
             }
             Event::RunReleased { by, why } => {
                 let run = &mut self.dossier.run;

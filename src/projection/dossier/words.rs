@@ -4,7 +4,7 @@ use super::parts::step_title;
 use super::{Dossier, MAIL, Sources};
 use crate::domain::alert::Fate;
 use crate::domain::command::Phase;
-use crate::domain::event::{Entry, Event, RunEnd};
+use crate::domain::event::{Entry, Event, RunEnd, SetAside};
 use crate::domain::incident::IncidentChange;
 use crate::domain::incident::{Move, MoveKind};
 use crate::domain::outcome::{Evidence, FailureClass, Outcome};
@@ -145,7 +145,7 @@ fn of_run(entry: &Entry) -> Option<Told> {
         Event::RunEnding { end, why, .. } => {
             line("run_ending", None, PLAYBOOK, format!("Run is ending ({}): {why}", run_end(*end)))
         }
-        Event::RunQuarantined { why } => line(
+        Event::RunQuarantined(SetAside { why, .. }) => line(
             "run_quarantined",
             None,
             PLAYBOOK,

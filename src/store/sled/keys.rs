@@ -14,7 +14,7 @@
 
 use ulid::Ulid;
 
-use crate::domain::id::{AlertId, ExceptionId, IncidentId, PollId, RunId, ScheduleId, StreamId};
+use crate::domain::id::{AlertId, ExceptionId, IncidentId, PollId, RestoreId, RunId, ScheduleId, StreamId};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Digest;
 use crate::store::journal::Rest;
@@ -222,6 +222,7 @@ fn stream_from(bytes: &[u8]) -> Option<StreamId> {
         b's' => StreamId::Schedule(ScheduleId::new(ulid)),
         b'e' => StreamId::Exception(ExceptionId::new(ulid)),
         b'p' => StreamId::Poll(PollId::new(ulid)),
+        b't' => StreamId::Restore(RestoreId::new(ulid)),
         _ => return None,
     })
 }
@@ -234,6 +235,7 @@ fn stream_bytes(stream: StreamId) -> [u8; STREAM_BYTES] {
         StreamId::Schedule(id) => (b's', id.ulid()),
         StreamId::Exception(id) => (b'e', id.ulid()),
         StreamId::Poll(id) => (b'p', id.ulid()),
+        StreamId::Restore(id) => (b't', id.ulid()),
     };
     let mut bytes = [sort; STREAM_BYTES];
     bytes[1..].copy_from_slice(&ulid.to_bytes());
@@ -261,6 +263,7 @@ mod tests {
             StreamId::Schedule(ScheduleId::new(Ulid::from_parts(1, 2))),
             StreamId::Exception(ExceptionId::new(Ulid::from_parts(1, 2))),
             StreamId::Poll(PollId::new(Ulid::from_parts(1, 2))),
+            StreamId::Restore(RestoreId::new(Ulid::from_parts(1, 2))),
         ] {
             assert_eq!(from_unique_value(&unique_value(7, sort)), Some((7, sort)));
             assert_ne!(stream(sort), stream(run), "each sort has keys of its own");

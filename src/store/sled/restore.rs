@@ -29,23 +29,66 @@ const BATCH_BYTES: usize = 2 << 20;
 /// [`StoreError::Occupied`], [`StoreError::Export`] when the export is not as it
 /// was written, [`StoreError::Full`], [`StoreError::Io`]: nothing is in `dir` then.
 pub fn restore(dir: &Path, input: &mut dyn BufRead) -> Result<Verified, StoreError> {
-    refuse_occupied(dir)?;
-    let beside = beside(dir);
-    clear(&beside)?;
-    let restored = fill(&beside, input);
-    if restored.is_err() {
-        // What is half there must never pass for a journal.
-        clear(&beside)?;
-    }
-    let verified = restored?;
-    let io =
-        |error: &std::io::Error| StoreError::io(format!("putting {} in its place", dir.display()), error);
-    std::fs::rename(&beside, dir).map_err(|error| io(&error))?;
-    match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent)?,
-        _ => sync_dir(Path::new("."))?,
-    }
+    let beside = Beside::read(dir, input)?;
+    let verified = beside.verified;
+    beside.put_in_place()?;
     Ok(verified)
+}
+
+/// A journal that was read from an export and is not in its place yet. One that is
+/// dropped before it is put there leaves nothing.
+pub struct Beside {
+    dir: PathBuf,
+    beside: PathBuf,
+    /// What was checked.
+    pub verified: Verified,
+}
+
+impl Beside {
+    /// Reads an export from `input` beside `dir`, which must not be there or be empty.
+    ///
+    /// # Errors
+    /// As [`restore`].
+    pub fn read(dir: &Path, input: &mut dyn BufRead) -> Result<Self, StoreError> {
+        refuse_occupied(dir)?;
+        let beside = beside(dir);
+        clear(&beside)?;
+        match fill(&beside, input) {
+            Ok(verified) => Ok(Self { dir: dir.to_owned(), beside, verified }),
+            Err(error) => {
+                // What is half there must never pass for a journal.
+                clear(&beside)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Where it is until then.
+    pub fn path(&self) -> &Path {
+        &self.beside
+    }
+
+    /// Puts it in its place. Nobody may have it open.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn put_in_place(self) -> Result<(), StoreError> {
+        let dir = &self.dir;
+        let io =
+            |error: &std::io::Error| StoreError::io(format!("putting {} in its place", dir.display()), error);
+        std::fs::rename(&self.beside, dir).map_err(|error| io(&error))?;
+        match dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
+            _ => sync_dir(Path::new(".")),
+        }
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // When it was put in its place nothing is there.
+        let _ = clear(&self.beside);
+    }
 }
 
 /// Checks an export by restoring it into a directory under `work`, which is
