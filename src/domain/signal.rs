@@ -43,6 +43,14 @@ pub enum Signal {
         /// How urgent it is.
         urgency: Urgency,
     },
+    /// Begin, set aside until a person releases it: what it was started for may have
+    /// been done after the backup that the journal was read from.
+    Hold {
+        /// How it begins.
+        started: Box<RunStarted>,
+        /// What may have been done.
+        why: String,
+    },
     /// Its turn has come.
     Admit,
     /// An attempt has ended.

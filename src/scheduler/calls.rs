@@ -54,7 +54,7 @@ impl Scheduler {
                     return scheduler.seen_to(run).await;
                 }
                 let plan = scheduler.plans.get(&*scheduler.journal, begun.plan).await?;
-                let start = Start { started: begun, plan, alert, urgency };
+                let start = Start { started: begun, plan, alert, urgency, held: None };
                 match scheduler.start(vec![start], Batch::default()).await {
                     Ok(_) => Ok(()),
                     Err(SchedulerError::Store(StoreError::Conflict { .. })) => scheduler.seen_to(run).await,

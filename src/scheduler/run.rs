@@ -106,6 +106,8 @@ pub struct Start {
     pub alert: Option<Arc<Alert>>,
     /// How urgent it is.
     pub urgency: Urgency,
+    /// Why it is set aside as it begins; it waits in no queue then.
+    pub held: Option<String>,
 }
 
 /// The only writer.
@@ -179,12 +181,16 @@ impl Scheduler {
         for start in starts {
             let (run, urgency) = (start.started.run, start.urgency);
             let known = self.queue.lock().knows(run);
-            let begins = self.may_begin(run, &start.started.playbook, urgency);
+            let begins = start.held.is_none() && self.may_begin(run, &start.started.playbook, urgency);
             let started = Box::new(start.started);
-            let signal = if begins { Signal::Start(started) } else { Signal::Queue { started, urgency } };
+            let signal = match start.held {
+                Some(why) => Signal::Hold { started, why },
+                None if begins => Signal::Start(started),
+                None => Signal::Queue { started, urgency },
+            };
             let mut state = RunState::new(start.plan, start.alert);
             let events = take(&mut state, &signal, now);
-            if begins {
+            if state.queued.is_none() {
                 batch.rests.extend(rest(run, &state, false));
             }
             begun.push((run, state, known));

@@ -120,7 +120,8 @@ impl Service {
         let urgency = Urgency::of_run(&started.by, Some(&alert));
         let _room = self.scheduler.room_for(1, urgency)?;
         let batch = Batch { appends, blobs: prepared.blobs(), keys, ..Batch::default() };
-        let start = Start { started, plan: Arc::clone(&prepared.plan), alert: Some(alert), urgency };
+        let start =
+            Start { started, plan: Arc::clone(&prepared.plan), alert: Some(alert), urgency, held: None };
         self.scheduler.start(vec![start], batch).await.map_err(key_used)
     }
 

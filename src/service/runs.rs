@@ -218,7 +218,7 @@ impl Service {
         };
         let urgency = Urgency::of_run(&started.by, None);
         let _room = self.scheduler.room_for(1, urgency)?;
-        let start = Start { started, plan: Arc::clone(&prepared.plan), alert: None, urgency };
+        let start = Start { started, plan: Arc::clone(&prepared.plan), alert: None, urgency, held: None };
         self.scheduler.start(vec![start], batch).await.map_err(key_used)
     }
 

@@ -282,6 +282,18 @@ impl Service {
         Ok(())
     }
 
+    /// Why the run of a firing is held: it was due before the journal was read from a
+    /// backup, and the server before may have started a run for it.
+    fn fired_before_restore(&self, due: Timestamp) -> Option<String> {
+        let views = self.views.read();
+        let restore = views.attention.last_restore().filter(|restore| due <= restore.at)?;
+        Some(format!(
+            "it was due at {}, before the journal was read from a backup at {}: the server before may have run it",
+            due.to_minute(),
+            restore.at.to_minute()
+        ))
+    }
+
     /// Starts the run of a firing, together with the entry that says so.
     async fn fire(
         &self,
@@ -324,7 +336,8 @@ impl Service {
         // What the calendar wants is not turned away: a schedule has its own ways
         // with a run that goes on.
         let urgency = Urgency::of_run(&started.by, None);
-        let start = Start { started, plan: Arc::clone(&schedule.prepared.plan), alert: None, urgency };
+        let held = self.fired_before_restore(due);
+        let start = Start { started, plan: Arc::clone(&schedule.prepared.plan), alert: None, urgency, held };
         self.scheduler.start(vec![start], batch).await.map_err(|error| match error {
             SchedulerError::Store(StoreError::Taken { .. }) => Unfired::Skip(SkipReason::Repeated),
             SchedulerError::Refused(refusal) => Unfired::Skip(SkipReason::CannotStart(refusal.message)),

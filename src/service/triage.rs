@@ -415,8 +415,13 @@ impl Service {
         };
         let urgency = Urgency::of_run(&started.by, Some(alert));
         let _room = self.scheduler.room_for(1, urgency)?;
-        let start =
-            Start { started, plan: Arc::clone(&prepared.plan), alert: Some(Arc::clone(alert)), urgency };
+        let start = Start {
+            started,
+            plan: Arc::clone(&prepared.plan),
+            alert: Some(Arc::clone(alert)),
+            urgency,
+            held: None,
+        };
         self.scheduler.start(vec![start], batch).await.map_err(crate::service::runs::key_used)
     }
 }

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use quell::domain::event::{Event, RunEnd, RunStarted};
-use quell::domain::id::{IncidentId, RunId, StreamId};
+use quell::domain::event::{Event, JournalRestored, RunEnd, RunStarted};
+use quell::domain::id::{IncidentId, RestoreId, RunId, StreamId};
 use quell::domain::owed::RULES;
 use quell::domain::schedule::Times;
 use quell::domain::time::Timestamp;
 use quell::domain::value::digest;
+use quell::projection::runs::RunStatus;
+use quell::service::releases::ReleaseScope;
 use quell::store::journal::{Append, Batch, Journal, Rest};
 use quell::store::memory::MemoryJournal;
 use ulid::Ulid;
@@ -302,6 +304,45 @@ async fn promises(house: &House, times: &Times, start: Timestamp, overlap: &str)
         return Err("something is due and nobody rules on it".to_owned());
     }
     Ok(started.len() as u64)
+}
+
+#[tokio::test]
+async fn what_was_due_before_a_restore_begins_held_and_what_is_due_later_runs() {
+    let text = playbook("cron: \"0 12 * * *\", missed: run_once, overlap: parallel", "1m");
+    let kept = Arc::new(MemoryJournal::new());
+    set_clock(at("2026-11-26T12:30:00Z"));
+    House::open(&kept, &[&text], None).await.look().await.expect("it is taken");
+    // The backup ends there, and is imported the day after.
+    let read = at("2026-11-27T12:10:00Z");
+    let fact = JournalRestored {
+        position: 1,
+        hash: digest(b"head"),
+        until: Some(at("2026-11-26T12:30:00Z")),
+        held: 0,
+        by: "ana@localhost".to_owned(),
+    };
+    let stream = StreamId::Restore(RestoreId::new(Ulid::from_parts(1, 1)));
+    let events = vec![Event::JournalRestored(Box::new(fact))];
+    let appends = vec![Append { stream, after: 0, at: read, events }];
+    kept.append(Batch { appends, ..Batch::default() }).await.expect("it is appended");
+    for moment in ["2026-11-27T12:20:00Z", "2026-11-28T12:00:00Z", "2026-11-28T12:05:00Z"] {
+        set_clock(at(moment));
+        House::open(&kept, &[&text], None).await.look().await.expect("it is taken");
+    }
+    let house = House::open(&kept, &[&text], None).await;
+    assert_eq!(house.told().await, ["armed 26 12:30", "run 27 12:00", "run 28 12:00"]);
+    let standing = |house: &House| -> Vec<RunStatus> {
+        let views = house.service.views.read();
+        let runs = views.runs.list(&Default::default(), None, 10).items;
+        runs.iter().map(|run| run.status).collect()
+    };
+    assert_eq!(standing(&house), [RunStatus::Succeeded, RunStatus::Quarantined], "the newest first");
+    let said = house.service.release_all(ReleaseScope::All, "ana@example.com", Some("it was off")).await;
+    assert_eq!(said.expect("it is taken").len(), 1);
+    set_clock(at("2026-11-28T12:10:00Z"));
+    house.look().await.expect("it is taken");
+    house.service.caught_up().await;
+    assert_eq!(standing(&house), [RunStatus::Succeeded, RunStatus::Succeeded]);
 }
 
 #[tokio::test]

@@ -415,6 +415,7 @@ async fn start(scheduler: Arc<Scheduler>, run: RunId) {
         plan: Arc::clone(&prepared.plan),
         alert: None,
         urgency: quell::domain::urgency::Urgency::High,
+        held: None,
     };
     let receipt = scheduler.start(vec![begin], Batch { blobs, ..Batch::default() }).await;
     let Some(kept) = WATCH.with_borrow(|watch| watch.kept.clone()) else { return };

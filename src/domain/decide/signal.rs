@@ -23,6 +23,10 @@ impl Turn<'_> {
                 self.record(Event::RunStarted(started.clone()))?;
                 self.record(Event::RunQueued { urgency: *urgency })
             }
+            Signal::Hold { started, why } => {
+                self.record(Event::RunStarted(started.clone()))?;
+                self.record(Event::RunQuarantined(SetAside { why: why.clone(), restored: true }))
+            }
             Signal::Admit => self.admitted(),
             Signal::Performed { key, phase, attempt, outcome } => {
                 self.performed(key, *phase, *attempt, outcome)

@@ -53,8 +53,10 @@ pub fn take_last(state: &mut RunState, signal: &Signal, now: Timestamp) -> Resul
 
 fn turn(state: &mut RunState, signal: &Signal, now: Timestamp, last: bool) -> Result<Vec<Event>, Refusal> {
     let run = match (signal, &state.started) {
-        (Signal::Start(started) | Signal::Queue { started, .. }, None) => started.run,
-        (Signal::Start(_) | Signal::Queue { .. }, Some(_)) => {
+        (Signal::Start(started) | Signal::Queue { started, .. } | Signal::Hold { started, .. }, None) => {
+            started.run
+        }
+        (Signal::Start(_) | Signal::Queue { .. } | Signal::Hold { .. }, Some(_)) => {
             return Err(Refusal::new("run-started", "this run has begun already"));
         }
         (_, Some((started, _))) => started.run,

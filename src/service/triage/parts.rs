@@ -101,6 +101,7 @@ pub(super) fn start(prepared: &Prepared, stored: &Stored, incident: IncidentId) 
         started,
         plan: Arc::clone(&prepared.plan),
         alert: Some(Arc::clone(alert)),
+        held: None,
     }
 }
 
