@@ -139,6 +139,8 @@ fn apply_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), S
             state.quarantined = Some(why.clone());
             if *restored {
                 state.restored = Some(BTreeSet::new());
+                let open = state.steps.iter_mut().filter(|(key, _)| state.active.contains(*key));
+                open.for_each(|(_, step)| look_anew(step));
             }
         }
         Event::RunReleased { .. } => {
@@ -281,12 +283,17 @@ fn apply_attempt(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(
 
 /// A new act begins a new look.
 fn act_anew(step: &mut StepState) {
-    step.looks = 0;
     step.left = None;
     if step.phase_since.contains_key(&Phase::Reconcile) {
         // The system was asked, and it was certain that the act before did not happen.
         step.unheard = None;
     }
+    look_anew(step);
+}
+
+/// Looks so far say nothing of what may have happened since.
+fn look_anew(step: &mut StepState) {
+    step.looks = 0;
     for look in [Phase::Verify, Phase::Reconcile] {
         step.attempts.remove(&look);
         step.phase_since.remove(&look);

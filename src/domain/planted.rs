@@ -28,6 +28,9 @@ pub enum Bug {
     /// A lasting no counts also where the connector does not say that it can be
     /// trusted (`decide/reconcile.rs`).
     EveryNoIsTrusted,
+    /// What a run that was read from a backup has on record is taken for all that it did
+    /// (`decide/reconcile.rs`).
+    RestoredIsTheEnd,
     /// After an act of unknown outcome the state before is captured anew, and is
     /// the state after (`decide/attempt.rs`).
     CapturedAfterActing,

@@ -132,6 +132,23 @@ fn long() -> bool {
     std::env::var_os("QUELL_LONG").is_some()
 }
 
+/// Seeds of runs whose journal is read from a backup.
+const RESTORES: u64 = 600;
+
+#[test]
+fn after_a_backup_is_read_back_what_can_be_asked_for_happens_once() {
+    let mut found = 0;
+    for seed in seeds().into_iter().take_while(|seed| *seed < RESTORES || long()) {
+        let mut range = Range::new(seed, true);
+        if let Err(broken) = range.play_and_restore() {
+            panic!("seed {seed}: {broken}\n{}", range.trace());
+        }
+        found += range.asked_first;
+    }
+    println!("found by their mark {found}");
+    assert!(found > 20 || seeds().len() < 1000, "the test would prove nothing without them: {found}");
+}
+
 #[test]
 fn crashing_at_every_journal_point_of_a_run_changes_nothing_in_the_world() {
     for seed in 0..40 {

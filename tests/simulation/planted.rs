@@ -69,6 +69,12 @@ fn a_no_that_proves_nothing_and_is_trusted() {
 }
 
 #[test]
+fn a_restored_journal_that_is_taken_for_all_that_happened() {
+    let told = "can be asked for, and happened 2 times";
+    found(Bug::RestoredIsTheEnd, told, |seed| Range::new(seed, true).play_and_restore());
+}
+
+#[test]
 fn a_state_before_that_is_captured_after() {
     found(Bug::CapturedAfterActing, "was contained already", in_a_run);
 }

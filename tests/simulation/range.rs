@@ -31,6 +31,8 @@ use crate::failures::Failures;
 use crate::playbooks::{inputs, playbook};
 use crate::promises::Promises;
 
+mod restored;
+
 /// Turns after which a run that has not come to rest counts as stuck.
 const TURNS_MAX: usize = 5000;
 
@@ -61,6 +63,8 @@ struct Peer {
     keyed: BTreeMap<StepKey, BTreeSet<String>>,
     /// Steps whose act happened, whether anybody heard of it or not.
     acted: BTreeSet<StepKey>,
+    /// How often it was asked for a mark, and knew it.
+    asked: usize,
 }
 
 #[derive(Clone)]
@@ -134,6 +138,10 @@ pub struct Range {
     last: bool,
     /// Whether the run waits for its turn, by what is recorded.
     queued: bool,
+    /// Whether the journal was read from a backup: what its entries promise is no longer all.
+    restored: bool,
+    /// Effects that were found by their mark after that.
+    pub asked_first: usize,
     pub stops: usize,
     pub called_off: usize,
     pub failures: usize,
@@ -145,6 +153,8 @@ pub struct Range {
     pub jumps: usize,
     pub crash_at: Option<usize>,
     pub appends: usize,
+    /// Up to which entry each record goes.
+    records: Vec<usize>,
     pub crashes: usize,
     pub uncertain: usize,
     pub contained: usize,
@@ -179,6 +189,8 @@ impl Range {
             failed: Failures::default(),
             last: false,
             queued: false,
+            restored: false,
+            asked_first: 0,
             stops: 0,
             called_off: 0,
             failures: 0,
@@ -190,6 +202,7 @@ impl Range {
             jumps: 0,
             crash_at: None,
             appends: 0,
+            records: Vec::new(),
             crashes: 0,
             uncertain: 0,
             contained: 0,
@@ -451,14 +464,22 @@ impl Range {
             return Ok(false);
         }
         for event in events {
-            self.promise(&event)?;
+            if !self.restored {
+                self.promise(&event)?;
+            }
             let seq = self.journal.len() as u64 + 1;
             let entry = Entry { stream: StreamId::Run(self.run), seq, at: self.now, event };
-            self.timers.see(&self.plan.playbook, &entry)?;
+            if !self.restored {
+                self.timers.see(&self.plan.playbook, &entry)?;
+            }
             self.journal.push(entry);
         }
         self.state = next;
+        if self.restored {
+            self.queued = self.state.queued.is_some();
+        }
         self.appends += 1;
+        self.records.push(self.journal.len());
         Ok(true)
     }
 
@@ -608,6 +629,7 @@ impl Range {
                 let unseen = self.peer.unseen.entry(perform.idempotency_key.clone()).or_default();
                 let found = happened && *unseen == 0;
                 *unseen = unseen.saturating_sub(1);
+                self.peer.asked += usize::from(found);
                 succeeded(json!({ "found": found, "output": { "ok": true } }))
             }
             Phase::Recheck => succeeded(json!({ "holds": look().0, "read": {} })),
