@@ -16,8 +16,10 @@ use quell::connector::spec::ConnectorSpec;
 use quell::domain::plan::Plan;
 use quell::playbook::case::file::read_cases;
 use quell::playbook::check::check;
+use quell::playbook::judge::judge;
 use quell::playbook::library::{Library, files_in, is_test};
-use quell::report::templates::TEMPLATES;
+use quell::playbook::rehearse::play;
+use quell::report::templates::{TEMPLATES, Templates};
 use quell::step::kind::Surroundings;
 use quell::yaml::diagnostic::Diagnostic;
 use quell::yaml::render::render;
@@ -160,7 +162,15 @@ fn authors_of_tests_are_told_every_mistake() {
     let plan_of = |name: &str| library.playbooks.get(name).map(|prepared| Arc::clone(&prepared.plan));
     let tests = files(".test.yaml");
     assert!(!tests.is_empty());
-    compare(tests, |name, text| read_cases(name, text, &plan_of).err().unwrap_or_default());
+    let templates = Templates::load(TEMPLATES, std::iter::empty()).expect("the shipped ones are right");
+    compare(tests, |name, text| match read_cases(name, text, &plan_of) {
+        Err(mistakes) => mistakes,
+        Ok(cases) => {
+            let plan = plan_of(&cases.playbook).expect("it is shipped");
+            let played = cases.cases.iter().map(|case| (case, play(case, &plan, &templates)));
+            played.flat_map(|(case, played)| judge(&cases.file, case, &played)).collect()
+        }
+    });
 }
 
 #[test]

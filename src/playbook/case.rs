@@ -163,6 +163,10 @@ pub struct Answer {
     pub fields: Value,
     /// How long after the question.
     pub after: Duration,
+    /// Where it stands in the file.
+    pub place: Place,
+    /// The code of the refusal that the case expects; none = it counts.
+    pub refused: Option<String>,
 }
 
 /// A yes or a no.
@@ -176,6 +180,10 @@ pub struct Decision {
     pub note: Option<String>,
     /// How long after the approval was asked for.
     pub after: Duration,
+    /// Where it stands in the file.
+    pub place: Place,
+    /// The code of the refusal that the case expects; none = it counts.
+    pub refused: Option<String>,
 }
 
 /// One thing that must hold, and where the file says so.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::domain::event::{Event, RunEnd};
 use crate::domain::playbook::{Body, Playbook};
 use crate::domain::run::{Hold, Stage, StepEnd, StepKey};
+use crate::domain::signal::Refusal;
 use crate::playbook::case::{Case, Expect};
 use crate::playbook::rehearse::Played;
 use crate::yaml::diagnostic::Diagnostic;
@@ -29,6 +30,7 @@ pub fn judge(file: &Arc<str>, case: &Case, played: &Played) -> Vec<Diagnostic> {
             );
         }
     }
+    failures.extend(said(file, case, played));
     if let Some(stuck) = &played.stuck {
         failures.push(
             Diagnostic::error(
@@ -42,6 +44,48 @@ pub fn judge(file: &Arc<str>, case: &Case, played: &Played) -> Vec<Diagnostic> {
         );
     }
     failures
+}
+
+/// What people were to say and nobody waited for, and what was refused without the
+/// case expecting it: such a case shows something else than its author thinks.
+fn said(file: &Arc<str>, case: &Case, played: &Played) -> Vec<Diagnostic> {
+    let answers = case.answers.iter().map(|(step, answer)| (step, "answer", answer.place, &answer.refused));
+    let approvals = case.approvals.iter().flat_map(|(step, all)| all.iter().map(move |one| (step, one)));
+    let approvals = approvals.map(|(step, one)| (step, "decision", one.place, &one.refused));
+    let mut mistakes = Vec::new();
+    for (step, what, place, expected) in answers.chain(approvals) {
+        let heard = played.heard.iter().filter(|(of, _)| *of == place).map(|(_, refusal)| refusal.as_ref());
+        let heard: Vec<Option<&Refusal>> = heard.collect();
+        let wrong = heard.iter().find(|refusal| refusal.map(|it| it.code) != expected.as_deref());
+        let (code, found, help) = match (wrong, expected) {
+            (None, _) if !heard.is_empty() => continue,
+            // What stops the run early is told already.
+            (None, _) if played.stuck.is_some() => continue,
+            (None, _) => (
+                "never-said",
+                format!("nobody waits for this {what} on `{step}`: it is never asked for, or closed before"),
+                "take it out, or mend what comes before it; `after:` says how late it comes",
+            ),
+            (Some(Some(refusal)), None) => (
+                "refused-in-case",
+                format!("this {what} on `{step}` is refused: {} ({})", refusal.message, refusal.code),
+                "mend the case; where the refusal is what it shows, state it with `refused:` and the code",
+            ),
+            (Some(Some(refusal)), Some(_)) => (
+                "refused-in-case",
+                format!("this {what} on `{step}` is refused as `{}`: {}", refusal.code, refusal.message),
+                "`refused:` names another code",
+            ),
+            (Some(None), _) => (
+                "not-refused",
+                format!("this {what} on `{step}` counts, and the case expects that it is refused"),
+                "mend the playbook, or take `refused:` out",
+            ),
+        };
+        let text = format!("in the case “{}”: {found}", case.name);
+        mistakes.push(Diagnostic::error(code, file, place, text).label("said here").help(help));
+    }
+    mistakes
 }
 
 fn holds(expected: &Expect, played: &Played) -> Result<(), String> {

@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 
 use crate::domain::command::{Child, Command, Perform, Phase};
 use crate::domain::decide::turn::take;
-use crate::domain::event::{Entry, Event, RunEnd, RunStarted};
+use crate::domain::event::{Entry, RunEnd, RunStarted};
 use crate::domain::evolve::evolve;
 use crate::domain::expr::scope::Scope;
-use crate::domain::id::{IncidentId, QuestionId, RunId, StreamId};
+use crate::domain::id::{IncidentId, RunId, StreamId};
 use crate::domain::outcome::{Failure, FailureClass, Outcome};
 use crate::domain::owed::commands;
 use crate::domain::plan::Plan;
 use crate::domain::playbook::{ActionSpec, Body, Effect, Trigger};
 use crate::domain::run::{RunState, Shared};
-use crate::domain::signal::{Person, Signal};
+use crate::domain::signal::{Refusal, Signal};
 use crate::domain::status::class_of_status;
 use crate::domain::time::Timestamp;
 use crate::domain::value::digest;
@@ -27,7 +27,10 @@ use crate::projection::dossier::{Dossier, Sources};
 use crate::report::render::{Format, render};
 use crate::report::templates::Templates;
 use crate::step::letters::About;
+use crate::yaml::node::Place;
 use ulid::Ulid;
+
+mod scripted;
 
 /// Turns after which a case counts as stuck.
 const TURNS_MAX: usize = 20_000;
@@ -49,6 +52,8 @@ pub struct Played {
     pub mails: Vec<(String, Vec<String>)>,
     /// What was written, by template: every format's text.
     pub reports: BTreeMap<String, Vec<String>>,
+    /// What people said, by its place in the file, and why it was refused where it was.
+    pub heard: Vec<(Place, Option<Refusal>)>,
     /// Why it could not be played to its end.
     pub stuck: Option<String>,
 }
@@ -67,6 +72,7 @@ pub fn play(case: &Case, plan: &Arc<Plan>, templates: &Templates) -> Played {
         used: BTreeMap::new(),
         contained: BTreeMap::new(),
         said: BTreeSet::new(),
+        refusal: None,
         played: Played {
             triggered: false,
             entries: Vec::new(),
@@ -74,6 +80,7 @@ pub fn play(case: &Case, plan: &Arc<Plan>, templates: &Templates) -> Played {
             effects: Vec::new(),
             mails: Vec::new(),
             reports: BTreeMap::new(),
+            heard: Vec::new(),
             stuck: None,
         },
     };
@@ -102,6 +109,8 @@ struct Rehearsal<'a> {
     contained: BTreeMap<String, Timestamp>,
     /// Decisions and answers that were given.
     said: BTreeSet<String>,
+    /// Why the last of them was refused, if it was.
+    refusal: Option<Refusal>,
     played: Played,
 }
 
@@ -168,10 +177,13 @@ impl Rehearsal<'_> {
             }
         }
         match (self.next_word(), wake) {
-            (Some((at, name, signal)), wake) if wake.is_none_or(|wake| at <= wake) => {
-                self.now = self.now.max(at);
-                self.said.insert(name);
-                self.tell(&signal)
+            (Some(word), wake) if wake.is_none_or(|wake| word.at <= wake) => {
+                self.now = self.now.max(word.at);
+                self.said.insert(word.name);
+                self.refusal = None;
+                self.tell(&word.signal)?;
+                self.played.heard.push((word.place, self.refusal.take()));
+                Ok(())
             }
             (_, Some(wake)) => {
                 self.now = self.now.max(wake);
@@ -181,57 +193,17 @@ impl Rehearsal<'_> {
         }
     }
 
-    /// What a person says next, and when.
-    fn next_word(&self) -> Option<(Timestamp, String, Signal)> {
-        let mut words = Vec::new();
-        for (id, asked) in self.state.questions.iter().filter(|(_, asked)| !asked.closed) {
-            let Some(answer) = self.case.answers.get(&*asked.key.id) else {
-                continue;
-            };
-            let name = id.to_string();
-            let by = answer.by.clone().or_else(|| asked.asked.first().cloned()).unwrap_or_default();
-            let signal = Signal::Answer {
-                question: *id,
-                by,
-                choice: answer.choice.clone(),
-                fields: answer.fields.clone(),
-            };
-            words.push((self.since_asked(*id).after(answer.after), name, signal));
-        }
-        for (id, asked) in self.state.approvals.iter().filter(|(_, asked)| !asked.closed) {
-            let since = self.state.steps.get(&asked.key).map_or(self.now, |step| step.since);
-            for (at, decision) in self.case.approvals.get(&*asked.key.id).into_iter().flatten().enumerate() {
-                let by = Person {
-                    address: decision.by.to_lowercase(),
-                    groups: self.people.groups_of(&decision.by),
-                };
-                let signal = Signal::Decide {
-                    approval: *id,
-                    by,
-                    approve: decision.approve,
-                    note: decision.note.clone(),
-                };
-                words.push((since.after(decision.after), format!("{id}/{at}"), signal));
-            }
-        }
-        words.into_iter().filter(|(_, name, _)| !self.said.contains(name)).min_by_key(|(at, _, _)| *at)
-    }
-
-    fn since_asked(&self, id: QuestionId) -> Timestamp {
-        let sent =
-            self.played.entries.iter().find(
-                |entry| matches!(&entry.event, Event::QuestionAsked { question, .. } if *question == id),
-            );
-        sent.map_or(self.now, |entry| entry.at)
-    }
-
     fn tell(&mut self, signal: &Signal) -> Result<(), String> {
         let mut next = self.state.clone();
         let events = match take(&mut next, signal, self.now) {
             Ok(events) => events,
             // A refused word of a person changes nothing; a refused start is a mistake.
             Err(refusal) if matches!(signal, Signal::Decide { .. } | Signal::Answer { .. }) => {
-                return if refusal.code == "cannot-follow" { Err(refusal.message) } else { Ok(()) };
+                if refusal.code == "cannot-follow" {
+                    return Err(refusal.message);
+                }
+                self.refusal = Some(refusal);
+                return Ok(());
             }
             Err(refusal) => return Err(refusal.message),
         };

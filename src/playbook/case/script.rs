@@ -180,6 +180,7 @@ fn read_answer(field: Field<'_>, step: &str, shared: &Shared<'_>) -> Option<Answ
     let choice = choice_field.and_then(Field::non_empty);
     let by = map.optional("by").and_then(Field::non_empty).map(str::to_lowercase);
     let after = map.optional("after").and_then(Field::duration).unwrap_or(DELAY_DEFAULT);
+    let refused = map.optional("refused").and_then(Field::non_empty).map(str::to_owned);
     let fields = map
         .optional("fields")
         .map_or_else(|| Value::Object(serde_json::Map::new()), |field| field.node().to_json());
@@ -209,7 +210,7 @@ fn read_answer(field: Field<'_>, step: &str, shared: &Shared<'_>) -> Option<Answ
             _ => {}
         }
     }
-    Some(Answer { by, choice: choice?.to_owned(), fields, after })
+    Some(Answer { by, choice: choice?.to_owned(), fields, after, place: field.place(), refused })
 }
 
 /// How long people take when the case does not say.
@@ -246,6 +247,7 @@ fn read_decision(field: Field<'_>) -> Option<Decision> {
     let approve = map.optional("approve").and_then(Field::bool).unwrap_or(true);
     let note = map.optional("note").and_then(Field::non_empty).map(str::to_owned);
     let after = map.optional("after").and_then(Field::duration).unwrap_or(DELAY_DEFAULT);
+    let refused = map.optional("refused").and_then(Field::non_empty).map(str::to_owned);
     map.finish();
-    Some(Decision { by: by?.to_lowercase(), approve, note, after })
+    Some(Decision { by: by?.to_lowercase(), approve, note, after, place: field.place(), refused })
 }
