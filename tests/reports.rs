@@ -757,9 +757,9 @@ fn lists_show_what_the_run_waits_for_and_what_holds() {
     }
     use RunStatus::{Ending, Running, Succeeded, Waiting};
     assert_eq!(seen, [Running, Waiting, Running, Waiting, Running, Ending, Succeeded]);
-    assert_eq!(views.containments.targets_since(minute(40)).len(), 1);
-    assert_eq!(views.containments.targets_since(minute(43)).len(), 0);
-    assert_eq!(views.containments.targets_of(story.run()).len(), 1);
+    assert_eq!(views.containments.targets_since(minute(40), u64::MAX).len(), 1);
+    assert_eq!(views.containments.targets_since(minute(43), u64::MAX).len(), 0);
+    assert_eq!(views.containments.targets_of(story.run(), u64::MAX).len(), 1);
     assert_eq!(views.approvals.open_len(), 0);
     assert_eq!(views.runs.live().count(), 0);
     let incident = views.incidents.get(story.incident()).unwrap();

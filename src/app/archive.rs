@@ -7,13 +7,15 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use crate::app::data_dir::private_dir;
 use crate::domain::event::{Entry, Event};
 use crate::domain::id::{AlertId, IncidentId, RunId, StreamId};
+use crate::domain::run::StepKey;
 use crate::domain::time::Timestamp;
 use crate::failpoint::pass;
-use crate::guard::under_way::{Contained, DAY, TEN_MINUTES};
+use crate::guard::contained::{Contained, DAY, TEN_MINUTES};
 use crate::projection::dossier::{Dossier, Sources};
 use crate::projection::views::Views;
 use crate::scheduler::plans::{Plans, stored_alert};
@@ -24,18 +26,29 @@ use crate::store::journal::Journal;
 /// by the incident's count.
 const JOINED_TOLD_MAX: usize = 50;
 
+/// How long an act waits for the views. They are milliseconds behind; an act that is
+/// not judged is called off, and made anew.
+const CATCH_UP: Duration = Duration::from_secs(10);
+
 /// The journal and the reports directory.
 pub struct Archive {
     journal: Arc<dyn Journal>,
     views: Arc<RwLock<Views>>,
+    /// Up to which record the views go.
+    seen: watch::Receiver<u64>,
     plans: Plans,
     reports: PathBuf,
 }
 
 impl Archive {
     /// Over a journal and its views; reports go to this directory.
-    pub fn new(journal: Arc<dyn Journal>, views: Arc<RwLock<Views>>, reports: PathBuf) -> Self {
-        Self { journal, views, plans: Plans::default(), reports }
+    pub fn new(
+        journal: Arc<dyn Journal>,
+        views: Arc<RwLock<Views>>,
+        seen: watch::Receiver<u64>,
+        reports: PathBuf,
+    ) -> Self {
+        Self { journal, views, seen, plans: Plans::default(), reports }
     }
 
     async fn build(&self, run: RunId, number: u16) -> Result<Dossier, String> {
@@ -161,17 +174,28 @@ impl Records for Archive {
         .boxed()
     }
 
-    fn contained(&self, run: RunId, now: Timestamp) -> Contained {
-        let views = self.views.read();
-        let since = |span: Duration| {
-            let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-            views.containments.targets_since(Timestamp::from_millis(now.millis().saturating_sub(millis)))
-        };
-        Contained {
-            run: views.containments.targets_of(run),
-            ten_minutes: since(TEN_MINUTES),
-            day: since(DAY),
+    fn contained<'a>(
+        &'a self,
+        run: RunId,
+        act: Option<&'a StepKey>,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Contained, String>> {
+        async move {
+            if act.is_some() {
+                // Its own intent is durable, and so is all that came before.
+                let (head, mut seen) = (self.journal.head().position, self.seen.clone());
+                let shown = tokio::time::timeout(CATCH_UP, seen.wait_for(|position| *position >= head)).await;
+                if !matches!(shown, Ok(Ok(_))) {
+                    return Err("the views are too far behind the journal to count by".to_owned());
+                }
+            }
+            let views = self.views.read();
+            let place = act.map_or(u64::MAX, |step| views.containments.place_of(run, step));
+            let since = |span: Duration| views.containments.targets_since(now.before(span), place);
+            let run = views.containments.targets_of(run, place);
+            Ok(Contained { run, ten_minutes: since(TEN_MINUTES), day: since(DAY) })
         }
+        .boxed()
     }
 }
 

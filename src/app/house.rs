@@ -19,7 +19,6 @@ use crate::connector::hub::Hub;
 use crate::domain::queue::Limits;
 use crate::domain::time::Timestamp;
 use crate::failpoint::pass;
-use crate::guard::under_way::UnderWay;
 use crate::scheduler::admission::{QUEUE_DEFAULT, RUNS_AT_ONCE_DEFAULT};
 use crate::scheduler::run::Scheduler;
 use crate::service::follow::follow;
@@ -265,13 +264,13 @@ async fn service_on(
     let (shelf, from) = shelf::open(&settings.data, &journal).await?.unzip();
     let following = follow(&journal, shelf, from.unwrap_or(0)).await?;
     let views = Arc::clone(&following.views);
-    let records = Archive::new(Arc::clone(&journal), views, settings.data.join(REPORTS_DIR));
+    let records =
+        Archive::new(Arc::clone(&journal), views, following.seen.clone(), settings.data.join(REPORTS_DIR));
     let world = Arc::new(World {
         hub: Hub::new(loaded.instances, now),
         people: loaded.people,
         templates: loaded.templates,
         guard: loaded.guard,
-        under_way: UnderWay::default(),
         mail: settings.mail.clone(),
         mail_from: settings.mail_from.clone(),
         public_url: settings.public_url.clone().unwrap_or_else(|| format!("http://{address}")),

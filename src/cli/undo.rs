@@ -103,7 +103,9 @@ fn body(only: &[&str], plan: bool, anyway: bool, why: Option<&str>) -> Value {
 fn told(id: &str, done: &Value, screen: &Screen) -> Exit {
     let plan = done.get("plan").and_then(Value::as_bool) == Some(true);
     let items = done.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let refused = items.iter().any(|item| item.get("fate").and_then(Value::as_str) == Some("refused"));
+    let refused = items
+        .iter()
+        .any(|item| matches!(item.get("fate").and_then(Value::as_str), Some("refused" | "may_hold")));
     let exit = if refused { Exit::Failed } else { Exit::Done };
     if screen.json() {
         screen.document(done);

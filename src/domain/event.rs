@@ -20,7 +20,7 @@ use crate::domain::triage::{Related, Sighting};
 use crate::domain::urgency::Urgency;
 use crate::domain::value::{Digest, Value};
 
-pub use self::parts::{Entry, JournalRestored, RunEnd, RunStarted, SetAside};
+pub use self::parts::{Entry, Intended, JournalRestored, RunEnd, RunStarted, SetAside};
 
 mod parts;
 
@@ -269,6 +269,9 @@ pub enum Event {
         /// what was lost before, to tell what was at work from what only waited.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         begin_follows: bool,
+        /// Whom or what an act contains: from here on it counts, and may hold.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        contains: Option<Box<Intended>>,
     },
     /// It has its turn; from here on something may be sent.
     AttemptBegan {

@@ -186,6 +186,16 @@ pub fn is_restored(keep: &[String], captured: &Value, now: &Value) -> bool {
     })
 }
 
+/// What a captured target is called: its label, else its id.
+pub fn target_label(captured: &Value) -> String {
+    let text = |name: &str| match captured.get(name) {
+        Some(Value::String(text)) => Some(text.clone()),
+        None | Some(Value::Null) => None,
+        Some(other) => Some(other.to_string()),
+    };
+    text("target").or_else(|| text("id")).unwrap_or_else(|| "the target".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -286,6 +286,8 @@ pub struct Question {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hold {
+    /// Its intent is on record, and nobody knows whether it was done. In lists only.
+    MayHold,
     /// The system accepted it; not yet seen to hold.
     Accepted,
     /// Read back: it holds.

@@ -3,11 +3,11 @@
 //! ```text
 //!   people.rs     groups and their addresses
 //!   verdict.rs    may this target be contained now?
-//!   under_way.rs  acts that the journal does not show yet, for the caps
+//!   contained.rs  what counts for the caps
 //!   settings.rs   people and guardrails, out of the settings
 //! ```
 
+pub mod contained;
 pub mod people;
 pub mod settings;
-pub mod under_way;
 pub mod verdict;

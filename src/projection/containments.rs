@@ -2,7 +2,6 @@
 //! still showed it; and the counts that guardrails cap.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +17,11 @@ use crate::domain::run::{Hold, StepEnd, StepKey};
 use crate::domain::time::Timestamp;
 use crate::domain::value::{Value, truncate_text};
 use crate::projection::fold::{Page, Projection, ROW_TEXT_BYTES_MAX, page};
-use crate::projection::key::Key;
 use crate::projection::marks::Marks;
 use crate::projection::rows::Rows;
 use crate::projection::shelf::Table;
 
+mod intended;
 pub mod standing;
 
 /// One containment in a list.
@@ -90,6 +89,11 @@ pub struct ContainmentRow {
     /// Its place in the order in which the journal has them; what is lifted
     /// together is lifted in the reverse of it.
     pub nth: u64,
+    /// The place of the first intent to do it of which nothing says that it did not
+    /// happen: the caps count it for all intents that came later.
+    pub first_intent: u64,
+    /// The place of its last intent, by which the caps judge it.
+    pub last_intent: u64,
 }
 
 impl ContainmentRow {
@@ -128,9 +132,9 @@ const CHANGES_KEPT_FOR: Duration = Duration::from_secs(2 * 24 * 3600);
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Containments {
     rows: Rows<ContainmentId, ContainmentRow>,
-    /// The targets of those that changed something, in lower case, by when: what
-    /// the caps count.
-    changed: Marks<(Timestamp, ContainmentId), String>,
+    /// The targets of those that changed something or may have, in lower case, each
+    /// with the place of its first intent, by when: what the caps count.
+    changed: Marks<(Timestamp, ContainmentId), (String, u64)>,
     /// Those that hold, or no longer do without having been lifted.
     watched: Marks<ContainmentId>,
     of_run: Rows<(RunId, ContainmentId), ()>,
@@ -161,7 +165,7 @@ impl Containments {
     /// The containment by which one of `names` was contained or freed since `since`,
     /// the last one first, and when that was.
     pub fn touched(&self, names: &[String], since: Timestamp) -> Option<(ContainmentId, Timestamp)> {
-        let of = self.changed.iter().rev().filter(|(_, target)| names.contains(target));
+        let of = self.changed.iter().rev().filter(|(_, (target, _))| names.contains(target));
         of.filter_map(|((accepted_at, id), _)| {
             let at = self.rows.get(*id).and_then(|row| row.lifted_at).unwrap_or(*accepted_at);
             (at >= since).then_some((*id, at))
@@ -172,11 +176,7 @@ impl Containments {
     /// Forgets those of a run that was erased. The others keep their places.
     pub fn forget(&mut self, run: RunId) {
         for row in self.of_run(run) {
-            row.incident.into_iter().for_each(|incident| self.of_incident.remove((incident, row.id)));
-            self.changed.clear(&(row.accepted_at, row.id));
-            self.watched.clear(&row.id);
-            self.rows.remove(row.id);
-            self.of_run.remove((run, row.id));
+            self.remove(row.id);
         }
         let steps = self.irreversible.keys().filter(|(of, _)| *of == run).cloned();
         for step in steps.collect::<Vec<_>>() {
@@ -211,20 +211,6 @@ impl Containments {
             return page(watched.filter_map(|(id, ())| row(*id)), limit, keep);
         }
         page(self.rows.newest(before), limit, keep)
-    }
-
-    /// The different targets contained at or after `since`, by their label in
-    /// lower case. A target that already was in the wanted state is not
-    /// counted: nothing was done to it. Lifted ones are: the cap is on what was
-    /// done, not on what holds.
-    pub fn targets_since(&self, since: Timestamp) -> BTreeSet<String> {
-        self.changed.range((since, ContainmentId::LEAST)..).map(|(_, target)| target.clone()).collect()
-    }
-
-    /// The different targets that this run contained.
-    pub fn targets_of(&self, run: RunId) -> BTreeSet<String> {
-        let rows = self.of_run.newest_of(run, None).filter_map(|id| self.rows.get(id));
-        rows.filter(|row| row.changed).map(|row| row.target.to_lowercase()).collect()
     }
 
     /// Those of an incident, the newest first in the order of the journal.
@@ -293,6 +279,7 @@ impl Projection for Containments {
         let StreamId::Run(run) = entry.stream else {
             return;
         };
+        self.intend(run, entry, incident);
         match &entry.event {
             Event::AttemptEnded { key, phase: Phase::Capture, outcome, .. } => {
                 if let Outcome::Succeeded { output, .. } = outcome
@@ -328,17 +315,22 @@ impl Projection for Containments {
             }
             Event::ContainmentAccepted { key, containment, operation, target, changed, until } => {
                 let irreversible = self.irreversible.clear(&(run, key.clone())).is_some();
-                let nth = self.accepted.get_or((), || 0);
-                *nth += 1;
+                let nth = self.next_place();
+                let intent = self.rows.get(*containment).filter(|row| row.hold == Hold::MayHold);
+                let intents = intent.map_or((nth, nth), |row| (row.first_intent, row.last_intent));
                 let row = ContainmentRow {
+                    first_intent: intents.0,
+                    last_intent: intents.1,
                     incident,
                     changed: *changed,
                     one_off: irreversible && until.is_none(),
                     until: *until,
-                    nth: *nth,
+                    nth,
                     ..ContainmentRow::accepted(*containment, run, key, operation, target, entry.at)
                 };
-                if !row.one_off {
+                if row.one_off {
+                    self.watched.clear(containment);
+                } else {
                     self.watched.set(*containment, ());
                 }
                 self.accept(row);
@@ -361,7 +353,7 @@ impl Containments {
             self.changed.clear(&old);
         }
         if row.changed {
-            self.changed.set((row.accepted_at, row.id), row.target.to_lowercase());
+            self.changed.set((row.accepted_at, row.id), (row.target.to_lowercase(), row.first_intent));
             let old = row.accepted_at.before(CHANGES_KEPT_FOR);
             while self.changed.len() > CHANGES_KEPT
                 && let Some(first) = self.changed.first_key_value().map(|(first, _)| *first)

@@ -13,6 +13,7 @@ pub mod dossier;
 pub mod exceptions;
 pub mod fold;
 pub mod incidents;
+pub mod intents;
 pub mod key;
 pub mod marks;
 pub mod orders;

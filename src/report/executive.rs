@@ -186,7 +186,10 @@ impl Writer<'_> {
         // What was done once, without a way back, is neither held nor lifted.
         let lasting = || all.iter().filter(|part| !part.one_off);
         let holding: Vec<_> = lasting().filter(|part| part.hold != Hold::Lifted).collect();
-        let word = if all.iter().any(|part| part.hold == Hold::Stuck || part.drift().is_some()) {
+        let word = if all
+            .iter()
+            .any(|part| matches!(part.hold, Hold::Stuck | Hold::MayHold) || part.drift().is_some())
+        {
             "A person must look"
         } else if all.is_empty() {
             "No"

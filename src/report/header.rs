@@ -136,10 +136,12 @@ fn some(count: usize, one: &str, many: &str) -> Option<String> {
 fn doubts(dossier: &Dossier) -> Vec<String> {
     let open = dossier.uncertain.iter().filter(|part| part.settled.is_none());
     let stuck = dossier.containments.iter().filter(|part| part.hold == Hold::Stuck);
+    let may_hold = dossier.containments.iter().filter(|part| part.hold == Hold::MayHold);
     let drifted = dossier.containments.iter().filter(|part| part.drift().is_some());
     let drifted_words = ["containment is no longer in force", "containments are no longer in force"];
     let stuck_words = ["containment could not be lifted", "containments could not be lifted"];
     let all = [
+        some(may_hold.count(), "containment may hold", "containments may hold"),
         some(open.count(), "step is uncertain", "steps are uncertain"),
         some(drifted.count(), drifted_words[0], drifted_words[1]),
         some(stuck.count(), stuck_words[0], stuck_words[1]),

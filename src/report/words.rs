@@ -86,6 +86,7 @@ pub const DRIFTED: &str = "was in force; a later look did not show it any more";
 /// Where a change without a way back stands: it is done or not, never held.
 pub fn done_once(hold: Hold) -> &'static str {
     match hold {
+        Hold::MayHold => "sent; whether it was done is not known",
         Hold::Accepted => "asked for, not yet confirmed",
         _ => "done, confirmed by reading back; nothing is held",
     }
@@ -94,6 +95,7 @@ pub fn done_once(hold: Hold) -> &'static str {
 /// Where a containment stands.
 pub fn hold(hold: Hold) -> &'static str {
     match hold {
+        Hold::MayHold => "sent; whether it was done is not known",
         Hold::Accepted => "accepted, not yet confirmed",
         Hold::Verified => "in force, confirmed by reading back",
         Hold::Lifting => "being lifted",

@@ -85,6 +85,8 @@ pub enum UndoFate {
     Irreversible,
     /// It holds, and nothing was asked of it.
     Holds,
+    /// Nobody knows whether it was done, so nothing can be asked of it yet.
+    MayHold,
 }
 
 /// One containment of an answer, in the order in which they are lifted.
@@ -147,6 +149,7 @@ impl Service {
             anyway: call.anyway,
         };
         let only_if = &call.only_if;
+        let asked = chosen.iter().filter(|row| row.hold != Hold::MayHold).map(|row| row.id);
         let called = |run| chosen.iter().any(|row| row.run != run);
         match call.scope {
             // One after the other over several runs, as for an incident.
@@ -155,9 +158,11 @@ impl Service {
                 let incident = incident.ok_or_else(|| ServiceError::absent("run", &run))?;
                 self.order_undo(incident, call, &chosen).await?;
             }
+            // Of what may hold the run's own record does not say that it holds.
+            _ if chosen.iter().all(|row| row.hold == Hold::MayHold) && !chosen.is_empty() => {}
             Scope::Run(run) if call.only.is_empty() => self.tell(run, told(Vec::new()), only_if).await?,
             Scope::Run(run) => {
-                self.tell(run, told(chosen.iter().map(|row| row.id).collect()), only_if).await?;
+                self.tell(run, told(asked.collect()), only_if).await?;
             }
             Scope::Containment(id) => {
                 self.tell(self.run_of_containment(id)?, told(vec![id]), only_if).await?;
@@ -173,7 +178,7 @@ impl Service {
         let items = now.iter().enumerate().map(|(at, row)| {
             let fate = before.get(&row.id).copied().unwrap_or_else(|| self.came_of(row));
             let says = says(row, fate);
-            let needs_person = fate == UndoFate::Refused;
+            let needs_person = matches!(fate, UndoFate::Refused | UndoFate::MayHold);
             let fields = row.changed_since.clone();
             self.undo_row(at, row, Judged { fate, says, needs_person, fields })
         });
@@ -214,6 +219,7 @@ impl Service {
     pub(super) fn on_record(&self, row: &ContainmentRow) -> Option<UndoFate> {
         match row.hold {
             _ if row.one_off => Some(UndoFate::Irreversible),
+            Hold::MayHold => Some(UndoFate::MayHold),
             Hold::Lifted => Some(UndoFate::LiftedBefore),
             Hold::Lifting => Some(UndoFate::UnderWay),
             _ if self.views.read().orders.is_queued(row.id) => Some(UndoFate::Queued),
@@ -229,6 +235,7 @@ impl Service {
             _ if self.views.read().orders.is_queued(row.id) => UndoFate::Queued,
             Hold::Stuck => UndoFate::Refused,
             Hold::Accepted | Hold::Verified => UndoFate::Holds,
+            Hold::MayHold => UndoFate::MayHold,
         }
     }
 
@@ -321,6 +328,9 @@ pub(super) fn says(row: &ContainmentRow, fate: UndoFate) -> String {
         UndoFate::Refused => row.why.clone().unwrap_or_else(|| "it could not be lifted".to_owned()),
         UndoFate::LiftedBefore => format!("is lifted already{at}; nothing was asked again"),
         UndoFate::UnderWay => "is on its way back already; nothing was asked again".to_owned(),
+        UndoFate::MayHold => {
+            "may hold: nobody knows whether it was done, so nothing was asked; look at the target, and settle or release its run".to_owned()
+        }
         UndoFate::Irreversible => "was done once, and has no way back".to_owned(),
         _ => "it holds".to_owned(),
     }

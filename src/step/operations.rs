@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::connector::hub::{OperationAnswer, OperationCall};
 use crate::connector::spec::ConnectorSpec;
 use crate::domain::command::Phase;
+use crate::domain::kept::target_label;
 use crate::domain::outcome::{Failure, FailureClass, Outcome};
 use crate::domain::playbook::Body;
 use crate::domain::value::Value;
@@ -43,7 +44,7 @@ pub async fn contain(call: &Call<'_>, world: &World) -> Done {
     let answer = match call.perform.phase {
         Phase::Capture => {
             let answer = hub.capture(&operation_call).await;
-            guarded(call, world, answer)
+            guarded(call, world, answer).await
         }
         Phase::Act => match &call.perform.captured {
             Some(captured) => act(call, world, captured, &operation_call).await,
@@ -66,8 +67,8 @@ pub async fn contain(call: &Call<'_>, world: &World) -> Done {
     done(answer)
 }
 
-/// Asks the guardrails once more, and touches the target. From here on it
-/// counts, unless it surely was not touched.
+/// Asks the guardrails once more, and touches the target. It counts since its intent
+/// was on record, until an entry says that it surely was not touched.
 async fn act(
     call: &Call<'_>,
     world: &World,
@@ -75,32 +76,15 @@ async fn act(
     operation_call: &OperationCall<'_>,
 ) -> OperationAnswer {
     let target = Found::of(call, captured);
-    let (run, now) = (call.run(), (world.now)());
-    let admitted = world.under_way.admit(
-        run,
-        &target.label,
-        now,
-        || world.records.contained(run, now),
-        |counts| target.verdict(world, counts),
-    );
-    let again = match admitted {
-        Ok(again) => again,
-        Err(refused) => {
-            return OperationAnswer {
-                outcome: permanent(refused.code, refused.message).into(),
-                body: Vec::new(),
-                absent: false,
-            };
-        }
+    let contained = world.records.contained(call.run(), Some(&call.perform.key), (world.now)()).await;
+    let outcome = match contained {
+        Err(why) => Outcome::called_off(&why),
+        Ok(contained) => match target.verdict(world, contained.others(&target.label)) {
+            Ok(()) => return world.hub.perform(operation_call).await,
+            Err(refused) => permanent(refused.code, refused.message).into(),
+        },
     };
-    let answer = world.hub.perform(operation_call).await;
-    let untouched =
-        matches!(&answer.outcome, Outcome::Failed { failure, .. } if failure.class != FailureClass::Unknown);
-    // An earlier attempt may have touched it unheard; then it goes on counting.
-    if untouched && !again {
-        world.under_way.forget(run, &target.label);
-    }
-    answer
+    OperationAnswer { outcome, body: Vec::new(), absent: false }
 }
 
 fn permanent(code: &str, message: impl Into<String>) -> Failure {
@@ -154,21 +138,14 @@ fn done(answer: OperationAnswer) -> Done {
 }
 
 /// A captured target that may not be contained is refused before anybody is asked.
-fn guarded(call: &Call<'_>, world: &World, answer: OperationAnswer) -> OperationAnswer {
+async fn guarded(call: &Call<'_>, world: &World, answer: OperationAnswer) -> OperationAnswer {
     let refused = match &answer.outcome {
         Outcome::Succeeded { output, .. } if output.get("already") != Some(&json!(true)) => {
             let target = Found::of(call, output);
-            let (run, now) = (call.run(), (world.now)());
-            world
-                .under_way
-                .ask(
-                    run,
-                    &target.label,
-                    now,
-                    || world.records.contained(run, now),
-                    |counts| target.verdict(world, counts),
-                )
-                .err()
+            let contained = world.records.contained(call.run(), None, (world.now)()).await;
+            // Counted once more before it is touched.
+            let contained = contained.unwrap_or_default();
+            target.verdict(world, contained.others(&target.label)).err()
         }
         _ => None,
     };
@@ -196,8 +173,7 @@ impl<'a> Found<'a> {
             None | Some(Value::Null) => String::new(),
             Some(other) => other.to_string(),
         };
-        // Without a label the journal says `the target`; the id tells them apart.
-        let label = captured.get("target").and_then(Value::as_str).map_or_else(|| id.clone(), str::to_owned);
+        let label = target_label(captured);
         Self {
             id,
             label,

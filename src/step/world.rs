@@ -13,11 +13,12 @@ use crate::domain::id::{ApprovalId, IncidentId, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Plan;
 use crate::domain::playbook::Step;
+use crate::domain::run::StepKey;
 use crate::domain::time::Timestamp;
 use crate::domain::urgency::Urgency;
 use crate::domain::value::Digest;
+use crate::guard::contained::Contained;
 use crate::guard::people::People;
-use crate::guard::under_way::{Contained, UnderWay};
 use crate::guard::verdict::Guard;
 use crate::projection::dossier::Dossier;
 use crate::report::templates::Templates;
@@ -33,8 +34,6 @@ pub struct World {
     pub templates: Templates,
     /// What may be contained.
     pub guard: Guard,
-    /// Acts that the journal does not show yet.
-    pub under_way: UnderWay,
     /// Name of the connector that sends mail; none = messages fail with words.
     pub mail: Option<String>,
     /// Whom messages come from.
@@ -67,9 +66,17 @@ pub trait Records: Send + Sync {
     fn remove_report(&self, name: String) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move { Err(format!("there is no file {name}")) })
     }
-    /// The targets contained by now, for the caps: those that something was
-    /// done to, by their label in lower case.
-    fn contained(&self, run: RunId, now: Timestamp) -> Contained;
+    /// The targets that count for the caps by now. Of the act of a step those count
+    /// whose intents came before its own: what is durable by then is waited for.
+    ///
+    /// # Errors
+    /// When that is not known in time.
+    fn contained<'a>(
+        &'a self,
+        run: RunId,
+        act: Option<&'a StepKey>,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Contained, String>>;
 }
 
 /// One attempt, with what it belongs to.

@@ -206,8 +206,10 @@ fn a_story_that_retention_erased_is_forgotten_as_if_it_had_never_been() {
     let contained = |views: &Views| {
         let mut rows = views.containments.list(&ContainmentFilter::default(), None, 100).items;
         rows.sort_unstable_by_key(|row| row.nth);
-        rows.iter_mut().for_each(|row| row.nth = 0);
-        let since = views.containments.targets_since(quell::domain::time::Timestamp::EPOCH);
+        for row in &mut rows {
+            (row.nth, row.first_intent, row.last_intent) = (0, 0, 0);
+        }
+        let since = views.containments.targets_since(quell::domain::time::Timestamp::EPOCH, u64::MAX);
         (rows, since)
     };
     assert_eq!(contained(&live), contained(&restarted));

@@ -13,6 +13,12 @@ use tokio::sync::watch;
 
 use crate::house::Server;
 
+/// What a system says of whatever is asked.
+const OWNED: &str = r#"{"name":"x","owner":{"email":"priya.nair@example.com"}}"#;
+
+/// What an identity provider says of whomever is asked for: found, and active.
+const DANA: &str = r#"{"totalResults":1,"Resources":[{"id":"7","userName":"dana.whitfield@example.com","displayName":"Dana Whitfield","active":true}],"id":"7","userName":"dana.whitfield@example.com","active":true}"#;
+
 /// A system that takes calls and keeps them waiting, until it is told to answer.
 pub struct Peer {
     pub address: String,
@@ -20,6 +26,8 @@ pub struct Peer {
     /// The lines that requests began with.
     pub asked: Arc<Mutex<Vec<String>>>,
     pub answers: Arc<AtomicBool>,
+    /// Whether it answers what only reads, whatever else it does.
+    reads: Arc<AtomicBool>,
 }
 
 impl Peer {
@@ -30,6 +38,8 @@ impl Peer {
         let (tell, came) = watch::channel(0);
         let answers = Arc::new(AtomicBool::new(false));
         let answering = Arc::clone(&answers);
+        let reads = Arc::new(AtomicBool::new(false));
+        let reading = Arc::clone(&reads);
         let asked = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&asked);
         tokio::spawn(async move {
@@ -42,8 +52,9 @@ impl Peer {
                 let line = String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned();
                 noted.lock().expect("no test panics here").push(line);
                 tell.send_modify(|count| *count += 1);
-                if answering.load(Ordering::SeqCst) {
-                    let body = r#"{"name":"x","owner":{"email":"priya.nair@example.com"}}"#;
+                let reads = reading.load(Ordering::SeqCst) && request.starts_with(b"GET");
+                if answering.load(Ordering::SeqCst) || reads {
+                    let body = if reads { DANA } else { OWNED };
                     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
                     let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
                     let _ = stream.write_all(answer.as_bytes()).await;
@@ -51,7 +62,7 @@ impl Peer {
                 kept.push(stream);
             }
         });
-        Peer { address, came, asked, answers }
+        Peer { address, came, asked, answers, reads }
     }
 
     pub async fn came(&mut self, times: usize) {
@@ -230,4 +241,60 @@ async fn what_is_contained_is_listed_with_who_why_and_until_when_and_a_lift_that
     assert!(items[0]["what"].as_str().is_some_and(|what| what.contains("the last try")), "{items:#?}");
     let shown = obey(&server, &items[0], 0);
     assert!(shown.contains("last try to lift"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_set_aside_in_mid_act_is_listed_with_what_it_may_hold() {
+    let peer = Peer::start(false).await;
+    peer.reads.store(true, Ordering::SeqCst);
+    let settings = format!(
+        "people: {{ groups: {{ ir-leads: [sam.okafor@example.com], hr: [lee.park@example.com], legal: [noor.haddad@example.com], managers: [jo.lindqvist@example.com] }} }}\naccess: {{ tokens: [{{ who: sam.okafor@example.com, sha256: {}, roles: [approver] }}] }}\nconnectors:\n  scim: {{ use: scim, url: \"http://{}\", auth: {{ token: \"${{env:QUELL_TEST_TOKEN}}\" }} }}\n",
+        hex::encode(Sha256::digest(SAMS_TOKEN)),
+        peer.address
+    );
+    let holds = format!("{HOLDS}    retry: {{ times: 5 }}\n");
+    let mut server = Server::with(&settings, &[("holds.yaml", &holds)]).await;
+    let run = start(&server, "holds").await;
+    let mut waiting = Value::Null;
+    while waiting.is_null() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        waiting = server.get("/approvals?open=true").await["items"][0]["id"].clone();
+    }
+    let approve = server.url(&format!("/approvals/{}/approve", waiting.as_str().expect("it has an id")));
+    let approved = reqwest::Client::new().post(approve).bearer_auth(SAMS_TOKEN).send().await;
+    assert_eq!(approved.expect("answers").status(), 200);
+    for time in 1..=3 {
+        let acts = || {
+            let asked = peer.asked.lock().expect("no test panics here");
+            asked.iter().filter(|line| line.starts_with("PATCH")).count()
+        };
+        let looked = std::time::Instant::now();
+        while acts() < time {
+            assert!(looked.elapsed() < Duration::from_secs(60), "it never acts for the {time}th time");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let row = server.get("/containments?holding=true").await["items"][0].clone();
+        assert_eq!((&row["hold"], &row["state"]), (&json!("may_hold"), &json!("may hold")), "{row}");
+        server.die_and_come_back().await;
+    }
+    let items = until(&server, |items| needs(items).contains(&"unconfirmed")).await;
+    assert!(needs(&items).contains(&"quarantined"), "{items:#?}");
+    let item = items.iter().find(|item| item["need"] == "unconfirmed").expect("it is there");
+    assert!(item["what"].as_str().is_some_and(|what| what.contains("may hold")), "{item}");
+    let page = server.get(&format!("/containments?run={run}")).await;
+    let row = &page["items"][0];
+    assert_eq!(
+        (&row["hold"], &row["operation"]),
+        (&json!("may_hold"), &json!("scim.suspend_user")),
+        "{page}"
+    );
+    let listed = server.quell(&["containments"]).text;
+    for told in ["may hold", "dana.whitfield@example.com"] {
+        assert!(listed.contains(told), "{told} in {listed}");
+    }
+    let undone = server.quell(&["undo", &run]);
+    assert_eq!(undone.status.code(), Some(1), "{}", undone.text);
+    assert!(undone.text.contains("may hold"), "{}", undone.text);
+    let shown = server.get(&format!("/runs/{run}")).await;
+    assert_eq!(shown["containments"][0]["hold"], json!("may_hold"), "{shown}");
 }

@@ -13,11 +13,12 @@ use tokio::sync::broadcast;
 use quell::connector::hub::Hub;
 use quell::domain::event::{Entry, Event};
 use quell::domain::id::{RunId, StreamId};
+use quell::domain::run::StepKey;
 use quell::domain::signal::Signal;
 use quell::domain::time::Timestamp;
 use quell::domain::value::Digest;
+use quell::guard::contained::Contained;
 use quell::guard::people::People;
-use quell::guard::under_way::{Contained, UnderWay};
 use quell::guard::verdict::Guard;
 use quell::playbook::library::Library;
 use quell::projection::dossier::Dossier;
@@ -66,8 +67,13 @@ impl Records for NoRecords {
         async { Err("not here".to_owned()) }.boxed()
     }
 
-    fn contained(&self, _run: RunId, _now: Timestamp) -> Contained {
-        Contained::default()
+    fn contained<'a>(
+        &'a self,
+        _run: RunId,
+        _act: Option<&'a StepKey>,
+        _now: Timestamp,
+    ) -> BoxFuture<'a, Result<Contained, String>> {
+        async { Ok(Contained::default()) }.boxed()
     }
 }
 
@@ -172,7 +178,6 @@ fn world() -> Arc<World> {
             templates: Templates::load(TEMPLATES, std::iter::empty())
                 .unwrap_or_else(|errors| panic!("{errors:?}")),
             guard: Guard::default(),
-            under_way: UnderWay::default(),
             mail: None,
             mail_from: "quell@example.com".to_owned(),
             public_url: "http://127.0.0.1:1".to_owned(),

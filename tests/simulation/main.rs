@@ -5,6 +5,7 @@
 //! `QUELL_SEEDS=20000` runs more; `QUELL_SEED=17` runs one and prints its trace.
 
 mod approvals;
+mod caps;
 mod chance;
 mod clocks;
 mod deeds;

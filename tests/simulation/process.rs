@@ -24,8 +24,8 @@ use quell::domain::run::StepKey;
 use quell::domain::signal::Signal;
 use quell::domain::time::Timestamp;
 use quell::domain::value::{Digest, Value};
+use quell::guard::contained::Contained;
 use quell::guard::people::People;
-use quell::guard::under_way::{Contained, UnderWay};
 use quell::guard::verdict::Guard;
 use quell::playbook::library::{Library, Prepared};
 use quell::projection::dossier::Dossier;
@@ -142,8 +142,13 @@ impl Records for Watched {
         async { Err("not here".to_owned()) }.boxed()
     }
 
-    fn contained(&self, _run: RunId, _now: Timestamp) -> Contained {
-        Contained::default()
+    fn contained<'a>(
+        &'a self,
+        _run: RunId,
+        _act: Option<&'a StepKey>,
+        _now: Timestamp,
+    ) -> BoxFuture<'a, Result<Contained, String>> {
+        async { Ok(Contained::default()) }.boxed()
     }
 }
 
@@ -239,7 +244,6 @@ fn world() -> Arc<World> {
             templates: Templates::load(TEMPLATES, std::iter::empty())
                 .unwrap_or_else(|errors| panic!("{errors:?}")),
             guard: Guard::default(),
-            under_way: UnderWay::default(),
             mail: None,
             mail_from: "quell@example.com".to_owned(),
             public_url: "http://127.0.0.1:1".to_owned(),

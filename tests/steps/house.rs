@@ -31,8 +31,8 @@ use quell::domain::playbook::{
 use quell::domain::run::StepKey;
 use quell::domain::time::Timestamp;
 use quell::domain::value::digest;
+use quell::guard::contained::Contained;
 use quell::guard::people::People;
-use quell::guard::under_way::{Contained, UnderWay};
 use quell::guard::verdict::Guard;
 use quell::lab::range::{Lab, LabOptions};
 use quell::lab::world::Mail;
@@ -77,8 +77,13 @@ impl Records for Journal {
         async { found.ok_or_else(|| "not here".to_owned()) }.boxed()
     }
 
-    fn contained(&self, _run: RunId, _now: Timestamp) -> Contained {
-        self.contained.lock().clone()
+    fn contained<'a>(
+        &'a self,
+        _run: RunId,
+        _act: Option<&'a StepKey>,
+        _now: Timestamp,
+    ) -> BoxFuture<'a, Result<Contained, String>> {
+        async { Ok(self.contained.lock().clone()) }.boxed()
     }
 }
 
@@ -118,7 +123,6 @@ impl House {
             templates: Templates::load(TEMPLATES, std::iter::empty())
                 .unwrap_or_else(|errors| panic!("{errors:?}")),
             guard: Guard::default(),
-            under_way: UnderWay::default(),
             mail: Some("mail".to_owned()),
             mail_from: "Security <quell@example.com>".to_owned(),
             public_url: "http://127.0.0.1:1".to_owned(),
@@ -165,23 +169,6 @@ impl House {
     pub fn address_like(&self, address: &str) -> String {
         let domain = DANA.split('@').nth(1).unwrap_or_default();
         format!("{}@{domain}", address.split('@').next().unwrap_or_default())
-    }
-
-    /// Addresses of ordinary people at the identity provider.
-    pub async fn people(&self, count: usize) -> Vec<String> {
-        let url = format!("{}/scim/v2/Users?count=200", self.lab.identity_url);
-        let request = reqwest::Client::new().get(url).bearer_auth(&self.lab.tokens.identity);
-        let body: Value =
-            serde_json::from_slice(&request.send().await.expect("it answers").bytes().await.expect("whole"))
-                .expect("JSON");
-        let users = body["Resources"].as_array().expect("a list");
-        let ordinary =
-            users.iter().filter(|user| user["active"] == json!(true) && user["userType"] != json!("Service"));
-        let names = ordinary.filter_map(|user| user["userName"].as_str().map(str::to_owned));
-        names
-            .filter(|name| !name.starts_with("svc-") && !name.starts_with("breakglass"))
-            .take(count)
-            .collect()
     }
 
     /// At least so many mails, once they have arrived.
@@ -384,10 +371,6 @@ pub fn failed(done: Done) -> Failure {
         Outcome::Succeeded { output, .. } => panic!("it was done: {output}"),
         Outcome::Failed { failure, .. } => failure,
     }
-}
-
-pub fn is_success(done: &Done) -> bool {
-    matches!(done.outcome, Outcome::Succeeded { .. })
 }
 
 pub fn evidence(done: &Done) -> Option<&Evidence> {

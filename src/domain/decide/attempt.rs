@@ -8,6 +8,7 @@ use crate::domain::command::Phase;
 use crate::domain::decide::turn::Turn;
 use crate::domain::event::Event;
 use crate::domain::id::ContainmentId;
+use crate::domain::kept::target_label;
 use crate::domain::outcome::{Failure, FailureClass, Outcome};
 use crate::domain::planted::{Bug, planted};
 use crate::domain::playbook::{ActionSpec, Body, Effect, Retry, Step};
@@ -184,14 +185,13 @@ impl Turn<'_> {
         };
         let id = ContainmentId::derived(self.run.ulid(), &key.to_string());
         let step = self.step(key)?;
-        let target =
-            step.captured.as_ref().and_then(|state| state.value().get("target")).and_then(Value::as_str);
+        let target = step.captured.as_ref().map(|state| target_label(state.value()));
         let until = spec.hold.filter(|_| changed).map(|hold| self.now.after(hold));
         self.record(Event::ContainmentAccepted {
             key: key.clone(),
             containment: id,
             operation: action.operation.clone(),
-            target: target.unwrap_or("the target").to_owned(),
+            target: target.unwrap_or_else(|| "the target".to_owned()),
             changed,
             until,
         })?;

@@ -4,11 +4,12 @@ use serde_json::json;
 
 use crate::domain::command::Phase;
 use crate::domain::decide::turn::Turn;
-use crate::domain::event::{Event, RunEnd};
+use crate::domain::event::{Event, Intended, RunEnd};
 use crate::domain::expr::Expr;
 use crate::domain::expr::template::Template;
 use crate::domain::id::{ApprovalId, QuestionId};
 use crate::domain::incident::{Disposition, IncidentChange};
+use crate::domain::kept::target_label;
 use crate::domain::nesting::{Part, loops_around, part};
 use crate::domain::playbook::{ActionSpec, Body, Compute, LOOP_ITEMS_MAX, Step, StepIx};
 use crate::domain::run::{StepEnd, StepKey};
@@ -224,7 +225,19 @@ impl Turn<'_> {
         let attempt = step.attempts.get(&phase).copied().unwrap_or(0) + 1;
         // It was lost before. If that happens again, it must be known whether it was at work.
         let begin_follows = step.lost.contains_key(&phase);
-        self.record(Event::AttemptStarted { key: key.clone(), phase, attempt, begin_follows })
+        let contains = if phase == Phase::Act { self.intended(key)? } else { None };
+        self.record(Event::AttemptStarted { key: key.clone(), phase, attempt, begin_follows, contains })
+    }
+
+    /// What the act of a step is about to contain.
+    fn intended(&self, key: &StepKey) -> Result<Option<Box<Intended>>, Refusal> {
+        let (_, spec) = self.spec(&self.plan, key)?;
+        let Body::Perform(action) = &spec.body else { return Ok(None) };
+        let captured = self.step(key)?.captured.as_ref().filter(|_| action.containment.is_some());
+        Ok(captured.map(|captured| {
+            let target = target_label(captured.value());
+            Box::new(Intended { operation: action.operation.clone(), target })
+        }))
     }
 
     fn request_approval(&mut self, spec: &Step, key: &StepKey) -> Result<(), Refusal> {

@@ -13,7 +13,7 @@ use crate::domain::value::{Digest, Value};
 impl Event {
     /// The intent of an attempt, as most are: its beginning is not recorded beside it.
     pub fn intent(key: StepKey, phase: Phase, attempt: u32) -> Self {
-        Self::AttemptStarted { key, phase, attempt, begin_follows: false }
+        Self::AttemptStarted { key, phase, attempt, begin_follows: false, contains: None }
     }
 }
 
@@ -87,6 +87,15 @@ pub struct JournalRestored {
     pub held: usize,
     /// Who imported it.
     pub by: String,
+}
+
+/// What an act is about to contain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Intended {
+    /// The operation.
+    pub operation: String,
+    /// Whom or what it touches, for people and for the caps.
+    pub target: String,
 }
 
 /// How a run ends.

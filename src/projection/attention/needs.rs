@@ -7,6 +7,7 @@ use super::{About, Item, Need, PAST_SHOWN, Raised, Unread};
 use crate::domain::firing::SkipReason;
 use crate::domain::id::{IncidentId, RunId, ScheduleId};
 use crate::domain::incident::Status;
+use crate::domain::run::Hold;
 use crate::domain::run::StepKey;
 use crate::domain::time::Timestamp;
 use crate::domain::value::digest;
@@ -226,6 +227,11 @@ impl Views {
                 let what = row.drifted.clone().unwrap_or_default();
                 let what = format!("{what}. Contain again by a new run, or accept it");
                 (Need::Drifted, what, [Some(show), accept])
+            }
+            Trouble::Unconfirmed if row.hold == Hold::MayHold => {
+                let why = row.why.as_deref().unwrap_or("its outcome is not on record");
+                let what = format!("it may hold: {why}. Look at the target yourself");
+                (Need::Unconfirmed, what, [Some(show), None])
             }
             Trouble::Unconfirmed => {
                 let what =

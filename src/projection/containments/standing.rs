@@ -71,6 +71,8 @@ impl ContainmentRow {
             next_try: None,
             changed_since: Vec::new(),
             nth: 0,
+            first_intent: 0,
+            last_intent: 0,
             state: None,
             playbook: None,
             by: Vec::new(),
@@ -167,6 +169,7 @@ impl ContainmentRow {
     /// Where it stands at this time, in a few words.
     pub fn stands(&self, now: Timestamp) -> String {
         let words = match (self.trouble(now), self.hold) {
+            (_, Hold::MayHold) => "may hold",
             (Some(Trouble::Drifted), _) => "no longer holds",
             (Some(Trouble::Unconfirmed), _) => "never confirmed",
             (Some(Trouble::LiftOverdue), _) => {

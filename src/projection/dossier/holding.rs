@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::fold::{Fold, noted};
 use super::parts::{cut, shown, step_title};
 use super::{ContainmentPart, Moment, Noted, declared, words};
-use crate::domain::event::Event;
+use crate::domain::event::{Event, Intended};
+use crate::domain::id::ContainmentId;
 use crate::domain::playbook::{Body, ContainmentSpec};
-use crate::domain::run::Hold;
+use crate::domain::run::{Hold, StepKey};
+use crate::projection::intents::{ActNews, act_news};
 
 impl<'a> Fold<'a> {
     fn containment_spec(&self, id: &Arc<str>) -> Option<&'a ContainmentSpec> {
@@ -47,47 +49,91 @@ impl<'a> Fold<'a> {
 
     fn accepted(&mut self, event: &Event, moment: Moment) {
         if let Event::ContainmentAccepted { key, containment, operation, target, changed, until } = event {
-            let spec = self.containment_spec(&key.id);
-            let captured = self.captured.get(key).copied();
-            let irreversible = spec.is_some_and(|spec| !spec.undo);
-            let note = self.sources.plan.playbook.step(&key.id).and_then(|(_, step)| step.note.as_deref());
-            let undo = spec.is_none_or(|spec| spec.undo).then(|| format!("quell undo {containment}"));
-            self.dossier.containments.push(ContainmentPart {
-                id: *containment,
-                step: key.clone(),
-                title: step_title(self.sources.plan, key),
-                operation: cut(operation),
-                target: cut(target),
-                tier: spec.map(|spec| spec.tier),
-                hold: Hold::Accepted,
+            let part = self.part(*containment, key, operation, target, moment);
+            let irreversible = part.undo.is_none();
+            let part = ContainmentPart {
                 changed: *changed,
                 one_off: irreversible && until.is_none(),
-                reason: note.map(cut),
-                asked: self.inputs.get(key).and_then(|input| shown(input)),
-                change: self.declared_change(operation),
-                before: captured.and_then(|captured| captured.get("state")).and_then(shown),
-                approvers: self.approvers(&key.id),
-                accepted: moment,
-                verified: None,
-                looked: None,
-                drifted: None,
-                look_showed: None,
-                warned: None,
                 until: *until,
-                extended: None,
-                lifting: None,
-                lifted: None,
-                stuck: None,
-                changed_since: Vec::new(),
-                request: self.acts.get(key).map(|exchange| words::exchange(exchange)),
-                read_back: None,
-                showed: None,
-                undo,
-            });
+                ..part
+            };
+            self.dossier.containments.retain(|part| part.id != *containment);
+            self.dossier.containments.push(part);
+        }
+    }
+
+    /// A containment that was accepted just now, without an end.
+    fn part(
+        &self,
+        id: ContainmentId,
+        key: &StepKey,
+        operation: &str,
+        target: &str,
+        moment: Moment,
+    ) -> ContainmentPart {
+        let spec = self.containment_spec(&key.id);
+        let captured = self.captured.get(key).copied();
+        let note = self.sources.plan.playbook.step(&key.id).and_then(|(_, step)| step.note.as_deref());
+        ContainmentPart {
+            id,
+            step: key.clone(),
+            title: step_title(self.sources.plan, key),
+            operation: cut(operation),
+            target: cut(target),
+            tier: spec.map(|spec| spec.tier),
+            hold: Hold::Accepted,
+            changed: true,
+            one_off: false,
+            reason: note.map(cut),
+            asked: self.inputs.get(key).and_then(|input| shown(input)),
+            change: self.declared_change(operation),
+            before: captured.and_then(|captured| captured.get("state")).and_then(shown),
+            approvers: self.approvers(&key.id),
+            accepted: moment,
+            verified: None,
+            looked: None,
+            drifted: None,
+            look_showed: None,
+            warned: None,
+            until: None,
+            extended: None,
+            lifting: None,
+            lifted: None,
+            stuck: None,
+            changed_since: Vec::new(),
+            request: self.acts.get(key).map(|exchange| words::exchange(exchange)),
+            read_back: None,
+            showed: None,
+            undo: spec.is_none_or(|spec| spec.undo).then(|| format!("quell undo {id}")),
+        }
+    }
+
+    /// What an act is about to contain is told as what may be held, until it is known.
+    fn intended(&mut self, event: &Event, moment: Moment) {
+        let Some((key, news)) = act_news(event) else { return };
+        let at = self.dossier.containments.iter().position(|part| part.step == *key);
+        let may_hold = at.filter(|at| self.dossier.containments[*at].hold == Hold::MayHold);
+        match (news, may_hold) {
+            (ActNews::Intended(_), Some(at)) => self.dossier.containments[at].accepted = moment,
+            (ActNews::Intended(Intended { operation, target }), None) => {
+                let Some(run) = self.dossier.run.id else { return };
+                let id = ContainmentId::derived(run.ulid(), &key.to_string());
+                let part = self.part(id, key, operation, target, moment);
+                self.dossier.containments.push(ContainmentPart { hold: Hold::MayHold, undo: None, ..part });
+            }
+            (ActNews::Unheard(why), Some(at)) => {
+                self.dossier.containments[at].stuck = Some(noted(cut(why), moment));
+            }
+            (ActNews::NotThisTime, Some(at)) if self.dossier.containments[at].stuck.is_some() => {}
+            (ActNews::NotThisTime | ActNews::NotDone, Some(at)) => {
+                self.dossier.containments.remove(at);
+            }
+            _ => {}
         }
     }
 
     pub(super) fn containment(&mut self, event: &Event, moment: Moment) {
+        self.intended(event, moment);
         self.accepted(event, moment);
         let id = match event {
             Event::ContainmentVerified { containment }

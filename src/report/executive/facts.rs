@@ -370,6 +370,10 @@ impl Writer<'_> {
             _ if !part.changed && part.hold != Hold::Lifted => {
                 Sentence::fact(format!("{title} was in force before; nothing was changed."), &[accepted])
             }
+            Hold::MayHold => Sentence::fact(
+                format!("{title} was sent on {at}; whether it was done is not known, and it may hold."),
+                &[accepted],
+            ),
             Hold::Accepted if part.one_off => Sentence::fact(
                 format!("{title} was asked for on {at} and is not yet confirmed."),
                 &[accepted],
