@@ -11,6 +11,8 @@ use std::io::Read;
 use encoding_rs::{Encoding, UTF_8, UTF_16LE};
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
+pub mod numbers;
+
 /// What we can unpack, as `Accept-Encoding` says it (RFC 9110 §12.5.3).
 pub const ACCEPTED: &str = "gzip, deflate, br";
 

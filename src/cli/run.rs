@@ -17,6 +17,8 @@ use crate::cli::screen::Screen;
 use crate::domain::event::{Event, RunEnd};
 use crate::domain::id::{AlertId, RunId, StreamId};
 use crate::domain::inputs::GivenInputs;
+use crate::intake::json;
+use crate::intake::normalise::ALERT_DEPTH_MAX;
 use crate::service::again::RunOn;
 use crate::service::house::Service;
 use crate::service::runs::RunOrder;
@@ -54,11 +56,13 @@ pub fn read_alert(path: Option<&Path>) -> Result<Option<GivenAlert>, CliError> {
     }
     const CODE: &str = "alert-unreadable";
     let bytes = read_input(path, ALERT_MIB_MAX, CODE, "the alert ")?;
-    let no_json = |error| {
+    let no_json = |error: &dyn std::fmt::Display| {
         let says = format!("the alert {} cannot be read: it is no JSON: {error}", path.display());
         CliError::new(Exit::Wrong, CODE, says)
     };
-    serde_json::from_slice(&bytes).map(|raw| Some(GivenAlert::Payload(raw))).map_err(no_json)
+    let text = std::str::from_utf8(&bytes).map_err(|error| no_json(&error))?;
+    let raw = json::read(text, ALERT_DEPTH_MAX).map_err(|error| no_json(&error))?;
+    Ok(Some(GivenAlert::Payload(raw)))
 }
 
 /// `quell run`.

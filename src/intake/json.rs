@@ -11,6 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number};
 
 use crate::domain::value::Value;
+use crate::encoding::numbers::kept_exactly;
 use crate::intake::text;
 
 /// Characters of a sender's key that a message repeats.
@@ -37,13 +38,15 @@ pub enum JsonMistake {
 }
 
 /// Reads one JSON text with at most `depth` lists and maps inside one another.
-/// Whole numbers from -2^63 to 2^64-1 are kept exactly.
+/// Whole numbers from -2^63 to 2^64-1 are kept exactly, and what is no number of 64
+/// bits is kept as text.
 ///
 /// # Errors
 /// The first mistake.
 pub fn read(text: &str, depth: usize) -> Result<Value, JsonMistake> {
     let found = RefCell::new(None);
-    let mut parser = serde_json::Deserializer::from_str(text);
+    let text = kept_exactly(text);
+    let mut parser = serde_json::Deserializer::from_str(&text);
     let seed = Seed { depth, found: &found };
     let read = seed.deserialize(&mut parser).and_then(|value| parser.end().map(|()| value));
     read.map_err(|why| {
@@ -162,6 +165,9 @@ mod tests {
         for text in ["9007199254740993", "18446744073709551615", "-9223372036854775808"] {
             assert_eq!(read(text, 1).map(|value| value.to_string()), Ok(text.to_owned()));
         }
+        let beyond = |text: &str| read(text, 1).expect("it is read");
+        assert_eq!(beyond("18446744073709551616"), Value::from("18446744073709551616"));
+        assert_ne!(beyond("100000000000000000001"), beyond("100000000000000000002"), "two alerts");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::encoding::numbers::kept_exactly;
 use crate::service::error::Sort;
 use crate::web::openapi::{Described, Given};
 use crate::web::problem::Problem;
@@ -151,9 +152,11 @@ fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// The body as a `T`.
 fn read<T: DeserializeOwned>(bytes: &[u8], described: &[Given]) -> Result<T, Problem> {
-    let mut body: Value = serde_json::from_slice(bytes).map_err(|error| {
+    let no_json = |error: &dyn std::fmt::Display| {
         wrong("body-not-json", format!("the body is no JSON: {}", words(&error.to_string())))
-    })?;
+    };
+    let text = std::str::from_utf8(bytes).map_err(|error| no_json(&error))?;
+    let mut body: Value = serde_json::from_str(&kept_exactly(text)).map_err(|error| no_json(&error))?;
     let Value::Object(fields) = &mut body else {
         return Err(wrong("body-wrong", "the body must be a JSON object, such as {\"why\": \"…\"}"));
     };

@@ -3,6 +3,8 @@
 //!
 //! Source of the rules: YAML 1.2.2, section 10.3.2 (tag resolution).
 
+use serde_json::Number;
+
 use crate::yaml::codes;
 use crate::yaml::diagnostic::quoted;
 use crate::yaml::node::NodeValue;
@@ -44,6 +46,16 @@ fn refused_number(word: &str, why: &str) -> RefusedWord {
     }
 }
 
+/// A number of which something would be lost: a version `1.10` comes back as 1.1, an
+/// id `12e5` as 1200000.0.
+fn written_otherwise(word: &str, number: &impl std::fmt::Display) -> RefusedWord {
+    RefusedWord {
+        code: codes::YAML_NUMBER,
+        message: format!("the number {} would come back as {number}", quoted(word)),
+        help: format!("write \"{word}\" in quotes if it is text, or {number} if it is a number"),
+    }
+}
+
 fn integer(word: &str) -> Option<Result<NodeValue, RefusedWord>> {
     let (digits, radix) = match word.get(..2) {
         Some("0x") => (&word[2..], 16),
@@ -59,6 +71,7 @@ fn integer(word: &str) -> Option<Result<NodeValue, RefusedWord>> {
     }
     let parsed = if radix == 10 { word.parse() } else { i64::from_str_radix(digits, radix) };
     Some(match parsed {
+        Ok(number) if number.to_string() != word => Err(written_otherwise(word, &number)),
         Ok(number) => Ok(NodeValue::Int(number)),
         Err(_) => Err(refused_number(word, "does not fit into 64 bits")),
     })
@@ -84,7 +97,10 @@ fn float(word: &str) -> Option<Result<NodeValue, RefusedWord>> {
         return None;
     }
     Some(match word.parse::<f64>() {
-        Ok(number) if number.is_finite() => Ok(NodeValue::Float(number)),
+        Ok(number) if number.is_finite() => match Number::from_f64(number).map(|number| number.to_string()) {
+            Some(written) if written != word => Err(written_otherwise(word, &written)),
+            _ => Ok(NodeValue::Float(number)),
+        },
         _ => Err(refused_number(word, "is too large")),
     })
 }
@@ -110,15 +126,11 @@ mod tests {
             ("off", text("off")),
             ("0", Int(0)),
             ("-12", Int(-12)),
-            ("+7", Int(7)),
-            ("0x1F", Int(31)),
-            ("0o17", Int(15)),
             ("9223372036854775807", Int(i64::MAX)),
             ("-9223372036854775808", Int(i64::MIN)),
             ("1.5", Float(1.5)),
-            ("-.5", Float(-0.5)),
-            ("1.", Float(1.0)),
-            ("1e3", Float(1000.0)),
+            ("-0.5", Float(-0.5)),
+            ("1.0", Float(1.0)),
             ("1_000", text("1_000")),
             ("0b11", text("0b11")),
             ("12:30", text("12:30")),
@@ -149,6 +161,15 @@ mod tests {
             ("-01", codes::YAML_NUMBER),
             ("9223372036854775808", codes::YAML_NUMBER),
             ("0xFFFFFFFFFFFFFFFFF", codes::YAML_NUMBER),
+            ("+7", codes::YAML_NUMBER),
+            ("0x1F", codes::YAML_NUMBER),
+            ("0o17", codes::YAML_NUMBER),
+            ("-.5", codes::YAML_NUMBER),
+            ("1.", codes::YAML_NUMBER),
+            ("1e3", codes::YAML_NUMBER),
+            ("1.10", codes::YAML_NUMBER),
+            ("12e5", codes::YAML_NUMBER),
+            ("0.123456789012345678", codes::YAML_NUMBER),
             ("1e999", codes::YAML_NUMBER),
             (".inf", codes::YAML_NUMBER),
             ("-.INF", codes::YAML_NUMBER),

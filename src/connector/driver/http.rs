@@ -21,6 +21,7 @@ use crate::connector::driver::redact::Redactor;
 use crate::domain::outcome::{Failure, FailureClass};
 use crate::domain::value::{Value, truncate_text};
 use crate::encoding;
+use crate::encoding::numbers::kept_exactly;
 use crate::failpoint::pass_with;
 
 /// How long to wait for a connection, its encryption included.
@@ -233,7 +234,8 @@ impl HttpDriver {
         let (body, kept) = match encoding::text(&bytes, &joined(labels, &CONTENT_TYPE)) {
             Ok(text) if text.is_empty() => (Ok(Value::Null), None),
             Ok(text) => {
-                let body = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text.as_ref()));
+                let body =
+                    serde_json::from_str(&kept_exactly(&text)).unwrap_or_else(|_| Value::from(text.as_ref()));
                 let kept = self.redactor.kept(&text, &body);
                 (Ok(body), kept)
             }
