@@ -23,6 +23,7 @@ mod promises;
 mod properties;
 mod quarantine;
 mod range;
+mod refusals;
 mod sketches;
 mod views;
 
