@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::domain::address::address_key;
 use crate::domain::tie::TieKind;
 use crate::domain::triage::{REMEMBERED_MOST, Rules, SAME_FINDING_LEAST};
 use crate::service::triage::TriageRules;
@@ -30,7 +31,7 @@ pub fn read_triage(file: &str, section: &Node) -> (TriageRules, Vec<Diagnostic>)
         }
         if let Some(field) = map.optional("own_accounts") {
             let names = field.texts().unwrap_or_default();
-            triage.own_accounts = names.iter().map(|name| name.trim().to_lowercase()).collect();
+            triage.own_accounts = names.iter().map(|name| address_key(name)).collect();
         }
         if let Some(owners) = map.optional("detection_owners").and_then(Field::map) {
             triage.detection_owners = read_owners(owners);

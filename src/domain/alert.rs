@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::address::address_key;
 use crate::domain::id::{AlertId, ContainmentId, ExceptionId, IncidentId, RunId};
 use crate::domain::time::Timestamp;
 use crate::domain::triage::{Because, News};
@@ -295,12 +296,12 @@ impl Alert {
     /// the same as the part before the `@` is taken for the same person, since
     /// telling a stranger less is better than telling the subject.
     pub fn may_be_about(&self, address: &str) -> bool {
-        let address = address.trim().to_lowercase();
+        let address = address_key(address);
         let login = address.split('@').next().unwrap_or_default();
         [&self.user, &self.actor].into_iter().chain(&self.users).any(|user| {
             let names = [&user.email, &user.id, &user.name];
             names.into_iter().flatten().any(|name| {
-                let name = name.trim().to_lowercase();
+                let name = address_key(name);
                 let bare = name.rsplit('\\').next().unwrap_or_default();
                 name == address || (!bare.is_empty() && !bare.contains('@') && bare == login)
             })

@@ -1,6 +1,7 @@
 //! The pure core. Nothing here is async or touches a clock, chance, a file, a
 //! socket or a log: time, chance and ids come in as arguments.
 
+pub mod address;
 pub mod alert;
 pub mod approval;
 pub mod bucket;

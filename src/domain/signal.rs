@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::address::same_address;
 use crate::domain::command::Phase;
 use crate::domain::event::{RunEnd, RunStarted};
 use crate::domain::id::{ApprovalId, ContainmentId, QuestionId, RunId};
@@ -26,7 +27,7 @@ impl Person {
     pub fn is_named_by(&self, entry: &str) -> bool {
         match entry.strip_prefix("group:") {
             Some(group) => self.groups.iter().any(|mine| mine == group),
-            None => entry.to_lowercase() == self.address.to_lowercase(),
+            None => same_address(entry, &self.address),
         }
     }
 }

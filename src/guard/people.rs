@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::address::address_key;
 use crate::domain::value::Value;
 use crate::yaml::diagnostic::did_you_mean;
 
@@ -18,7 +19,7 @@ pub struct People {
 impl People {
     /// Groups with their addresses, put in lower case.
     pub fn new(groups: impl IntoIterator<Item = (String, Vec<String>)>) -> Self {
-        let lower = |addresses: Vec<String>| addresses.iter().map(|address| address.to_lowercase()).collect();
+        let lower = |addresses: Vec<String>| addresses.iter().map(|address| address_key(address)).collect();
         Self { groups: groups.into_iter().map(|(name, addresses)| (name, lower(addresses))).collect() }
     }
 
@@ -29,7 +30,7 @@ impl People {
 
     /// The groups an address is in.
     pub fn groups_of(&self, address: &str) -> Vec<String> {
-        let address = address.to_lowercase();
+        let address = address_key(address);
         self.groups
             .iter()
             .filter(|(_, members)| members.contains(&address))
@@ -49,7 +50,7 @@ impl People {
             let entry = entry.as_ref().trim();
             let addresses = match entry.strip_prefix("group:") {
                 Some(group) => self.members(group)?.to_vec(),
-                None if is_address(entry) => vec![entry.to_lowercase()],
+                None if is_address(entry) => vec![address_key(entry)],
                 None => {
                     return Err(format!(
                         "`{}` is neither a mail address nor group:NAME",

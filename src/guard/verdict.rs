@@ -1,6 +1,7 @@
 //! May this target be contained now? Asked when the target was found, and again
 //! just before it is touched.
 
+use crate::domain::address::address_key;
 use crate::domain::value::Value;
 use crate::guard::people::{People, is_address};
 
@@ -131,7 +132,7 @@ impl Guard {
 
     /// The rule that protects a target by its name or attributes.
     fn protected_by(&self, target: &Target<'_>, names: &[String]) -> Option<String> {
-        let addressed = attribute(target, "address").into_iter().map(|text| text.to_lowercase());
+        let addressed = attribute(target, "address").into_iter().map(address_key);
         for name in addressed.chain(names.iter().filter(|name| is_address(name)).cloned()) {
             let local = name.split('@').next().unwrap_or_default();
             let plain: String = local.chars().filter(|c| !matches!(c, '-' | '_' | '.')).collect();
@@ -182,7 +183,7 @@ fn names(target: &Target<'_>) -> Vec<String> {
         .into_iter()
         .chain(attribute(target, "address"))
         .chain(input)
-        .map(|name| name.trim().to_lowercase())
+        .map(address_key)
         .filter(|name| !name.is_empty())
         .collect()
 }

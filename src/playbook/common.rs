@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::authored::expressions::expression;
+use crate::domain::address::address_key;
 use crate::domain::playbook::{ApprovalSpec, IfSilent, OnError, Repeat, Retry};
 use crate::step::kind::{Check, Named, check_entry};
 use crate::yaml::diagnostic::quoted;
@@ -160,7 +161,7 @@ pub fn read_approval(map: &MapReader<'_>, groups: Option<&[String]>) -> Option<(
     };
     spec.finish();
     // An entry written twice is no second person.
-    let different: BTreeSet<String> = by.iter().map(|entry| entry.to_lowercase()).collect();
+    let different: BTreeSet<String> = by.iter().map(|entry| address_key(entry)).collect();
     let people = different.len() * each as usize;
     Some((ApprovalSpec { by, each, within: within?, if_silent }, people))
 }
@@ -173,7 +174,7 @@ fn check_seats(by: Field<'_>, each: u32) {
         let Some(address) = entry.node().as_str().filter(|text| !text.starts_with("group:")) else {
             continue;
         };
-        if !seen.insert(address.trim().to_lowercase()) {
+        if !seen.insert(address_key(address)) {
             entry.mistake(
                 "approver-twice",
                 format!("{} stands here twice, and one person says yes only once", quoted(address)),

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use ulid::Ulid;
 
+use crate::domain::address::address_key;
 use crate::domain::id::{ApprovalId, QuestionId, RunId};
 use crate::domain::inputs::{GivenInputs, read_given};
 use crate::domain::playbook::{Body, InputSpec};
@@ -57,7 +58,7 @@ pub struct OpenQuestion {
 impl Service {
     /// A caller as the person whom groups name.
     pub fn person(&self, address: &str) -> Person {
-        Person { address: address.to_lowercase(), groups: self.world.people.groups_of(address) }
+        Person { address: address_key(address), groups: self.world.people.groups_of(address) }
     }
 
     /// A person's yes or no.
@@ -280,7 +281,7 @@ impl Service {
             read_given(&asked.fields, given)
                 .map_err(|wrong| ServiceError::new(Sort::Wrong, "field-wrong", wrong.to_string()))?
         };
-        let (by, choice, fields) = (by.to_lowercase(), choice.to_owned(), Value::Object(fields));
+        let (by, choice, fields) = (address_key(by), choice.to_owned(), Value::Object(fields));
         self.tell(run, Signal::Answer { question, by, choice, fields }, only_if).await
     }
 }

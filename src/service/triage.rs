@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::address::address_key;
 use crate::domain::alert::{Alert, AlertRef, Fate, Suppression};
 use crate::domain::event::{Event, RunStarted};
 use crate::domain::exception::SEVERITY_MOST;
@@ -175,7 +176,7 @@ impl Service {
     fn own_change(&self, views: &Views, alert: &Alert, now: Timestamp) -> Option<Suppression> {
         let names = |user: &crate::domain::alert::User| {
             let names = [&user.email, &user.id, &user.name].map(|name| name.clone());
-            names.into_iter().flatten().map(|name| name.trim().to_lowercase()).collect::<Vec<_>>()
+            names.into_iter().flatten().map(|name| address_key(&name)).collect::<Vec<_>>()
         };
         let ours = |name: &String| self.triage_rules.own_accounts.contains(name);
         if alert.severity > SEVERITY_MOST || !names(&alert.actor).iter().any(ours) {

@@ -138,8 +138,10 @@ fn who_may_not_approve_is_refused_each_for_its_reason() {
         assert_eq!(refused(&mut life, &signal), code, "{address}");
     }
     life.tell(&decide(&life, "ana@example.com", "leads"));
-    let again = decide(&life, "ana@example.com", "leads");
-    assert_eq!(refused(&mut life, &again), "approved-already");
+    for again in ["ana@example.com", "Ana@Example.com"] {
+        let again = decide(&life, again, "leads");
+        assert_eq!(refused(&mut life, &again), "approved-already");
+    }
     life.tell(&decide(&life, "lee@example.com", "hr"));
     let late = decide(&life, "eve@example.com", "leads");
     assert_eq!(refused(&mut life, &late), "approval-closed");

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::domain::address::{address_key, same_address};
 use crate::domain::approval::{Approval, ApprovalProgress, Verdict};
 use crate::domain::decide::requesters::request_of;
 use crate::domain::decide::turn::Turn;
@@ -71,7 +72,7 @@ impl Turn<'_> {
     /// The entries of the approval that this person satisfies; refused when
     /// none, or when the person is not free to decide.
     fn standing(&self, asked: &Approval, by: &Person) -> Result<Vec<String>, Refusal> {
-        let address = by.address.to_lowercase();
+        let address = address_key(&by.address);
         if let Some(request) = request_of(self.state, &asked.key, &address) {
             let message = format!(
                 "{address} {} and cannot approve what follows from it; nothing was changed. Ask another approver",
@@ -82,7 +83,7 @@ impl Turn<'_> {
         if self.state.may_be_subject(&address) || self.is_target(&asked.key, &address) {
             return Err(Refusal::new("subject", "the person a run is about cannot approve its steps"));
         }
-        if asked.given.iter().any(|(who, _)| *who == by.address) {
+        if asked.given.iter().any(|(who, _)| same_address(who, &by.address)) {
             return Err(Refusal::new(
                 "approved-already",
                 format!("{} has approved this already; another person is needed", by.address),
@@ -101,7 +102,8 @@ impl Turn<'_> {
     /// Whether this address is the target's that a step found.
     fn is_target(&self, key: &StepKey, address: &str) -> bool {
         let captured = self.state.steps.get(key).and_then(|step| step.captured.as_ref());
-        captured.is_some_and(|captured| target_addresses(captured.value()).any(|of| of == address))
+        captured
+            .is_some_and(|captured| target_addresses(captured.value()).any(|of| same_address(of, address)))
     }
 
     /// The one who approved a containment, on the step or a block around it,
@@ -112,7 +114,7 @@ impl Turn<'_> {
         let approvals =
             asked.filter_map(|key| self.state.approvals.get(&self.state.steps.get(&key)?.approval?));
         let mut given = approvals.flat_map(|asked| &asked.given);
-        let is_target = |who: &str| target_addresses(captured.value()).any(|of| of == who.to_lowercase());
+        let is_target = |who: &str| target_addresses(captured.value()).any(|of| same_address(of, who));
         given.find(|(who, _)| is_target(who)).map(|(who, _)| who.clone())
     }
 
@@ -173,7 +175,7 @@ impl Turn<'_> {
         }
         // A group stands here only when nobody knows whether the messages left;
         // then the personal link is what vouches for the person.
-        if !asked.asked.iter().any(|who| who.eq_ignore_ascii_case(by) || who.starts_with("group:")) {
+        if !asked.asked.iter().any(|who| same_address(who, by) || who.starts_with("group:")) {
             return Err(Refusal::new("not-asked", format!("{by} was not asked this question")));
         }
         let plan = self.plan.clone();
@@ -226,15 +228,15 @@ impl Turn<'_> {
     }
 }
 
-/// The addresses by which a found target is known, lower-case.
-fn target_addresses(captured: &Value) -> impl Iterator<Item = String> {
+/// The addresses by which a found target is known.
+fn target_addresses(captured: &Value) -> impl Iterator<Item = &str> {
     let attributes = captured.get("attributes");
     let texts = ["address", "addresses"].into_iter().filter_map(move |name| attributes?.get(name));
     let each = texts.flat_map(|value| match value {
         Value::Array(many) => many.iter().collect(),
         one => vec![one],
     });
-    each.filter_map(Value::as_str).map(str::to_lowercase)
+    each.filter_map(Value::as_str)
 }
 
 /// The longest text in one field of an answer, in characters: a paragraph or two.

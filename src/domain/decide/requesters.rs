@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::domain::address::address_key;
 use crate::domain::expr::References;
 use crate::domain::nesting::{ancestors, stands_in};
 use crate::domain::playbook::{Body, Compute, Playbook, Step, StepIx};
@@ -63,7 +64,7 @@ pub fn requesters_of_call(state: &RunState, key: &StepKey) -> Vec<String> {
 /// server is known by a login alone: a wrong no costs a second approver, a wrong yes
 /// an account.
 pub fn same_person(one: &str, other: &str) -> bool {
-    let (one, other) = (one.trim().to_lowercase(), other.trim().to_lowercase());
+    let (one, other) = (address_key(one), address_key(other));
     let parts =
         |address: &str| address.rsplit_once('@').map(|(login, host)| (login.to_owned(), host.to_owned()));
     match (parts(&one), parts(&other)) {

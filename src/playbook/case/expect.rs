@@ -1,5 +1,6 @@
 //! What must hold when a case is over.
 
+use crate::domain::address::address_key;
 use crate::domain::event::RunEnd;
 use crate::domain::incident::Disposition;
 use crate::domain::playbook::Body;
@@ -50,7 +51,7 @@ pub(super) fn read_expect(field: Field<'_>, shared: &Shared<'_>) -> Vec<Expectat
         for address in field.one_or_many() {
             found.add(
                 address.place(),
-                address.non_empty().map(|address| Expect::NeverTold(address.to_lowercase())),
+                address.non_empty().map(|address| Expect::NeverTold(address_key(address))),
             );
         }
     }
@@ -180,7 +181,7 @@ fn read_mail(field: Field<'_>, shared: &Shared<'_>, found: &mut Found) {
         let addresses = if to_nobody { Some(Vec::new()) } else { to.texts() };
         let what = addresses.map(|addresses| Expect::Mail {
             step: key.name.clone(),
-            to: addresses.into_iter().map(str::to_lowercase).collect(),
+            to: addresses.into_iter().map(address_key).collect(),
         });
         found.add(to.place(), what);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::domain::address::address_key;
 use crate::domain::playbook::{Body, Playbook};
 use crate::playbook::case::file::{Shared, report};
 use crate::playbook::case::{ATTEMPTS_MAX, Answer, Decision, Found, ReadBack, Reply, Script};
@@ -20,7 +21,7 @@ pub(super) fn read_groups(field: Field<'_>) -> BTreeMap<String, Vec<String>> {
     let entries = map.entries().into_iter();
     entries
         .filter_map(|(key, members)| {
-            let members = members.texts()?.into_iter().map(str::to_lowercase).collect();
+            let members = members.texts()?.into_iter().map(address_key).collect();
             Some((key.name.clone(), members))
         })
         .collect()
@@ -178,7 +179,7 @@ fn read_answer(field: Field<'_>, step: &str, shared: &Shared<'_>) -> Option<Answ
     let map = field.map()?;
     let choice_field = map.required("choice");
     let choice = choice_field.and_then(Field::non_empty);
-    let by = map.optional("by").and_then(Field::non_empty).map(str::to_lowercase);
+    let by = map.optional("by").and_then(Field::non_empty).map(address_key);
     let after = map.optional("after").and_then(Field::duration).unwrap_or(DELAY_DEFAULT);
     let refused = map.optional("refused").and_then(Field::non_empty).map(str::to_owned);
     let fields = map
@@ -249,5 +250,5 @@ fn read_decision(field: Field<'_>) -> Option<Decision> {
     let after = map.optional("after").and_then(Field::duration).unwrap_or(DELAY_DEFAULT);
     let refused = map.optional("refused").and_then(Field::non_empty).map(str::to_owned);
     map.finish();
-    Some(Decision { by: by?.to_lowercase(), approve, note, after, place: field.place(), refused })
+    Some(Decision { by: address_key(by?), approve, note, after, place: field.place(), refused })
 }

@@ -1,6 +1,7 @@
 //! What the people of a case say next: its answers and approvals, in the order of time.
 
 use super::Rehearsal;
+use crate::domain::address::address_key;
 use crate::domain::event::Event;
 use crate::domain::id::QuestionId;
 use crate::domain::signal::{Person, Signal};
@@ -42,7 +43,7 @@ impl Rehearsal<'_> {
             let since = self.state.steps.get(&asked.key).map_or(self.now, |step| step.since);
             for (at, decision) in self.case.approvals.get(&*asked.key.id).into_iter().flatten().enumerate() {
                 let by = Person {
-                    address: decision.by.to_lowercase(),
+                    address: address_key(&decision.by),
                     groups: self.people.groups_of(&decision.by),
                 };
                 let signal = Signal::Decide {

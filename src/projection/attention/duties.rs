@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{About, Item, Need};
+use crate::domain::address::same_address;
 use crate::domain::id::{ApprovalId, QuestionId, RunId};
 use crate::domain::run::StepKey;
 use crate::domain::signal::Person;
@@ -72,7 +73,7 @@ impl Views {
 
 /// Whether an approval still wants this person's yes.
 fn wants(row: &ApprovalRow, caller: &Person) -> bool {
-    let said = row.given.iter().any(|given| given.by.eq_ignore_ascii_case(&caller.address));
+    let said = row.given.iter().any(|given| same_address(&given.by, &caller.address));
     !said && row.verdict.is_none() && row.progress().missing().any(|(entry, _)| caller.is_named_by(entry))
 }
 
