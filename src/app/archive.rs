@@ -85,7 +85,8 @@ impl Archive {
             number,
         };
         let mut dossier = Dossier::build(sources);
-        dossier.left_out += untold;
+        // Alerts are the incident's: of several of its runs the first tells their number.
+        dossier.left_out += if number <= 1 { untold } else { 0 };
         dossier.untold_runs = runs.saturating_sub(1);
         Ok(dossier)
     }

@@ -464,7 +464,6 @@ pub struct Dossier {
     pub left_out: usize,
 }
 
-// Serde asks so of a number that most dossiers leave out.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn none_untold(runs: &usize) -> bool {
     *runs == 0

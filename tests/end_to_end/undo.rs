@@ -56,6 +56,9 @@ fn closes(name: &str, trigger: &str, people: [&str; 2]) -> String {
 const CALLS: &str =
     "playbook: calls\nversion: 1\ntitle: Calls\nposture: overt\nsteps:\n  - { id: both, playbook: one }\n";
 
+/// A playbook that closes eight badges at once.
+const MANY: &str = "playbook: many\nversion: 1\ntitle: Many\nposture: overt\nsteps:\n  - id: stop\n    for_each: ${ ['hal', 'ida', 'jon', 'kay', 'lou', 'mia', 'ned', 'oda'] }\n    at_once: 8\n    contain: badge.close\n    with: { name: \"${ item }\" }\n    on_error: continue\n";
+
 #[derive(Default)]
 struct Book {
     people: BTreeMap<String, Value>,
@@ -63,6 +66,8 @@ struct Book {
     opened: Vec<String>,
     /// How long the office thinks before it answers that.
     thinks: Duration,
+    /// How long it thinks before it answers that somebody is closed.
+    thinks_of_closing: Duration,
 }
 
 /// The badge office, and a server that speaks to it.
@@ -88,16 +93,14 @@ async fn write(State(book): Shared, Path(name): Path<String>, Json(change): Json
         if opens {
             book.opened.push(name.clone());
         }
-        let thinks = book.thinks;
+        let thinks = if opens { book.thinks } else { book.thinks_of_closing };
         let person = book.people.entry(name).or_default();
         for (field, value) in change.as_object().expect("a change is an object") {
             person[field] = value.clone();
         }
         (person.clone(), thinks)
     };
-    if opens {
-        tokio::time::sleep(thinks).await;
-    }
+    tokio::time::sleep(thinks).await;
     Json(person)
 }
 
@@ -122,6 +125,7 @@ impl Office {
             ("one.yaml", closes("one", "", ["ada", "bob"])),
             ("north.yaml", closes("north", trigger, ["cleo", "dan"])),
             ("south.yaml", closes("south", trigger, ["eve", "finn"])),
+            ("many.yaml", MANY.to_owned()),
             (
                 "calls.yaml",
                 format!("{CALLS}  - {{ id: stop_gus, contain: badge.close, with: {{ name: gus }} }}\n"),
@@ -348,4 +352,43 @@ async fn a_server_killed_in_the_middle_of_it_goes_on_where_it_stopped() {
     opened.dedup();
     assert_eq!(opened, wanted, "nobody is forgotten, and the order stays");
     office.close().await;
+}
+
+/// How many badges are closed by a run that asks for eight at once.
+async fn closed_of_eight(dies: bool) -> usize {
+    let mut office = Office::open().await;
+    let closed = |office: &Office| {
+        let book = office.book.lock();
+        book.people.values().filter(|person| person["active"] == json!(false)).count()
+    };
+    office.book.lock().thinks_of_closing = Duration::from_millis(400);
+    let started = office.server.post("/playbooks/many/runs", &json!({}), &[]).await;
+    let run = started.body["run"].as_str().expect("it is started").to_owned();
+    if dies {
+        while closed(&office) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        office.server.die_and_come_back().await;
+    }
+    let began = std::time::Instant::now();
+    while office.server.get(&format!("/runs/{run}")).await["run"]["ended"].is_null() {
+        // What never reached the office is looked for a minute before it is given up.
+        assert!(began.elapsed() < Duration::from_secs(240), "it never ends");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let closed = closed(&office);
+    office.close().await;
+    closed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_burst_as_many_are_touched_as_the_cap_of_a_run_allows() {
+    assert_eq!(closed_of_eight(false).await, 3, "people_per_run");
+}
+
+/// One whose act was lost on its way counts, and may not have been touched.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_dies_in_a_burst_forgets_nobody_who_counts_for_the_cap() {
+    let closed = closed_of_eight(true).await;
+    assert!((1..=3).contains(&closed), "{closed} were touched, and people_per_run is 3");
 }

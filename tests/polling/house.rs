@@ -117,6 +117,19 @@ impl House {
         request.send().await.expect("it answers").text().await.expect("it is whole")
     }
 
+    /// The first thing that people are told to look at.
+    pub async fn told(&self) -> Value {
+        let began = Instant::now();
+        loop {
+            let needs = self.get("/attention").await;
+            if let Some(told) = needs["items"].as_array().and_then(|items| items.first()) {
+                return told.clone();
+            }
+            assert!(began.elapsed() < SOON, "nobody is told");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     pub async fn post(&self, path: &str, body: &str) -> (u16, Value) {
         let request =
             reqwest::Client::new().post(format!("{}/api/v1{path}", self.base)).body(body.to_owned());

@@ -89,15 +89,7 @@ async fn people_are_told_of_a_source_that_cannot_be_asked_and_no_more_once_it_ca
     feed.grow(5);
     feed.next(&[Mood::Says(403, None); 4]);
     let house = started(&feed).await;
-    let began = Instant::now();
-    let told = loop {
-        let needs = house.get("/attention").await;
-        if let Some(told) = needs["items"].as_array().and_then(|items| items.first()) {
-            break told.clone();
-        }
-        assert!(began.elapsed() < Duration::from_secs(60), "nobody is told");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let told = house.told().await;
     assert_eq!((&told["need"], &told["commands"]), (&json!("unpolled"), &json!(["quell polls"])));
     let what = told["what"].as_str().expect("words");
     assert!(what.contains("`feed`") && what.contains("403"), "{what}");
@@ -179,14 +171,7 @@ async fn a_page_that_cannot_be_got_past_is_told_until_the_list_moves_on() {
     house.start(None);
     house.ready().await;
     let began = Instant::now();
-    let told = loop {
-        let needs = house.get("/attention").await;
-        if let Some(told) = needs["items"].as_array().and_then(|items| items.first()) {
-            break told.clone();
-        }
-        assert!(began.elapsed() < Duration::from_secs(60), "nobody is told");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let told = house.told().await;
     assert_eq!(told["need"], json!("unpolled"));
     assert!(told["what"].as_str().is_some_and(|what| what.contains("more may wait")), "{told}");
     let poll = house.poll().await;

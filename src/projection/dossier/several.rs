@@ -22,7 +22,7 @@ impl Dossier {
             if says > told {
                 all.incident.disposition = earlier.incident.disposition;
             }
-            for part in earlier.alert.into_iter() {
+            if let Some(part) = earlier.alert {
                 if all.alert.is_none() {
                     all.alert = Some(part);
                 } else if all.alerts().all(|known| known.alert.id != part.alert.id) {
@@ -37,8 +37,7 @@ impl Dossier {
             put_before(&mut all.approvals, earlier.approvals);
             put_before(&mut all.containments, earlier.containments);
             put_before(&mut all.uncertain, earlier.uncertain);
-            let later = |moment: &super::Moment| moment.at;
-            all.last = all.last.into_iter().chain(earlier.last).max_by_key(later);
+            all.last = all.last.into_iter().chain(earlier.last).max_by_key(|moment| moment.at);
             all.entries += earlier.entries;
             all.left_out += earlier.left_out;
         }
@@ -47,7 +46,8 @@ impl Dossier {
         Some(all)
     }
 
-    /// Keeps [`LINES_MAX`] of each list, and counts what is left out.
+    /// Keeps [`LINES_MAX`] of the lists that are bounded in one run too, and counts what
+    /// is left out.
     fn cut_lists(&mut self) {
         let cut = |len: usize| len.saturating_sub(LINES_MAX);
         self.left_out += cut(self.timeline.len()) + cut(self.steps.len()) + cut(self.evidence.len());

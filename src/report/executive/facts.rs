@@ -337,10 +337,8 @@ impl Writer<'_> {
         }
         let more: Vec<Cite> = self.dossier.more_alerts.iter().map(|part| part.cite).collect();
         if !more.is_empty() {
-            let text = match more.len() {
-                1 => "Another alert names whom it is about itself.".to_owned(),
-                count => format!("{count} other alerts name whom they are about themselves."),
-            };
+            let count = words::count(more.len(), "further alert is", "further alerts are");
+            let text = format!("Whom {count} about is not told here.");
             lines.push(Sentence::fact(text, more.get(..CITES_MAX).unwrap_or(&more)));
         }
         let said = self.on_record("people");
